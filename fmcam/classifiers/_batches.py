@@ -1,0 +1,112 @@
+"""Batches for training and prediction: whole batches out of one tensor, or a stream."""
+
+import torch
+from skorch.dataset import Dataset as ArrayDataset
+from torch.utils.data import Subset
+
+__all__ = ["ArrayBatches", "EncodedBatches", "resident_arrays"]
+
+
+def resident_arrays(dataset):
+    """Images, labels (or None) and row numbers (or None: all) of a data set held in memory.
+
+    None for any other data set, which has to be read row by row.
+    """
+    if isinstance(dataset, Subset):
+        whole = resident_arrays(dataset.dataset)
+        if whole is None:
+            return None
+        X, y, rows = whole
+        chosen = torch.as_tensor(dataset.indices)
+        return X, y, chosen if rows is None else rows[chosen]
+    if type(dataset) is ArrayDataset:
+        return dataset.X, dataset.y, None
+    return None
+
+
+class ArrayBatches:
+    """Iterate over whole batches of a data set in memory: one indexing call a batch, not one a row.
+
+    Parameters
+    ----------
+    dataset : skorch.dataset.Dataset, or a Subset of one
+        Images of shape (n, c, h, w) and labels of shape (n,), or None.
+    device : str
+        Where the images are put, once, in their own dtype, and the batches are made.
+    batch_size : int
+        -1: all rows in one batch.
+    shuffle, drop_last : bool
+        As in torch's DataLoader.
+    generator : torch.Generator or None
+        Draws the order of the rows; None is torch's global generator.
+
+    Yields
+    ------
+    images : tensor of shape (b, c, h, w)
+    labels : tensor of shape (b,), zeros where the data set has none
+    """
+
+    def __init__(
+        self, dataset, *, device, batch_size, shuffle=False, drop_last=False, generator=None
+    ):
+        images, labels, rows = resident_arrays(dataset)
+        self.images = torch.as_tensor(images).to(device)
+        self.labels = None if labels is None else torch.as_tensor(labels).to(device)
+        self.rows = rows
+        self.n_rows = len(self.images) if rows is None else len(rows)
+        self.batch_size = self.n_rows if batch_size == -1 else batch_size
+        self.shuffle = shuffle
+        self.drop_last = drop_last
+        self.generator = generator
+
+    def __len__(self):
+        full, rest = divmod(self.n_rows, self.batch_size)
+        return full + (rest > 0 and not self.drop_last)
+
+    def __iter__(self):
+        order = self.rows
+        if self.shuffle:
+            order = torch.randperm(self.n_rows, generator=self.generator)
+            order = order if self.rows is None else self.rows[order]
+        for start in range(0, len(self) * self.batch_size, self.batch_size):
+            stop = min(start + self.batch_size, self.n_rows)
+            if order is None:
+                yield self._batch(slice(start, stop), stop - start)
+            else:
+                yield self._batch(order[start:stop].to(self.images.device), stop - start)
+
+    def _batch(self, rows, size):
+        labels = torch.zeros(size) if self.labels is None else self.labels[rows]
+        return self.images[rows], labels
+
+
+class EncodedBatches:
+    """The batches of a DataLoader with their labels as columns of the network's output.
+
+    Parameters
+    ----------
+    loader : iterable
+        Yields (images, labels) or images alone.
+    classes : ndarray of shape (k,)
+        The labels in the order of the columns, sorted.
+    """
+
+    def __init__(self, loader, classes):
+        self.loader = loader
+        self.classes = classes
+
+    def __iter__(self):
+        classes = torch.as_tensor(self.classes)
+        for batch in self.loader:
+            images, labels = batch if isinstance(batch, tuple | list) else (batch, None)
+            if labels is None:
+                yield images, torch.zeros(len(images))
+                continue
+            columns = torch.searchsorted(classes, labels).clamp(max=len(classes) - 1)
+            if not torch.equal(classes[columns].to(labels.dtype), labels):
+                unknown = sorted(set(labels.tolist()) - set(classes.tolist()))
+                raise ValueError(
+                    f"The data set holds the labels {unknown}, which are not in the classes "
+                    f"{classes.tolist()}. Pass all labels as `classes`."
+                )
+            yield images, columns

@@ -1,0 +1,251 @@
+"""Classifiers to files and back, without pickle: reading a stranger's file runs no code.
+
+A checkpoint is one safetensors file: the network's state dict, and in the header one JSON text with
+everything else (see :func:`save_classifier`).
+"""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+import fmcam
+from fmcam import models
+from fmcam.classifiers import _named
+from fmcam.classifiers._cnn import CNNClassifier, count_outputs
+from fmcam.models import Standardize, StandardizedNet
+
+__all__ = ["load_classifier", "save_classifier"]
+
+_FORMAT = "fmcam-classifier-1"
+_HEADER_KEYS = {"classifier", "module", "parameters", "classes", "dtype", "image_shape", "epoch"}
+_CLASSIFIERS = {name: getattr(_named, name) for name in _named.__all__}
+_CLASSIFIERS["CNNClassifier"] = CNNClassifier
+_NETS = {net.__name__: net for net in (models.SimpleCNN, models.LeNet5, models.CNN_CAM)}
+_NETS["ResNet18"] = models.ResNet18
+_TORCH = {"torch.optim.": torch.optim, "torch.nn.": nn}
+
+
+def save_classifier(clf, path, *, class_names=None, metrics=None):
+    """Write a fitted classifier to one safetensors file.
+
+    The header holds, as JSON: the kind of classifier and network, the parameters that are numbers,
+    strings, tuples or classes of torch (others, such as callbacks, are left out), `classes_`,
+    `image_shape_`, the number of epochs trained, `class_names`, `metrics` and fmcam's version.
+
+    Parameters
+    ----------
+    clf : CNNClassifier
+        Fitted.
+    path : str or path
+        Written beside and renamed, so a file that is there is whole.
+    class_names : sequence of k str, optional
+        For people to read, in the order of `classes_`.
+    metrics : mapping of str to float, optional
+        For example the accuracies.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from fmcam.classifiers import CNNClassifier, load_classifier, save_classifier
+    >>> from fmcam.models import LeNet5
+    >>> clf = CNNClassifier.from_module(LeNet5(n_classes=2), classes=["cat", "dog"])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_classifier(clf, f"{folder}/lenet.safetensors", metrics={"accuracy": 0.5})
+    ...     load_classifier(f"{folder}/lenet.safetensors").checkpoint_["metrics"]
+    {'accuracy': 0.5}
+    """
+    path = Path(path)
+    header = {
+        "classifier": type(clf).__name__,
+        "module": type(clf.module_.net).__name__,
+        "parameters": _parameters_to_json(clf),
+        "classes": clf.classes_.tolist(),
+        "dtype": clf.classes_.dtype.str,
+        "image_shape": None if clf.image_shape_ is None else list(clf.image_shape_),
+        "epoch": len(clf.history),
+        "class_names": None if class_names is None else [str(name) for name in class_names],
+        "metrics": {name: float(value) for name, value in (metrics or {}).items()},
+        "fmcam": fmcam.__version__,
+    }
+    weights = {name: tensor.contiguous() for name, tensor in clf.module_.state_dict().items()}
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(save(weights, metadata={_FORMAT: json.dumps(header)}))
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _parameters_to_json(clf):
+    kept = {}
+    for name, value in clf.get_params(deep=False).items():
+        if isinstance(value, np.generic):
+            value = value.item()
+        torch_name = _torch_name(value)
+        if torch_name is not None:
+            kept[name] = {"class": torch_name}
+        elif isinstance(value, str | int | float | bool | None):
+            kept[name] = value
+        elif isinstance(value, tuple) and all(isinstance(part, int | float) for part in value):
+            kept[name] = list(value)
+    return {name: value for name, value in kept.items() if not name.startswith("callbacks")}
+
+
+def _torch_name(value):
+    for prefix, namespace in _TORCH.items():
+        if isinstance(value, type) and getattr(namespace, value.__name__, None) is value:
+            return prefix + value.__name__
+    return None
+
+
+def load_classifier(path, *, module=None, classes=None):
+    """A fitted classifier from a file.
+
+    Three kinds of file are read: those of :func:`save_classifier`; torch files that hold a state
+    dict; and torch files that hold a dictionary with the state dict under ``model_state_dict``,
+    as training scripts write. State dicts of a ResNet-18 may have torchvision's keys.
+
+    Parameters
+    ----------
+    path : str or path
+    module : class of nn.Module, default=None
+        The network, called with `n_classes` and `in_channels` read off the weights. Needed for
+        torch files, and where the classifier was trained with a network that is not fmcam's.
+    classes : array-like of shape (k,) or None, default=None
+        For torch files: the labels; by default ``class_names`` in the file where they are sorted,
+        or 0..k-1.
+
+    Returns
+    -------
+    CNNClassifier
+        `checkpoint_` is a dict of what the file says beside weights and parameters: `epoch`,
+        `class_names`, `metrics` and, for torch files, every other entry of the dictionary.
+
+    Raises
+    ------
+    FileNotFoundError
+    ValueError
+        For a file of another kind, damaged, or with weights that do not fit the network.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no checkpoint {path}.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})[_FORMAT])
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError, ValueError):
+        return _load_torch_file(path, module, classes)
+    _check_header(path, header)
+    net_class = _NETS.get(header["module"], module)
+    if net_class is None:
+        raise ValueError(
+            f"{path} holds a {header['module']}, which is not one of fmcam's networks. "
+            f"Pass its class as `module`."
+        )
+    return _rebuild(path, header, net_class, weights)
+
+
+def _check_header(path, header):
+    missing = _HEADER_KEYS - set(header)
+    if missing or header["classifier"] not in _CLASSIFIERS:
+        raise ValueError(
+            f"{path} is not a checkpoint that this version can read: it lacks {sorted(missing)} "
+            f"or its classifier {header.get('classifier')!r} is none of {sorted(_CLASSIFIERS)}."
+        )
+
+
+def _rebuild(path, header, net_class, weights):
+    try:
+        parameters = {n: _parameter_from_json(v) for n, v in header["parameters"].items()}
+        parameters.pop("module", None)
+        clf = _CLASSIFIERS[header["classifier"]](module=net_class, **parameters)
+        clf.set_params(**parameters)  # refuses unknown names
+        classes = np.array(header["classes"], dtype=np.dtype(header["dtype"]))
+        net = _sized_net(net_class, _without_prefix(weights, "net."), parameters)
+        net = net.to(memory_format=torch.channels_last)
+        channels = weights["standardize.mean"].numel()
+        whole = StandardizedNet(net, Standardize(channels))
+        whole.load_state_dict(weights)
+        if len(classes) != count_outputs(net):
+            raise ValueError(f"{len(classes)} classes for {count_outputs(net)} outputs.")
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged or was changed: {error}") from error
+    shape = header["image_shape"]
+    clf.adopt(whole.to(clf.device), classes, None if shape is None else tuple(shape))
+    clf.checkpoint_ = {k: header.get(k) for k in ("epoch", "class_names", "metrics", "fmcam")}
+    return clf
+
+
+def _parameter_from_json(value):
+    if isinstance(value, list):
+        return tuple(value)
+    if not isinstance(value, dict):
+        return value
+    prefix, _, name = value["class"].rpartition(".")
+    found = getattr(_TORCH[prefix + "."], name)
+    if not isinstance(found, type):
+        raise TypeError(f"{value['class']} is not a class.")
+    return found
+
+
+def _without_prefix(weights, prefix):
+    return {n.removeprefix(prefix): w for n, w in weights.items() if n.startswith(prefix)}
+
+
+def _sized_net(net_class, state_dict, parameters=None):
+    """A network with as many channels and classes as the weights have."""
+    kwargs = {
+        name.removeprefix("module__"): value
+        for name, value in (parameters or {}).items()
+        if name.startswith("module__") and name != "module__weights"
+    }
+    matrices = [weight for weight in state_dict.values() if weight.ndim == 2]
+    kernels = [weight for weight in state_dict.values() if weight.ndim == 4]
+    if not matrices or not kernels:
+        raise ValueError("it holds no convolution or no linear layer.")
+    sizes = {"n_classes": matrices[-1].shape[0], "in_channels": kernels[0].shape[1]}
+    return net_class(**{**sizes, **kwargs})
+
+
+def _load_torch_file(path, module, classes):
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a foreign or damaged file
+        raise ValueError(
+            f"{path} is neither a checkpoint of fmcam nor a torch file of plain weights, or it is "
+            f"damaged. Nothing in it was run. ({type(error).__name__})"
+        ) from error
+    rest = {}
+    if isinstance(content, dict) and "model_state_dict" in content:
+        rest = {name: value for name, value in content.items() if name != "model_state_dict"}
+        content = content["model_state_dict"]
+    if not isinstance(content, dict) or not all(torch.is_tensor(w) for w in content.values()):
+        raise ValueError(
+            f"{path} must hold a state dict, or one under 'model_state_dict'; "
+            f"it holds a {type(content).__name__}."
+        )
+    if module is None:
+        raise ValueError(f"{path} holds weights alone. Pass the class of the network as `module`.")
+    try:
+        net = _sized_net(module, content)
+        net.load_state_dict(content)
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"The weights in {path} do not fit {module.__name__}: {error}") from error
+    clf = CNNClassifier.from_module(net, _torch_file_classes(net, rest, classes))
+    clf.checkpoint_ = rest
+    return clf
+
+
+def _torch_file_classes(net, rest, classes):
+    if classes is not None:
+        return classes
+    names = rest.get("class_names")
+    is_sorted = names is not None and sorted(set(names)) == list(names)
+    return np.array(names) if is_sorted else np.arange(count_outputs(net))

@@ -1,0 +1,435 @@
+"""CNNClassifier: a network as a scikit-learn classifier of images."""
+
+import contextlib
+import copy
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+from skorch.callbacks import EpochTimer, PassthroughScoring, PrintLog
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from fmcam.classifiers._batches import ArrayBatches, EncodedBatches, resident_arrays
+from fmcam.classifiers._callbacks import BatchAccuracy, print_on_terminal
+from fmcam.classifiers._conventions import Conventions
+from fmcam.classifiers._inputs import as_image_array, encode_labels, stream_classes
+from fmcam.classifiers._names import check_parameter_names, constructor_names
+from fmcam.classifiers._nets import count_outputs, modes_kept, try_on_blank_image
+from fmcam.models import Standardize, StandardizedNet
+
+__all__ = ["CNNClassifier"]
+
+_PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
+_PREDICTION_PIXELS = 2**20
+
+
+class _EarlyStop(Exception):  # noqa: N818, no error
+    """A callback ended the training."""
+
+
+class CNNClassifier(Conventions):
+    """A convolutional network as a scikit-learn classifier of images.
+
+    A skorch ``NeuralNetClassifier`` that takes labels of any kind and raw images, learns to
+    standardize them, and follows scikit-learn's conventions throughout. Everything that skorch
+    offers works as there: ``module__*``, ``optimizer__*``, ``criterion__*`` and ``callbacks__*``
+    parameters, callbacks, ``warm_start``, ``partial_fit``.
+
+    Images are an array or tensor of shape (n, c, h, w) or (n, h, w), or flat rows of shape
+    (n, c * h * w); uint8 or floats in any unit. ``fit`` also takes a torch Dataset or DataLoader
+    of (image, integer label) pairs as `X` with ``y=None``, for data that does not fit in memory.
+
+    Parameters
+    ----------
+    module : class or instance of nn.Module
+        Maps images (n, c, h, w) to logits (n, k). A class is built in ``fit`` with `n_classes` and
+        `in_channels`, where it takes them, and the ``module__*`` parameters; an instance is copied.
+    criterion : class, default=nn.CrossEntropyLoss
+    optimizer : class, default=torch.optim.Adam
+    lr : float, default=1e-3
+    max_epochs : int, default=10
+    batch_size : int, default=128
+        Rows in a training batch. Prediction takes larger batches for small images.
+    train_split : callable or None, default=None
+        None trains on all rows. ``skorch.dataset.ValidSplit(0.1, stratified=True)`` holds a tenth
+        out to record `valid_loss` and `valid_acc`, for early stopping and schedules.
+    classes : array-like or None, default=None
+        All labels, where `y` may lack some, or where a streamed data set does not name them.
+    image_shape : (c, h, w), "pad" or None, default=None
+        How flat rows become images. None: one square channel, an error where that is impossible.
+        "pad": one square channel of at least 16x16, the rows filled up with zeros.
+    augment : callable or None, default=None
+        ``augment(images, generator)`` changes each training batch, as :class:`FlipAndShift` does.
+    precision : {"float32", "bfloat16"}, default="float32"
+        "bfloat16" runs the network under torch's autocast: about twice as fast on processors with
+        such instructions, slower on others. The weights stay float32.
+    random_state : int, RandomState or None, default=None
+        Seeds weights, batch order, augmentation and dropout; two fits with the same integer are
+        equal bit for bit on the CPU with the same number of threads.
+    device : str, default="auto"
+        "auto" is "cuda" where there is one, else "cpu".
+    verbose : int, default=1
+        1 prints a line an epoch where the output is a terminal; 0 never does.
+    callbacks : list, "disable" or None, default=None
+        skorch callbacks beside the default ones.
+    **kwargs
+        Any other parameter of skorch's ``NeuralNetClassifier``.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (k,)
+        The labels, sorted; column j of ``predict_proba`` belongs to ``classes_[j]``.
+    module_ : fmcam.models.StandardizedNet
+        Takes raw images. `module_.net` is the network, `module_.standardize` holds the mean and
+        standard deviation of each channel over the training rows.
+    history_ : skorch History
+        For each epoch `train_loss`, `train_acc`, `dur` and, with `train_split`, `valid_loss` and
+        `valid_acc`.
+    image_shape_ : tuple (c, h, w)
+    n_features_in_ : int
+        c * h * w.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fmcam.classifiers import CNNClassifier
+    >>> from fmcam.models import LeNet5
+    >>> X = np.zeros((20, 28, 28), dtype=np.uint8)
+    >>> X[10:, 8:20, 8:20] = 255
+    >>> y = np.repeat(["dark", "square"], 10)
+    >>> clf = CNNClassifier(LeNet5, max_epochs=5, random_state=0).fit(X, y)
+    >>> clf.predict(X[[0, -1]])
+    array(['dark', 'square'], dtype='<U6')
+    """
+
+    def __init__(
+        self,
+        module,
+        *,
+        criterion=nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        lr=1e-3,
+        max_epochs=10,
+        batch_size=128,
+        train_split=None,
+        classes=None,
+        image_shape=None,
+        augment=None,
+        precision="float32",
+        random_state=None,
+        device="auto",
+        **kwargs,
+    ):
+        super().__init__(
+            module,
+            criterion=criterion,
+            optimizer=optimizer,
+            lr=lr,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            train_split=train_split,
+            classes=classes,
+            device=device,
+            **kwargs,
+        )
+        self.image_shape = image_shape
+        self.augment = augment
+        self.precision = precision
+        self.random_state = random_state
+
+    @classmethod
+    def from_module(cls, net, classes=None, **params):
+        """A fitted classifier around a trained network, which is shared, not copied or changed.
+
+        Parameters
+        ----------
+        net : nn.Module
+            Maps images (n, c, h, w), in whatever units it was trained on, to logits (n, k).
+        classes : array-like of shape (k,) or None, default=None
+            The label of each column, sorted; by default 0..k-1.
+        **params
+            Parameters of :class:`CNNClassifier`, such as `precision` or `batch_size`.
+
+        Returns
+        -------
+        CNNClassifier
+
+        Examples
+        --------
+        >>> from fmcam.classifiers import CNNClassifier
+        >>> from fmcam.models import LeNet5
+        >>> CNNClassifier.from_module(LeNet5(), classes=list("abcdefghij")).classes_[:3]
+        array(['a', 'b', 'c'], dtype='<U1')
+        """
+        weight = next(net.parameters(), None)
+        device = "cpu" if weight is None else str(weight.device)
+        clf = cls(net, **{"device": device, **params})
+        classes = np.arange(count_outputs(net)) if classes is None else np.asarray(classes)
+        if not np.array_equal(classes, np.unique(classes)):
+            raise ValueError(
+                f"`classes` must be sorted and without repeats, as column j of the net belongs to "
+                f"classes[j]; got {classes.tolist()}."
+            )
+        return clf.adopt(StandardizedNet(net, Standardize(1)), classes)
+
+    def adopt(self, module, classes, image_shape=None):
+        """Become fitted with a given network instead of training one.
+
+        Parameters
+        ----------
+        module : fmcam.models.StandardizedNet
+        classes : ndarray of shape (k,)
+            Sorted.
+        image_shape : tuple (c, h, w) or None
+            None: images of any shape that the network takes.
+
+        Returns
+        -------
+        self
+        """
+        self._classes, self.image_shape_ = classes, image_shape
+        if image_shape is not None:
+            self.n_features_in_ = int(np.prod(image_shape))
+        self._initialize_virtual_params()
+        self._initialize_callbacks()
+        with self._current_init_context("module"):
+            self.module_ = module
+        self._initialize_criterion()
+        self._initialize_history()
+        self.initialized_ = True
+        return self
+
+    # Training -------------------------------------------------------------------------------------
+
+    def fit(self, X, y=None, **fit_params):
+        """Train the network.
+
+        Parameters
+        ----------
+        X : array-like or tensor of shape (n, c, h, w), (n, h, w) or (n, c * h * w), Dataset or \
+                DataLoader
+        y : array-like of shape (n,)
+            Labels of any kind; None for a Dataset or DataLoader.
+        **fit_params
+            Passed to the network's `forward` and to `train_split`.
+
+        Returns
+        -------
+        self
+        """
+        afresh = not (self.warm_start and self.initialized_)
+        return self._train(X, y, afresh, self.classes, fit_params)
+
+    def partial_fit(self, X, y=None, classes=None, **fit_params):
+        """Train for `max_epochs` more epochs from the present weights.
+
+        Parameters
+        ----------
+        X, y
+            As in :meth:`fit`.
+        classes : array-like or None, default=None
+            All labels, needed in the first call where `y` lacks some.
+
+        Returns
+        -------
+        self
+        """
+        classes = self.classes if classes is None else classes
+        return self._train(X, y, not self.initialized_, classes, fit_params)
+
+    def _train(self, X, y, afresh, classes, fit_params):
+        check_parameter_names(self)
+        self._check_settings()
+        if isinstance(X, Dataset | DataLoader):
+            self._open_stream(X, y, afresh, classes)
+        else:
+            X = as_image_array(self, X, reset=afresh)
+            y = encode_labels(self, X, y, classes if afresh else self.classes_)
+        with self._seeded(afresh):
+            if afresh:
+                self.initialized_ = False  # or skorch prints that it starts again
+                self.initialize()
+            elif not hasattr(self, "optimizer_"):
+                self._initialize_optimizer()
+            self.notify("on_train_begin", X=X, y=y)
+            try:
+                self.fit_loop(X, y, **fit_params)
+            except _EarlyStop:
+                pass
+            finally:
+                self.notify("on_train_end", X=X, y=y)
+                self._set_training(False)
+        return self
+
+    def notify(self, method_name, **cb_kwargs):
+        """Call the callbacks; one that stops the training early is told from a person's Ctrl-C.
+
+        skorch's EarlyStopping raises KeyboardInterrupt, and skorch ends `fit` quietly on any such.
+        Here a Ctrl-C goes through, or a search would take a half-trained network for a whole one.
+        """
+        try:
+            super().notify(method_name, **cb_kwargs)
+        except KeyboardInterrupt as stop:
+            if method_name == "on_epoch_end":
+                raise _EarlyStop from stop
+            raise
+
+    def _check_settings(self):
+        if self.precision not in _PRECISIONS:
+            raise ValueError(
+                f"`precision` must be one of {list(_PRECISIONS)}, got {self.precision!r}."
+            )
+        try:
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(
+                f"`device` must be 'auto' or a torch device of this machine such as 'cpu' or "
+                f"'cuda'; got {self.device!r}: {error}"
+            ) from error
+
+    def _open_stream(self, X, y, afresh, classes):
+        if y is not None:
+            raise ValueError(
+                f"`y` must be None where `X` is a {type(X).__name__}, which has the labels itself."
+            )
+        if isinstance(X, DataLoader) and self.train_split is not None:
+            raise ValueError("`train_split` cannot split a DataLoader. Pass the Dataset instead.")
+        if afresh:
+            self._classes = stream_classes(X, classes)
+            images, _ = next(iter(self.get_iterator(X)))
+            self.image_shape_ = tuple(images.shape[1:])
+            self.n_features_in_ = int(np.prod(self.image_shape_))
+
+    @contextlib.contextmanager
+    def _seeded(self, afresh):
+        """Run with torch's generators seeded from `random_state`, and put them back after."""
+        self._generator = None
+        if self.random_state is None:
+            yield
+            return
+        seed = int(check_random_state(self.random_state).randint(2**31))
+        seed += 0 if afresh else len(self.history)
+        devices = [self.device] if torch.device(self.device).type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(seed)
+            self._generator = torch.Generator().manual_seed(seed)
+            try:
+                yield
+            finally:
+                self._generator = None
+
+    def initialize_module(self):
+        """Build the network and try it on one blank image."""
+        kwargs = self.get_params_for("module")
+        if isinstance(self.module, nn.Module):
+            net = type(self.module)(**kwargs) if kwargs else copy.deepcopy(self.module)
+        else:
+            sizes = {"n_classes": len(self.classes_), "in_channels": self.image_shape_[0]}
+            known = constructor_names(self.module)
+            sizes = {name: size for name, size in sizes.items() if name in known}
+            net = self.module(**{**sizes, **kwargs})
+        try_on_blank_image(net, self.image_shape_, self.classes_)
+        net = net.to(memory_format=torch.channels_last)
+        self.module_ = StandardizedNet(net, Standardize(self.image_shape_[0]))
+        return self
+
+    def get_split_datasets(self, X, y=None, **split_params):
+        """The training and validation data; the first call learns to standardize the former."""
+        train, valid = super().get_split_datasets(X, y, **split_params)
+        if not self.history:
+            self._learn_to_standardize(train)
+        return train, valid
+
+    def _learn_to_standardize(self, dataset):
+        total = square = count = 0
+        for images, _ in self.get_iterator(dataset, training=False):
+            pixels = images.double()
+            total = total + pixels.sum(dim=(0, 2, 3))
+            square = square + pixels.square().sum(dim=(0, 2, 3))
+            count += pixels[:, 0].numel()
+        mean = total / count
+        std = (square / count - mean.square()).clamp(min=0).sqrt()
+        std = torch.where(std > 1e-7 * (mean.abs() + 1), std, torch.ones_like(std))
+        standardize = self.module_.standardize
+        standardize.mean.copy_(mean.reshape(standardize.mean.shape))
+        standardize.std.copy_(std.reshape(standardize.std.shape))
+
+    def train_step(self, batch, **fit_params):
+        """One step of the optimizer on one batch, augmented."""
+        if self.augment is not None:
+            images, columns = batch
+            batch = self.augment(images, self._generator), columns
+        return super().train_step(batch, **fit_params)
+
+    def infer(self, x, **fit_params):
+        """Logits in float32 of shape (n, k) for raw images (n, c, h, w)."""
+        dtype = _PRECISIONS[self.precision]
+        x = x.to(self.device)
+        if dtype is None:
+            return self.module_(x, **fit_params)
+        with torch.autocast(x.device.type, dtype=dtype):
+            return self.module_(x, **fit_params).float()
+
+    @property
+    def _default_callbacks(self):
+        return [
+            ("epoch_timer", EpochTimer()),
+            ("batch_accuracy", BatchAccuracy()),
+            ("train_loss", PassthroughScoring("train_loss", on_train=True)),
+            ("train_acc", PassthroughScoring("train_acc", on_train=True, lower_is_better=False)),
+            ("valid_loss", PassthroughScoring("valid_loss")),
+            ("valid_acc", PassthroughScoring("valid_acc", lower_is_better=False)),
+            ("print_log", PrintLog(sink=print_on_terminal)),
+        ]
+
+    # Data -----------------------------------------------------------------------------------------
+
+    def get_dataset(self, X, y=None):
+        """The data set of some images and labels; a DataLoader stays one."""
+        return X if isinstance(X, DataLoader) else super().get_dataset(X, y)
+
+    def get_iterator(self, dataset, training=False):
+        """Batches of (images, columns) of a data set, shuffled for training."""
+        if isinstance(dataset, DataLoader):
+            return EncodedBatches(dataset, self.classes_)
+        options = self.get_params_for("iterator_train" if training else "iterator_valid")
+        options.setdefault("batch_size", self.batch_size)
+        if training:
+            options.setdefault("shuffle", True)
+            options.setdefault("generator", self._generator)
+        arrays = resident_arrays(dataset)
+        if arrays is None:
+            make = self.iterator_train if training else self.iterator_valid
+            return EncodedBatches(make(dataset, **options), self.classes_)
+        if not training:
+            rows = _PREDICTION_PIXELS // int(np.prod(arrays[0].shape[1:]))
+            options["batch_size"] = max(options["batch_size"], rows)
+        return ArrayBatches(dataset, device=self.device, **options)
+
+    # Prediction -----------------------------------------------------------------------------------
+
+    def predict_proba(self, X):
+        """Probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like, tensor, Dataset or DataLoader
+            Images as in :meth:`fit`.
+
+        Returns
+        -------
+        ndarray of shape (n, k), float32
+            Rows sum to one; columns follow `classes_`.
+        """
+        check_is_fitted(self)
+        if not isinstance(X, Dataset | DataLoader):
+            X = as_image_array(self, X, reset=False)
+        with modes_kept(self.module_):
+            return super().predict_proba(X)
+
+    def predict(self, X):
+        """The most probable label of each image, ndarray of shape (n,)."""
+        columns = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[columns]

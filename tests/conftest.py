@@ -1,0 +1,20 @@
+"""What all tests share."""
+
+import os
+from pathlib import Path
+
+import matplotlib
+import pytest
+import torch
+
+matplotlib.use("Agg")
+torch.set_num_threads(1)  # small nets run no faster with more, and results depend on the number
+
+
+@pytest.fixture
+def data_home():
+    """The folder of the real data sets."""
+    folder = os.environ.get("FMCAM_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("FMCAM_DATA names no folder with the real data sets")
+    return Path(folder)

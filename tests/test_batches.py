@@ -1,0 +1,205 @@
+"""Batches out of one tensor, streams, augmentation and the one-cycle schedule."""
+
+import numpy as np
+import pytest
+import torch
+from skorch.dataset import Dataset as ArrayDataset
+from skorch.dataset import ValidSplit
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
+
+from fmcam.classifiers import FlipAndShift, LeNet5Classifier, OneCycle
+from fmcam.classifiers._batches import ArrayBatches, EncodedBatches, resident_arrays
+
+X = np.arange(10 * 4, dtype=np.uint8).reshape(10, 1, 2, 2)
+Y = np.arange(10)
+
+
+def batches(dataset, **options):
+    return [
+        (images[:, 0, 0, 0] // 4).tolist()
+        for images, _ in ArrayBatches(dataset, device="cpu", **options)
+    ]
+
+
+def test_batches_in_order():
+    assert batches(ArrayDataset(X, Y), batch_size=4) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert batches(ArrayDataset(X, Y), batch_size=4, drop_last=True) == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert batches(ArrayDataset(X, Y), batch_size=-1) == [list(range(10))]
+    assert len(ArrayBatches(ArrayDataset(X, Y), device="cpu", batch_size=4)) == 3
+
+
+def test_a_subset_of_a_subset_gives_its_rows_with_their_labels():
+    subset = Subset(Subset(ArrayDataset(X, Y), [9, 7, 5, 3]), [0, 2])
+    assert batches(subset, batch_size=2) == [[9, 5]]
+    ((_, labels),) = ArrayBatches(subset, device="cpu", batch_size=2)
+    assert labels.tolist() == [9, 5]
+
+
+def test_shuffled_epochs_hold_each_row_once_and_differ():
+    subset = Subset(ArrayDataset(X, Y), [1, 3, 5, 7, 9])
+    loader = ArrayBatches(
+        subset, device="cpu", batch_size=2, shuffle=True, generator=torch.Generator().manual_seed(0)
+    )
+    epochs = [[row for _, labels in loader for row in labels.tolist()] for _ in range(6)]
+    assert all(sorted(epoch) == [1, 3, 5, 7, 9] for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) > 1
+
+
+def test_images_and_labels_stay_together_when_shuffled():
+    loader = ArrayBatches(ArrayDataset(X, Y), device="cpu", batch_size=3, shuffle=True)
+    for images, labels in loader:
+        assert (images[:, 0, 0, 0] // 4).tolist() == labels.tolist()
+
+
+def test_other_data_sets_are_not_resident():
+    assert resident_arrays(TensorDataset(torch.zeros(3))) is None
+    assert resident_arrays(Subset(TensorDataset(torch.zeros(3)), [0])) is None
+
+
+# Streams ------------------------------------------------------------------------------------------
+
+
+class Squares(Dataset):
+    """Labels 3 and 8, told apart by a bright half."""
+
+    targets = (3, 8)
+
+    def __len__(self):
+        return 64
+
+    def __getitem__(self, index):
+        image = torch.zeros(1, 16, 16)
+        image[:, :, 8 * (index % 2) :][:, :, :8] = 1.0
+        return image + index / 1000, (3, 8)[index % 2]
+
+
+def stream_clf(**params):
+    return LeNet5Classifier(**{"max_epochs": 6, "lr": 0.005, "random_state": 0, **params})
+
+
+def test_a_dataset_and_a_loader_train_as_the_array_does():
+    dataset = Squares()
+    images = torch.stack([dataset[i][0] for i in range(64)])
+    labels = np.array([dataset[i][1] for i in range(64)])
+    array = stream_clf().fit(images, labels)
+    streamed = stream_clf().fit(dataset)
+    loaded = stream_clf().fit(DataLoader(dataset, batch_size=128))
+    for clf in (array, streamed, loaded):
+        assert clf.classes_.tolist() == [3, 8]
+        assert clf.score(images, labels) == 1.0
+    standardize = [clf.module_.standardize for clf in (array, streamed, loaded)]
+    for other in standardize[1:]:
+        torch.testing.assert_close(other.mean, standardize[0].mean)
+        torch.testing.assert_close(other.std, standardize[0].std)
+    np.testing.assert_allclose(streamed.predict_proba(images), streamed.predict_proba(dataset))
+    np.testing.assert_allclose(
+        streamed.predict_proba(images),
+        streamed.predict_proba(DataLoader(dataset, batch_size=5)),
+        atol=1e-6,
+    )
+
+
+def test_a_dataset_can_be_split_for_validation():
+    clf = stream_clf(max_epochs=2, train_split=ValidSplit(0.25)).fit(Squares())
+    assert "valid_acc" in clf.history[-1]
+
+
+def test_stream_errors():
+    plain = TensorDataset(torch.zeros(4, 1, 16, 16), torch.tensor([0, 1, 2, 2]))
+    with pytest.raises(ValueError, match=r"labels of a TensorDataset are not known.*`classes`"):
+        stream_clf().fit(plain)
+    with pytest.raises(ValueError, match=r"holds the labels \[2\], which are not in the classes"):
+        stream_clf(classes=[0, 1]).fit(plain)
+    with pytest.raises(ValueError, match="`y` must be None where `X` is a Squares"):
+        stream_clf().fit(Squares(), [0] * 64)
+    with pytest.raises(ValueError, match="`train_split` cannot split a DataLoader"):
+        stream_clf(train_split=ValidSplit(0.5)).fit(DataLoader(Squares()))
+
+
+def test_encoded_batches_by_hand():
+    loader = [(torch.zeros(3, 1, 2, 2), torch.tensor([8, 3, 8]))]
+    ((_, columns),) = EncodedBatches(loader, np.array([3, 8]))
+    assert columns.tolist() == [1, 0, 1]
+
+
+# Augmentation -------------------------------------------------------------------------------------
+
+
+def moved(image, dx, dy, mirrored):
+    image = image[..., ::-1] if mirrored else image
+    padded = np.pad(image, ((0, 0), (2, 2), (2, 2)))
+    return padded[:, 2 - dy : 2 - dy + image.shape[1], 2 - dx : 2 - dx + image.shape[2]]
+
+
+def test_flip_and_shift_gives_mirrored_and_moved_images_all_kinds_equally_often():
+    rng = np.random.default_rng(0)
+    image = rng.integers(1, 255, (2, 5, 6), dtype=np.uint8)
+    out = FlipAndShift(2)(
+        torch.as_tensor(np.repeat(image[None], 5000, axis=0)), torch.Generator().manual_seed(0)
+    )
+    kinds = {
+        moved(image, dx, dy, mirrored).tobytes(): 0
+        for dx in range(-2, 3)
+        for dy in range(-2, 3)
+        for mirrored in (False, True)
+    }
+    assert len(kinds) == 50
+    for changed in out.numpy():
+        kinds[changed.tobytes()] += 1
+    assert min(kinds.values()) > 60
+    assert max(kinds.values()) < 145
+
+
+def test_flip_and_shift_can_do_nothing_and_leaves_the_batch_alone():
+    images = torch.rand(4, 3, 5, 5)
+    before = images.clone()
+    assert torch.equal(FlipAndShift(0, flip=False)(images), images)
+    FlipAndShift(2)(images)
+    assert torch.equal(images, before)
+
+
+def test_augmentation_is_for_training_only_and_seeded():
+    data = ArrayDataset(np.random.default_rng(0).integers(0, 255, (40, 1, 16, 16), dtype=np.uint8))
+    y = np.arange(40) % 2
+    seen = []
+
+    def spy(images, generator):
+        seen.append(torch.rand(1, generator=generator).item())
+        return images
+
+    clf = stream_clf(max_epochs=2, augment=spy, batch_size=20).fit(data.X, y)
+    assert len(seen) == 4
+    clf.predict(data.X)
+    assert len(seen) == 4
+    stream_clf(max_epochs=2, augment=spy, batch_size=20).fit(data.X, y)
+    assert seen[4:] == seen[:4]
+
+
+# One cycle ----------------------------------------------------------------------------------------
+
+
+def test_one_cycle_peaks_at_lr_and_ends_at_zero():
+    data = np.random.default_rng(0).integers(0, 255, (50, 1, 16, 16), dtype=np.uint8)
+    rates = []
+
+    class Rates(OneCycle):
+        def on_batch_begin(self, net, training=None, **kwargs):
+            super().on_batch_begin(net, training=training, **kwargs)
+            rates.append(net.optimizer_.param_groups[0]["lr"])
+
+    clf = stream_clf(max_epochs=4, lr=0.01, batch_size=10, callbacks=[Rates()])
+    clf.fit(data, np.arange(50) % 2)
+    assert len(rates) == 20
+    assert rates[0] == pytest.approx(0.0004)
+    assert rates[5] == max(rates) == pytest.approx(0.01)
+    assert rates[-1] < 0.0002
+    assert rates[:6] == sorted(rates[:6])
+    assert rates[5:] == sorted(rates[5:], reverse=True)
+    assert clf.history[-1, "lr"] == rates[-1]
+
+
+def test_one_cycle_halfway_down_by_hand():
+    # progress .625 is half of the fall: (1 + cos(pi / 2)) / 2
+    assert OneCycle(warmup=0.25).factor(0.625) == pytest.approx(0.5)
+    # half of the rise from .04 to 1
+    assert OneCycle(warmup=0.25, start=0.04).factor(0.125) == pytest.approx(0.52)
