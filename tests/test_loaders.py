@@ -1,0 +1,84 @@
+"""Data sets by name, and their torch loaders."""
+
+import numpy as np
+import pytest
+import torch
+
+from fmcam.datasets import fetch_fashion_mnist, get_data_loaders, load_dataset, make_fashion_shapes
+
+
+@pytest.fixture(scope="module")
+def loaders():
+    return get_data_loaders(64, dataset="shapes")
+
+
+def tensors(loader):
+    """All images and labels of one pass over a loader."""
+    return [torch.cat(parts) for parts in zip(*loader, strict=True)]
+
+
+def row_keys(images):
+    return [image.tobytes() for image in np.asarray(images, dtype=np.float32)]
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("subset", ["train", "test"])
+def test_fashion_mnist_by_name(data_home, subset):
+    named = load_dataset("fashion-mnist", subset, data_home=data_home)
+    fetched = fetch_fashion_mnist(data_home, subset)
+    np.testing.assert_array_equal(named.images, fetched.images)
+    np.testing.assert_array_equal(named.target, fetched.target)
+
+
+def test_unknown_names():
+    with pytest.raises(ValueError, match="must be 'fashion-mnist' or 'shapes', got 'mnist'"):
+        load_dataset("mnist")
+    with pytest.raises(ValueError, match="`subset` must be 'train' or 'test', got 'val'"):
+        load_dataset("shapes", "val")
+
+
+def test_train_and_val_split_the_training_images(loaders):
+    train = make_fashion_shapes(6000, random_state=0)
+    fit, val = (tensors(loader) for loader in loaders[:2])
+    split = row_keys(fit[0]) + row_keys(val[0])
+    assert len(split) == len(set(split)) == 6000
+    expected = dict(zip(row_keys(train.images / np.float32(255)), train.target, strict=True))
+    assert dict(zip(split, torch.cat([fit[1], val[1]]).tolist(), strict=True)) == expected
+    assert torch.bincount(val[1]).tolist() == [60] * 10  # a tenth of 600 each
+
+
+def test_test_loader_keeps_images_scaled_and_in_order(loaders):
+    test = make_fashion_shapes(2000, random_state=1)
+    images, labels = tensors(loaders[2])
+    assert images.dtype == torch.float32
+    assert labels.dtype == torch.int64
+    np.testing.assert_array_equal(images, test.images / np.float32(255))
+    np.testing.assert_array_equal(labels, test.target)
+
+
+def test_batches(loaders):
+    for loader in loaders:
+        *full, last = [len(labels) for _, labels in loader]
+        assert set(full) == {64}
+        assert last == len(loader.dataset) % 64
+
+
+def test_order_follows_random_state_and_changes_with_each_epoch(loaders):
+    torch.manual_seed(0)
+    one = get_data_loaders(1000, dataset="shapes", random_state=1)
+    torch.manual_seed(1)
+    same = get_data_loaders(1000, dataset="shapes", random_state=1)
+    first, second = tensors(one[0])[0], tensors(one[0])[0]
+    assert torch.equal(first, tensors(same[0])[0])
+    assert torch.equal(second, tensors(same[0])[0])
+    assert not torch.equal(first, second)
+    assert torch.equal(tensors(one[1])[0], tensors(same[1])[0])
+    assert not torch.equal(tensors(one[1])[0], tensors(loaders[1])[0])  # random_state=0
+
+
+@pytest.mark.parametrize("val_fraction", [0, 1, -0.1])
+def test_val_fraction_out_of_range(val_fraction):
+    with pytest.raises(
+        ValueError, match=f"`val_fraction` must lie between 0 and 1, got {val_fraction}"
+    ):
+        get_data_loaders(64, dataset="shapes", val_fraction=val_fraction)
