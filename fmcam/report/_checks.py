@@ -1,0 +1,59 @@
+"""What every function on labels and probabilities asks of them, worded once."""
+
+import numpy as np
+import pandas as pd
+
+
+def check_probabilities(y_true, y_proba, classes):
+    """Return the column of each true label, of shape (n,), and the probabilities, of shape (n, k).
+
+    Working with columns keeps the kind of the labels out of all that follows.
+    """
+    classes, y_true = np.asarray(classes), np.asarray(y_true)
+    y_proba = np.asarray(y_proba, dtype=float)
+    if classes.ndim != 1 or len(classes) < 2 or not np.array_equal(np.unique(classes), classes):
+        raise ValueError(
+            "`classes` must be a sorted list of two or more distinct labels, "
+            f"got {classes.tolist()}. Pass `clf.classes_`."
+        )
+    if y_proba.ndim != 2 or y_proba.shape[1] != len(classes):
+        raise ValueError(
+            f"`y_proba` must have shape (n, {len(classes)}), one column a class, "
+            f"got {y_proba.shape}. Pass `clf.predict_proba(X)`."
+        )
+    if y_true.ndim != 1 or len(y_true) != len(y_proba) or len(y_true) == 0:
+        raise ValueError(
+            "`y_true` must have shape (n,), one label for each of the n >= 1 rows of `y_proba`, "
+            f"got {y_true.shape} for {len(y_proba)} rows. Pass the labels of the same images."
+        )
+    _check_rows_are_distributions(y_proba)
+    codes = pd.Index(classes).get_indexer(pd.Index(y_true))
+    if (codes < 0).any():
+        raise ValueError(
+            f"`y_true` must hold labels of `classes` {classes.tolist()} only, got also "
+            f"{pd.unique(y_true[codes < 0]).tolist()}. Pass labels of the kind the classifier saw."
+        )
+    return codes, y_proba
+
+
+def _check_rows_are_distributions(y_proba):
+    # 1e-3 lets the rounding of float16 through and stops scores that are no probabilities.
+    wrong = ~np.isclose(y_proba.sum(axis=1), 1, rtol=0, atol=1e-3) | (y_proba < 0).any(axis=1)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(
+            "Each row of `y_proba` must be non-negative and sum to one, got a sum of "
+            f"{y_proba[row].sum():.4g} and a minimum of {y_proba[row].min():.4g} in row {row}. "
+            "Pass probabilities, not logits."
+        )
+
+
+def check_class_names(class_names, classes):
+    """Return the k names, by default the labels themselves, as an index called "class"."""
+    names = pd.Index(list(classes if class_names is None else class_names), name="class")
+    if len(names) != len(classes) or not names.is_unique:
+        raise ValueError(
+            f"`class_names` must be {len(classes)} distinct names in the order of `classes`, "
+            f"got {names.tolist()}. Pass one name a class."
+        )
+    return names

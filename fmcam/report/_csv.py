@@ -1,0 +1,47 @@
+"""Tables on disk."""
+
+import os
+from pathlib import Path
+
+
+def write_csv(frame, path):
+    """Write a frame as CSV so that `path` holds the old table or the new one, never half of one.
+
+    The table is written beside `path` and renamed. Missing folders are created.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Its index is written too if it has a name.
+    path : str or path-like
+        The file to write.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be created or written to; the message names it.
+
+    Examples
+    --------
+    >>> import pandas as pd, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_csv(pd.DataFrame({"n": [3]}), f"{folder}/new/table.csv")
+    ...     pd.read_csv(f"{folder}/new/table.csv")
+       n
+    0  3
+    """
+    path = Path(path)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    named = any(name is not None for name in frame.index.names)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            frame.to_csv(beside, index=named)
+            os.replace(beside, path)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise OSError(
+            f"`path` must lie in a folder that can be written to, got {path.parent} "
+            f"({error.strerror}). Choose another folder or change its permissions."
+        ) from error
