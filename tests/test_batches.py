@@ -51,6 +51,13 @@ def test_images_and_labels_stay_together_when_shuffled():
         assert (images[:, 0, 0, 0] // 4).tolist() == labels.tolist()
 
 
+def test_read_only_arrays_are_taken_without_a_copy_or_a_warning():
+    images = X.copy()
+    images.flags.writeable = False
+    loader = ArrayBatches(ArrayDataset(images, Y), device="cpu", batch_size=3)
+    assert loader.images.data_ptr() == images.__array_interface__["data"][0]
+
+
 def test_other_data_sets_are_not_resident():
     assert resident_arrays(TensorDataset(torch.zeros(3))) is None
     assert resident_arrays(Subset(TensorDataset(torch.zeros(3)), [0])) is None

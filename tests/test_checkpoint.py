@@ -52,6 +52,7 @@ def test_round_trip(clf, saved):
     assert again.classes_.tolist() == ["ant", "bee", "cow"]
     for name in ("lr", "batch_size", "optimizer", "optimizer__momentum", "precision", "device"):
         assert again.get_params()[name] == clf.get_params()[name]
+    assert again.history[:, ("epoch", "train_loss")] == clf.history[:, ("epoch", "train_loss")]
     assert again.checkpoint_ == {
         "epoch": 2,
         "class_names": ["Ant", "Bee", "Cow"],

@@ -1,5 +1,7 @@
 """Batches for training and prediction: whole batches out of one tensor, or a stream."""
 
+import warnings
+
 import torch
 from skorch.dataset import Dataset as ArrayDataset
 from torch.utils.data import Subset
@@ -50,8 +52,10 @@ class ArrayBatches:
         self, dataset, *, device, batch_size, shuffle=False, drop_last=False, generator=None
     ):
         images, labels, rows = resident_arrays(dataset)
-        self.images = torch.as_tensor(images).to(device)
-        self.labels = None if labels is None else torch.as_tensor(labels).to(device)
+        with warnings.catch_warnings():  # a read-only memory map is fine: nothing writes to it
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+            self.images = torch.as_tensor(images).to(device)
+            self.labels = None if labels is None else torch.as_tensor(labels).to(device)
         self.rows = rows
         self.n_rows = len(self.images) if rows is None else len(rows)
         self.batch_size = self.n_rows if batch_size == -1 else batch_size

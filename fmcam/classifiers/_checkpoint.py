@@ -23,7 +23,9 @@ from fmcam.models import Standardize, StandardizedNet
 __all__ = ["load_classifier", "save_classifier"]
 
 _FORMAT = "fmcam-classifier-1"
-_HEADER_KEYS = {"classifier", "module", "parameters", "classes", "dtype", "image_shape", "epoch"}
+_HEADER_KEYS = {
+    *("classifier", "module", "parameters", "classes", "dtype", "image_shape", "epoch", "history")
+}
 _CLASSIFIERS = {name: getattr(_named, name) for name in _named.__all__}
 _CLASSIFIERS["CNNClassifier"] = CNNClassifier
 _NETS = {net.__name__: net for net in (models.SimpleCNN, models.LeNet5, models.CNN_CAM)}
@@ -36,7 +38,8 @@ def save_classifier(clf, path, *, class_names=None, metrics=None):
 
     The header holds, as JSON: the kind of classifier and network, the parameters that are numbers,
     strings, tuples or classes of torch (others, such as callbacks, are left out), `classes_`,
-    `image_shape_`, the number of epochs trained, `class_names`, `metrics` and fmcam's version.
+    `image_shape_`, the number of epochs trained and the `history_` of each, `class_names`,
+    `metrics` and fmcam's version.
 
     Parameters
     ----------
@@ -69,6 +72,7 @@ def save_classifier(clf, path, *, class_names=None, metrics=None):
         "dtype": clf.classes_.dtype.str,
         "image_shape": None if clf.image_shape_ is None else list(clf.image_shape_),
         "epoch": len(clf.history),
+        "history": [_scalars(row) for row in clf.history],
         "class_names": None if class_names is None else [str(name) for name in class_names],
         "metrics": {name: float(value) for name, value in (metrics or {}).items()},
         "fmcam": fmcam.__version__,
@@ -95,6 +99,10 @@ def _parameters_to_json(clf):
         elif isinstance(value, tuple) and all(isinstance(part, int | float) for part in value):
             kept[name] = list(value)
     return {name: value for name, value in kept.items() if not name.startswith("callbacks")}
+
+
+def _scalars(row):
+    return {name: value for name, value in row.items() if isinstance(value, int | float | bool)}
 
 
 def _torch_name(value):
@@ -179,6 +187,10 @@ def _rebuild(path, header, net_class, weights):
         raise ValueError(f"{path} is damaged or was changed: {error}") from error
     shape = header["image_shape"]
     clf.adopt(whole.to(clf.device), classes, None if shape is None else tuple(shape))
+    for row in header["history"]:
+        clf.history.new_epoch()
+        for name, value in row.items():
+            clf.history.record(name, value)
     clf.checkpoint_ = {k: header.get(k) for k in ("epoch", "class_names", "metrics", "fmcam")}
     return clf
 
