@@ -1,0 +1,136 @@
+"""The folder of a run: settings, provenance, tables and pictures, each written whole."""
+
+import dataclasses
+import datetime
+import json
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+
+from experiments._config import parse
+from fmcam.report import write_csv
+
+__all__ = ["Run", "run_script"]
+
+matplotlib.use("Agg")
+
+_PACKAGES = ("fmcam", "torch", "torchvision", "skorch", "scikit-learn", "numpy", "pandas")
+
+
+class Run:
+    """An experiment's folder.
+
+    Parameters
+    ----------
+    config : dataclass
+        Has `out`, the folder, and `resume`: whether to keep finished work that is there.
+    name : str
+        The script's name.
+    kept : sequence of str
+        Folders of finished work inside `out`; emptied unless `config.resume`.
+    """
+
+    def __init__(self, config, name, kept=()):
+        self.name = name
+        self.folder = Path(config.out)
+        self.started = time.perf_counter()
+        self.written = []
+        self._check_writable()
+        for part in kept:
+            if not config.resume:
+                shutil.rmtree(self.folder / part, ignore_errors=True)
+        self.write_json("config.json", dataclasses.asdict(config))
+
+    def _check_writable(self):
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=self.folder).close()
+        except OSError as error:
+            raise SystemExit(
+                f"Cannot write to {self.folder} ({error.strerror}). Name another folder with --out."
+            ) from error
+
+    def write_json(self, name, content):
+        """Write a JSON file."""
+        beside = self.folder / f".{name}.{os.getpid()}"
+        beside.write_text(json.dumps(content, indent=2, default=str) + "\n")
+        os.replace(beside, self._path(name))
+
+    def write_table(self, name, frame):
+        """Write a DataFrame as CSV."""
+        write_csv(frame, self._path(name))
+
+    def write_figure(self, name, display, **options):
+        """Draw a display and write the picture under `figures/`."""
+        figure = display.plot(**options).figure_
+        path = self._path(f"figures/{name}")
+        path.parent.mkdir(exist_ok=True)
+        beside = path.with_name(f".{os.getpid()}.{path.name}")
+        figure.savefig(beside, dpi=120, bbox_inches="tight")
+        os.replace(beside, path)
+        plt.close(figure)
+
+    def _path(self, name):
+        path = self.folder / name
+        self.written.append(path)
+        return path
+
+    def finish(self):
+        """Write the provenance and name all files."""
+        self.write_json("provenance.json", self._provenance())
+        print("\nWrote")
+        for path in dict.fromkeys(self.written):
+            print(f"  {path}")
+
+    def _provenance(self):
+        return {
+            "command": _command(self.name, sys.argv[1:]),
+            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "seconds": round(time.perf_counter() - self.started, 1),
+            "commit": _commit(),
+            "python": platform.python_version(),
+            "versions": {name: version(name) for name in _PACKAGES},
+            "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",
+        }
+
+
+def run_script(main, config_class, name, description):
+    """Run `main` with the command line's settings; after Ctrl-C say how to go on."""
+    try:
+        main(parse(config_class, sys.argv[1:], prog=name, description=description))
+    except KeyboardInterrupt:
+        given = [part for part in sys.argv[1:] if part != "--resume"]
+        command = _command(name, [*given, "--resume"])
+        raise SystemExit(f"\nStopped. Finished work is kept; go on with\n  {command}") from None
+    except OSError as error:
+        raise SystemExit(f"{error}") from error
+
+
+def _command(name, arguments):
+    return " ".join([f"python -m experiments.{name}", shlex.join(arguments)]).strip()
+
+
+def _commit():
+    def git(*arguments):
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+        return done.stdout.strip()
+
+    changed = git("status", "--porcelain", "--", "fmcam", "experiments")
+    return git("rev-parse", "HEAD") + (" with changes" if changed else "")
+
+
+def _processor():
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()

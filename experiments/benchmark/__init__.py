@@ -1,0 +1,1 @@
+"""Speed against named rivals, measured in turns in one run."""

@@ -1,0 +1,15 @@
+"""`python -m experiments.benchmark fit|search`: speed against named rivals, in turns in one run."""
+
+import sys
+
+from experiments._run import run_script
+from experiments.benchmark import fit, search
+
+SCRIPTS = {"fit": fit, "search": search}
+
+if __name__ == "__main__":
+    name = sys.argv.pop(1) if len(sys.argv) > 1 else None
+    if name not in SCRIPTS:
+        raise SystemExit(f"usage: python -m experiments.benchmark {'|'.join(SCRIPTS)} [--help]")
+    script = SCRIPTS[name]
+    run_script(script.main, script.Config, f"benchmark {name}", script.__doc__)

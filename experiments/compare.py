@@ -1,0 +1,158 @@
+"""Baseline and tuned SimpleCNN against LeNet-5: the same pipeline, images and regularization.
+
+The tuned settings come from a finished grid search. Every network is trained once for each seed on
+all training images and scored on the test images; differences come with paired intervals.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import ConfusionMatrixDisplay
+
+from experiments._config import option
+from experiments._pipeline import BASELINE, DATASETS, Fit, score, train
+from experiments._run import Run, run_script
+from fmcam.datasets import load_dataset
+from fmcam.plot import ComparisonDisplay, HistoryDisplay, RocCurvesDisplay
+from fmcam.report import (
+    bootstrap_difference,
+    classification_frame,
+    compare_classifiers,
+)
+
+NETWORKS = {"SimpleCNN": "simplecnn", "LeNet-5": "lenet5"}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of a comparison."""
+
+    dataset: str = option("fashion-mnist", "images", DATASETS)
+    search: str = option("results/grid_search/fashion-mnist", "folder of a finished grid search")
+    epochs: int = option(30, "passes over the training images")
+    precision: str = option("float32", "float32 or bfloat16", ("float32", "bfloat16"))
+    seeds: tuple[int, ...] = option((0, 1, 2), "random states, one training each")
+    jobs: int = option(os.cpu_count(), "processes at a time")
+    out: str = option("runs/compare", "folder of the results")
+    resume: bool = option(False, "keep the finished trainings that the folder holds")
+
+
+def plan(config):
+    """All trainings: network, baseline or tuned, seed."""
+    path = Path(config.search) / "best.json"
+    if not path.is_file():
+        raise SystemExit(
+            f"There is no {path}. Name the folder of a finished grid search with --search, or run "
+            f"`python -m experiments.grid_search --dataset {config.dataset}` first."
+        )
+    tuned = json.loads(path.read_text())
+    return [
+        Fit(f"{network} {kind}", model, **parameters, epochs=config.epochs, seed=seed)
+        for network, model in NETWORKS.items()
+        for kind, parameters in (("baseline", BASELINE), ("tuned", tuned[model]))
+        for seed in config.seeds
+    ]
+
+
+def compare_over_seeds(right_a, right_b, target, names):
+    """Difference in recall of two networks by class and over all, with its bootstrap interval.
+
+    `right_a` and `right_b` of shape (seeds, n) say which images each seed gets right. An image
+    counts with the mean over the seeds, and the interval is over the images.
+    """
+    a, b = right_a.mean(axis=0), right_b.mean(axis=0)
+    groups = {name: target == label for label, name in enumerate(names)}
+    groups["all classes"] = np.ones(len(target), dtype=bool)
+    rows = {}
+    for name, chosen in groups.items():
+        difference = bootstrap_difference(a[chosen], b[chosen], random_state=0)
+        values = (chosen.sum(), a[chosen].mean(), b[chosen].mean(), *difference)
+        rows[name] = values
+    columns = ["n", "recall_a", "recall_b", "recall_difference", "recall_low", "recall_high"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("class")
+
+
+def write_tables(run, fits, scored, test):
+    """All tables."""
+    keys = [(fit.name, fit.seed) for fit in fits]
+    frames, probas = zip(*scored, strict=True)
+    rows = pd.concat(frames, keys=keys, names=["network", "seed"]).droplevel(2)
+    run.write_table("rows.csv", rows)
+    summary = rows.groupby(level="network", sort=False).agg(["mean", "std", "count"])
+    summary.columns = ["_".join(column) for column in summary.columns]
+    run.write_table("summary.csv", summary)
+    probas = dict(zip(keys, probas, strict=True))
+    labels = np.arange(len(test.target_names))
+    per_class = {
+        key: classification_frame(test.target, proba, labels, class_names=test.target_names)
+        for key, proba in probas.items()
+    }
+    run.write_table("per_class.csv", pd.concat(per_class, names=["network", "seed"]))
+    seeds = sorted({fit.seed for fit in fits})
+    pairs = {
+        seed: compare_classifiers(
+            test.target, {n: p for (n, s), p in probas.items() if s == seed}, labels
+        )
+        for seed in seeds
+    }
+    run.write_table("pairs.csv", pd.concat(pairs, names=["seed", "pair"]))
+    return summary, probas
+
+
+def write_seed_means(run, probas, test, seeds):
+    """Where tuned SimpleCNN loses against tuned LeNet-5, by class, over all seeds."""
+    right = {
+        network: np.array(
+            [probas[f"{network} tuned", seed].argmax(axis=1) == test.target for seed in seeds]
+        )
+        for network in NETWORKS
+    }
+    names = tuple(NETWORKS)
+    frame = compare_over_seeds(*right.values(), test.target, test.target_names)
+    run.write_table("simplecnn_minus_lenet5.csv", frame)
+    display = ComparisonDisplay.from_frame(frame.drop(index="all classes"), names=names)
+    run.write_figure("simplecnn_minus_lenet5.png", display)
+    return frame
+
+
+def write_figures(run, fits, fitted, probas, test):
+    """Curves and confusion matrix of the first seed of each network."""
+    names, first = np.array(test.target_names), fits[0].seed
+    for fit, clf in zip(fits, fitted, strict=True):
+        if fit.seed != first:
+            continue
+        stem = fit.name.lower().replace(" ", "_").replace("-", "")
+        proba = probas[fit.name, fit.seed]
+        run.write_figure(f"{stem}_history.png", HistoryDisplay.from_estimator(clf))
+        roc = RocCurvesDisplay.from_predictions(test.target, proba, clf.classes_, class_names=names)
+        run.write_figure(f"{stem}_roc.png", roc)
+        confusion = ConfusionMatrixDisplay.from_predictions(
+            names[test.target], names[proba.argmax(axis=1)], labels=names
+        )
+        options = {"xticks_rotation": 45, "cmap": "Blues", "colorbar": False}
+        run.write_figure(f"{stem}_confusion.png", confusion, **options)
+
+
+def main(config):
+    """Train, score, compare, write."""
+    fits = plan(config)
+    run = Run(config, "compare", kept=("checkpoints",))
+    data, test = (load_dataset(config.dataset, subset) for subset in ("train", "test"))
+    print(f"{len(fits)} trainings of {config.epochs} epochs on {len(data.target):,} images")
+    fitted = train(fits, data.images, data.target, run.folder / "checkpoints", config.jobs)
+    scored = [score(clf, test.images, test.target) for clf in fitted]
+    summary, probas = write_tables(run, fits, scored, test)
+    differences = write_seed_means(run, probas, test, config.seeds)
+    write_figures(run, fits, fitted, probas, test)
+    print(summary[["accuracy_mean", "accuracy_std", "macro_f1_mean", "parameters_mean"]].round(4))
+    print("\nRecall of tuned SimpleCNN minus tuned LeNet-5, 95 % intervals over the images")
+    print(differences.drop(columns="n").round(4))
+    run.finish()
+
+
+if __name__ == "__main__":
+    run_script(main, Config, "compare", __doc__)

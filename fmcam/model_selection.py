@@ -1,0 +1,378 @@
+"""Grid search that keeps every finished fit, gives each its own core and says when it will end."""
+
+import difflib
+import json
+import os
+import pickle
+import sys
+import tempfile
+import time
+import uuid
+from contextlib import contextmanager
+from functools import partial
+from importlib.metadata import version
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from joblib.hashing import NumpyHasher
+from joblib.parallel import get_active_backend
+from sklearn import model_selection
+from sklearn.base import _fit_context, clone, is_classifier
+from sklearn.model_selection import check_cv
+from sklearn.model_selection._validation import (
+    _fit_and_score,
+    _insert_error_scores,
+    _warn_or_raise_about_fit_failures,
+)
+from sklearn.utils import indexable
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import _check_method_params
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+__all__ = ["GridSearchCV"]
+
+_PACKAGES = ("fmcam", "scikit-learn", "skorch", "torch")
+_FIELDS = {"test_scores", "n_test_samples", "fit_time", "score_time", "fit_error"}
+
+
+class GridSearchCV(model_selection.GridSearchCV):
+    """scikit-learn's `GridSearchCV`, resumable after a crash and with one core for each fit.
+
+    Arguments, attributes and `cv_results_` are those of `sklearn.model_selection.GridSearchCV`;
+    `memory` is the only addition. Under the hood
+
+    - each fit and its scoring use one thread, so scores do not depend on `n_jobs`; the refit of
+      the best candidate uses all threads;
+    - the workers share the images as one read-only memory map, in the data type given: pass uint8;
+    - a parameter name that the estimator does not know is an error before the first fit;
+    - a progress bar with the time left is shown on a terminal and nothing in a pipe.
+
+    Parameters
+    ----------
+    estimator, param_grid, scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, \
+return_train_score
+        As in `sklearn.model_selection.GridSearchCV`. `n_jobs` counts processes; a backend chosen
+        with `joblib.parallel_config`, such as "dask" for a cluster, is used instead. `verbose`
+        above 1 prints a line for each fit; the headline that 1 prints is left to the progress bar.
+    memory : str, path-like or None, default=None
+        Folder that keeps the scores and times of each finished fit (not the fitted estimator), in
+        one small JSON file each. The process that did the fit writes the file at once, so nothing
+        finished is lost when a search is killed: the same call does only the fits that are
+        missing and gives the same `cv_results_`. Searches may share a folder, and the workers of
+        a cluster must see it under the same path. None keeps nothing.
+
+    Attributes
+    ----------
+    cv_results_, best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, \
+refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
+        As in `sklearn.model_selection.GridSearchCV`.
+
+    Raises
+    ------
+    ValueError
+        In `fit`, before any work: if a name in `param_grid` is unknown, if `memory` cannot be
+        written to, or if with `memory` something cannot be told apart by its pickled form, such
+        as a lambda.
+
+    Notes
+    -----
+    A fit is known by a hash of the estimator with its parameters, the images and labels, the
+    training and test rows, `scoring`, the fit parameters, `error_score`, `return_train_score` and
+    the versions of fmcam, scikit-learn, skorch and torch; if one of them changes, the fit is done
+    anew. Code is known by its name alone: after a change to your own network or scorer, take a
+    new folder. A damaged file is ignored and its fit done again. A fit that failed is kept as
+    well, with its traceback as `fit_error`; delete that file to try it again.
+
+    scikit-learn's callbacks (`set_callbacks`) work; kept fits cause no event.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.svm import SVC
+    >>> X, y = load_iris(return_X_y=True)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     search = GridSearchCV(SVC(), {"C": [0.001, 1]}, cv=3, memory=folder)
+    ...     first = search.fit(X, y).cv_results_["mean_fit_time"]
+    ...     again = search.fit(X, y).cv_results_["mean_fit_time"]  # nothing is fitted twice
+    >>> search.best_params_
+    {'C': 1}
+    >>> (first == again).all()
+    np.True_
+    """
+
+    def __init__(
+        self,
+        estimator,
+        param_grid,
+        *,
+        scoring=None,
+        n_jobs=None,
+        refit=True,
+        cv=None,
+        verbose=0,
+        pre_dispatch="2*n_jobs",
+        error_score=np.nan,
+        return_train_score=False,
+        memory=None,
+    ):
+        super().__init__(
+            estimator,
+            param_grid,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            pre_dispatch=pre_dispatch,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+        self.memory = memory
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None, **params):
+        """Fit and score every candidate on every split, then refit the best on all data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+            Images (n, c, h, w), or whatever `estimator` takes.
+        y : array-like of shape (n,), default=None
+            Labels.
+        **params : dict
+            Passed on to the `fit` of the estimator, to the scorer and to the splitter
+            (`groups`), as in `sklearn.model_selection.GridSearchCV`.
+
+        Returns
+        -------
+        GridSearchCV
+            The fitted search itself.
+        """
+        X, y = indexable(X, y)
+        params = _check_method_params(X, params=params)
+        routed = self._get_routed_params_for_fit(params)
+        weight = params.get("sample_weight")
+        task = {
+            "estimator": self,
+            "X": X,
+            "y": y,
+            "metadata": None if weight is None else {"sample_weight": weight},
+        }
+        root = self._init_callback_context(max_subtasks=1 + (self.refit is not False))
+        root.call_on_fit_task_begin(**task)
+
+        cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
+        splits = list(cv.split(X, y, **routed.splitter.split))
+        self.n_splits_ = len(splits)
+        shared = {
+            "X": X,
+            "y": y,
+            "fit_params": routed.estimator.fit,
+            "score_params": routed.scorer.score,
+            "error_score": self.error_score,
+            "return_train_score": self.return_train_score,
+        }
+        self._run_search(partial(self._evaluate, splits, shared), callback_ctx=root)
+        if self.refit:
+            self._refit(task, routed.estimator.fit, root)
+        scorer, _ = self._get_scorers()
+        self.scorer_ = getattr(scorer, "_scorers", scorer)
+        root.call_on_fit_task_end(**task)
+        return self
+
+    def _evaluate(self, splits, shared, candidates, *, callback_ctx):
+        """Get the results of all fits, kept or new, and what follows from them."""
+        candidates = list(candidates)
+        if not (candidates and splits):
+            raise ValueError(
+                f"A search needs at least one candidate and one split, got {len(candidates)} and "
+                f"{len(splits)}. Look at `param_grid` and `cv`."
+            )
+        estimators = [_configured(self.estimator, parameters) for parameters in candidates]
+        files = self._files(estimators, splits, shared)
+        results = self._run(list(product(candidates, splits)), files, shared, callback_ctx)
+        _warn_or_raise_about_fit_failures(results, self.error_score)
+        if callable(self.scoring):
+            _insert_error_scores(results, self.error_score)
+        self.cv_results_ = self._format_results(candidates, len(splits), results)
+        self._choose(results[0]["test_scores"])
+
+    def _files(self, estimators, splits, shared):
+        """One file for each fit, named by a hash of all that the fit depends on."""
+        if self.memory is None:
+            return [None] * (len(estimators) * len(splits))
+        folder = _writable_folder(self.memory)
+        if _hash(self.estimator) != _hash(pickle.loads(pickle.dumps(self.estimator))):
+            raise ValueError(
+                "With `memory`, the hash of `estimator` must survive pickling, or no later run "
+                f"could know it again, but that of this {type(self.estimator).__name__} changes. "
+                "Leave out `memory`, or search over an estimator that is not fitted yet."
+            )
+        common = _hash([shared, self.scoring, *map(version, _PACKAGES)])
+        estimator_keys = [_hash(clone(estimator)) for estimator in estimators]
+        split_keys = [_hash(split) for split in splits]
+        keys = product([common], estimator_keys, split_keys)
+        return [folder / f"{_hash(key)}.json" for key in keys]
+
+    def _run(self, fits, files, shared, callback_ctx):
+        """Return the results of `fits` in their order; those that `files` hold are not run."""
+        results = [_read(file) for file in files]
+        missing = [index for index, result in enumerate(results) if result is None]
+        contexts = [
+            callback_ctx.subcontext(task_name="candidate-split-evaluation", task_id=index)
+            for index in missing
+        ]
+        scorer, _ = self._get_scorers()
+        tasks = (
+            delayed(_fit_and_keep)(
+                index,
+                files[index],
+                clone(self.estimator),
+                parameters=fits[index][0],
+                train=fits[index][1][0],
+                test=fits[index][1][1],
+                scorer=scorer,
+                verbose=self.verbose,
+                caller=self,
+                callback_ctx=context,
+                **shared,
+            )
+            for index, context in zip(missing, contexts, strict=True)
+        )
+        progress = tqdm(total=len(fits), initial=len(fits) - len(missing), unit="fit", disable=None)
+        with _one_thread(), self._parallel() as parallel, progress:
+            for index, result in parallel(tasks):
+                results[index] = result
+                progress.update()
+        return results
+
+    def _parallel(self):
+        """Workers that hand over each result as soon as it is there, where the backend can."""
+        backend, _ = get_active_backend()
+        return Parallel(
+            n_jobs=self.n_jobs,
+            pre_dispatch=self.pre_dispatch,
+            batch_size=1,
+            return_as="generator_unordered" if backend.supports_return_generator else "list",
+        )
+
+    def _choose(self, first_scores):
+        """Set `multimetric_` and the `best_` attributes that the search alone decides."""
+        self.multimetric_ = isinstance(first_scores, dict)
+        if self.multimetric_:
+            self._check_refit_for_multimetric(first_scores)
+        if self.refit or not self.multimetric_:
+            metric = self.refit if self.multimetric_ else "score"
+            self.best_index_ = self._select_best_index(self.refit, metric, self.cv_results_)
+            self.best_params_ = self.cv_results_["params"][self.best_index_]
+            if not callable(self.refit):
+                self.best_score_ = self.cv_results_[f"mean_test_{metric}"][self.best_index_]
+
+    def _refit(self, task, fit_params, callback_ctx):
+        """Fit the best candidate on all data."""
+        estimator = _configured(self.estimator, self.best_params_)
+        context = callback_ctx.subcontext(task_name="refit-with-best-params")
+        with context.propagate_callback_context(estimator):
+            context.call_on_fit_task_begin(**task)
+            start = time.time()
+            arguments = (task["X"],) if task["y"] is None else (task["X"], task["y"])
+            estimator.fit(*arguments, **fit_params)
+            self.refit_time_ = time.time() - start
+        self.best_estimator_ = estimator
+        if hasattr(estimator, "feature_names_in_"):
+            self.feature_names_in_ = estimator.feature_names_in_
+        context.call_on_fit_task_end(**task)
+
+
+def _configured(estimator, parameters):
+    """Clone `estimator` and set `parameters`; a name that it does not know is an error."""
+    estimator = clone(estimator)
+    for name, value in sorted(parameters.items()):  # "step" comes before "step__alpha"
+        try:
+            estimator.set_params(**{name: clone(value, safe=False)})
+        except (AttributeError, TypeError, ValueError) as error:
+            names = estimator.get_params()
+            if name in names:
+                raise
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else error
+            raise ValueError(
+                f"`param_grid` must name parameters of {type(estimator).__name__}, "
+                f"got {name!r}. {hint}"
+            ) from error
+    return estimator
+
+
+def _fit_and_keep(index, file, *args, **kwargs):
+    """Run one fit in a worker and keep its result in `file`, if there is one."""
+    with threadpool_limits(limits=1):
+        result = _fit_and_score(*args, **kwargs, return_n_test_samples=True, return_times=True)
+    if file is not None:
+        part = file.with_suffix(f".{uuid.uuid4().hex}")
+        part.write_text(json.dumps(result, default=float))
+        os.replace(part, file)
+    return index, result
+
+
+def _read(file):
+    """Return the result kept in `file`, or None if there is none or it is damaged."""
+    if file is None:
+        return None
+    try:
+        result = json.loads(file.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return result if isinstance(result, dict) and result.keys() >= _FIELDS else None
+
+
+def _writable_folder(memory):
+    try:
+        folder = Path(memory).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except (OSError, TypeError) as error:
+        raise ValueError(
+            f"`memory` must be a folder that can be written to, got {memory!r} ({error}). Choose "
+            "another folder or change its permissions."
+        ) from error
+    return folder
+
+
+class _Hasher(NumpyHasher):
+    """joblib's hasher, with tensors known by their values: it would see their addresses."""
+
+    def save(self, obj):
+        torch = sys.modules.get("torch")
+        if torch and isinstance(obj, torch.Tensor):
+            values = obj.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
+            obj = [type(obj), str(obj.dtype), obj.requires_grad, tuple(obj.shape), values]
+        super().save(obj)
+
+
+def _hash(obj):
+    try:
+        return _Hasher("md5", coerce_mmap=True).hash(obj)
+    except (AttributeError, TypeError, pickle.PicklingError) as error:
+        raise ValueError(
+            "With `memory`, the estimator, the data, `scoring` and the fit parameters must be "
+            f"picklable, so that a kept fit can be found again, but: {error.args[0]}. In place of "
+            "a lambda or a local function or class, use one from the top level of a module."
+        ) from error
+
+
+@contextmanager
+def _one_thread():
+    """One thread for this process, also where `torch.set_num_threads` has outranked OpenMP."""
+    torch = sys.modules.get("torch")
+    threads = torch and torch.get_num_threads()
+    with threadpool_limits(limits=1):
+        if torch:
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            if torch:
+                torch.set_num_threads(threads)
