@@ -44,6 +44,7 @@ class Run:
         self.name = name
         self.folder = Path(config.out)
         self.started = time.perf_counter()
+        self.commit = _commit()
         self.written = []
         self._check_writable()
         for part in kept:
@@ -97,7 +98,7 @@ class Run:
             "command": _command(self.name, sys.argv[1:]),
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - self.started, 1),
-            "commit": _commit(),
+            "commit": self.commit,
             "python": platform.python_version(),
             "versions": {name: version(name) for name in _PACKAGES},
             "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",

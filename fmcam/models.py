@@ -193,12 +193,12 @@ class ResNet18(_FeaturesThenHead):
         state_dict = dict(state_dict)
         self._accept_torchvision_keys(self, state_dict, "")
         first, last = "features.conv1.weight", ("head.fc.weight", "head.fc.bias")
-        in_channels = self.features.conv1.in_channels
+        own = self.state_dict()
+        in_channels = own[first].shape[1]
         if first in state_dict and state_dict[first].shape[1] != in_channels:
             mean = state_dict[first].mean(dim=1, keepdim=True)
             scale = state_dict[first].shape[1] / in_channels
             state_dict[first] = mean.repeat(1, in_channels, 1, 1) * scale
-        own = self.state_dict()
         for key in last:
             if key in state_dict and state_dict[key].shape != own[key].shape:
                 state_dict[key] = own[key]

@@ -4,6 +4,7 @@ A checkpoint is one safetensors file: the network's state dict, and in the heade
 everything else (see :func:`save_classifier`).
 """
 
+import inspect
 import json
 import os
 from pathlib import Path
@@ -28,8 +29,7 @@ _HEADER_KEYS = {
 }
 _CLASSIFIERS = {name: getattr(_named, name) for name in _named.__all__}
 _CLASSIFIERS["CNNClassifier"] = CNNClassifier
-_NETS = {net.__name__: net for net in (models.SimpleCNN, models.LeNet5, models.CNN_CAM)}
-_NETS["ResNet18"] = models.ResNet18
+_NETS = {name: getattr(models, name) for name in ("SimpleCNN", "LeNet5", "CNN_CAM", "ResNet18")}
 _TORCH = {"torch.optim.": torch.optim, "torch.nn.": nn}
 
 
@@ -87,7 +87,7 @@ def save_classifier(clf, path, *, class_names=None, metrics=None):
 
 
 def _parameters_to_json(clf):
-    kept = {}
+    kept: dict[str, object] = {}
     for name, value in clf.get_params(deep=False).items():
         if isinstance(value, np.generic):
             value = value.item()
@@ -106,10 +106,11 @@ def _scalars(row):
 
 
 def _torch_name(value):
-    for prefix, namespace in _TORCH.items():
-        if isinstance(value, type) and getattr(namespace, value.__name__, None) is value:
-            return prefix + value.__name__
-    return None
+    if not inspect.isclass(value):
+        return None
+    name = value.__name__
+    found = [prefix for prefix, module in _TORCH.items() if getattr(module, name, None) is value]
+    return found[0] + name if found else None
 
 
 def load_classifier(path, *, module=None, classes=None):

@@ -343,11 +343,12 @@ class CNNClassifier(Conventions):
         return train, valid
 
     def _learn_to_standardize(self, dataset):
-        total = square = count = 0
+        total = square = torch.zeros(self.image_shape_[0], dtype=torch.float64)
+        count = 0
         for images, _ in self.get_iterator(dataset, training=False):
             pixels = images.double()
-            total = total + pixels.sum(dim=(0, 2, 3))
-            square = square + pixels.square().sum(dim=(0, 2, 3))
+            total = total + pixels.sum(dim=(0, 2, 3)).cpu()
+            square = square + pixels.square().sum(dim=(0, 2, 3)).cpu()
             count += pixels[:, 0].numel()
         mean = total / count
         std = (square / count - mean.square()).clamp(min=0).sqrt()

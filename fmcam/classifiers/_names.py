@@ -60,6 +60,6 @@ def top_level_names(clf):
         name
         for parent in type(clf).__mro__
         if "__init__" in vars(parent) and parent is not object
-        for name, p in inspect.signature(parent.__init__).parameters.items()
+        for name, p in inspect.signature(vars(parent)["__init__"]).parameters.items()
         if name != "self" and p.kind is not p.VAR_POSITIONAL
     ]

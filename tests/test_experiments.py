@@ -1,0 +1,256 @@
+"""The scripts: settings, resuming, what they write and what they say."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments import compare, grid_search, train
+from experiments._config import option, parse
+from experiments._pipeline import Fit
+from experiments._run import Run
+from fmcam.classifiers import load_classifier
+from fmcam.datasets import load_dataset
+
+ROOT = Path(__file__).parent.parent
+TINY = {
+    "models": ("simplecnn",),
+    "dataset": "shapes",
+    "lr": (0.001, 0.03),
+    "batch_size": (64,),
+    "weight_decay": (1e-4,),
+    "rows": 300,
+    "epochs": 2,
+    "final_epochs": 1,
+    "jobs": 1,
+}
+
+
+# Settings -----------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    lr: tuple[float, ...] = option((0.1,), "rates")
+    batch_size: int | None = option(None, "size")
+    dataset: str = option("shapes", "images", ("shapes", "fashion-mnist"))
+    resume: bool = option(False, "go on")
+
+
+def settings_of(*arguments):
+    return parse(Settings, list(arguments), prog="x", description="d")
+
+
+def test_defaults_and_flags():
+    assert settings_of() == Settings()
+    given = settings_of("--lr", "0.1", "0.2", "--batch-size", "8", "--resume")
+    assert given == Settings(lr=(0.1, 0.2), batch_size=8, resume=True)
+
+
+def test_a_yaml_file_is_the_same_as_flags_and_flags_win(tmp_path):
+    file = tmp_path / "settings.yaml"
+    file.write_text("lr: [0.1, 0.2]\nbatch_size: 8\nresume: true\ndataset: null\n")
+    assert settings_of("--config", str(file)) == Settings((0.1, 0.2), 8, resume=True)
+    given = settings_of("--config", str(file), "--batch-size", "4", "--no-resume")
+    assert given == Settings((0.1, 0.2), 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("batchsize: 8", "unknown setting 'batchsize'; did you mean 'batch_size'?"),
+        ("dataset: mnist", "invalid choice: 'mnist'"),
+        ("batch_size: many", "invalid int value: 'many'"),
+        ("- 3", "must hold `name: value` lines"),
+    ],
+)
+def test_mistakes_in_a_yaml_file(tmp_path, capsys, text, message):
+    file = tmp_path / "settings.yaml"
+    file.write_text(text)
+    with pytest.raises(SystemExit):
+        settings_of("--config", str(file))
+    assert message in capsys.readouterr().err
+
+
+def test_a_missing_yaml_file(capsys):
+    with pytest.raises(SystemExit):
+        settings_of("--config", "nowhere.yaml")
+    assert "there is no file nowhere.yaml" in capsys.readouterr().err
+
+
+# The folder ---------------------------------------------------------------------------------------
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path):
+    (tmp_path / "file").write_text("")
+    config = grid_search.Config(out=str(tmp_path / "file" / "run"))
+    with pytest.raises(SystemExit, match=r"Cannot write to .*run \(Not a directory\).*--out"):
+        Run(config, "grid_search")
+
+
+def test_finished_work_is_emptied_unless_resumed(tmp_path):
+    (tmp_path / "fits").mkdir()
+    (tmp_path / "fits" / "a.json").write_text("{}")
+    Run(grid_search.Config(out=str(tmp_path), resume=True), "grid_search", kept=("fits",))
+    assert (tmp_path / "fits" / "a.json").exists()
+    Run(grid_search.Config(out=str(tmp_path)), "grid_search", kept=("fits",))
+    assert not (tmp_path / "fits").exists()
+
+
+# The scripts --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("search")
+    grid_search.main(grid_search.Config(**TINY, out=str(folder)))
+    return folder
+
+
+def test_grid_search_writes_what_it_names(searched):
+    best = json.loads((searched / "best.json").read_text())
+    results = pd.read_csv(searched / "simplecnn_cv_results.csv")
+    winner = results.loc[results["mean_test_accuracy"].idxmax()]
+    assert best["simplecnn"]["lr"] == winner["param_lr"] == 0.03
+    summary = pd.read_csv(searched / "summary.csv").loc[0]
+    assert summary["cv_accuracy"] == pytest.approx(winner["mean_test_accuracy"])
+    assert summary["parameters"] == 15898
+    provenance = json.loads((searched / "provenance.json").read_text())
+    assert provenance["versions"]["scikit-learn"].startswith("1.9")
+    assert provenance["command"].startswith("python -m experiments.grid_search")
+    assert (searched / "figures" / "simplecnn_grid.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_winner_is_trained_on_all_images_and_scored_on_the_test_images(searched):
+    (checkpoint,) = (searched / "checkpoints").iterdir()
+    clf = load_classifier(checkpoint)
+    test = load_dataset("shapes", "test")
+    summary = pd.read_csv(searched / "summary.csv").loc[0]
+    assert clf.score(test.images, test.target) == pytest.approx(summary["accuracy"])
+    assert summary["n"] == 2000
+    mean = load_dataset("shapes", "train").images.mean()
+    assert clf.module_.standardize.mean.item() == pytest.approx(mean, rel=1e-6)
+
+
+def test_resuming_repeats_no_fit_and_changes_no_number(searched):
+    before = pd.read_csv(searched / "simplecnn_cv_results.csv")
+    times = {path: path.stat().st_mtime_ns for path in (searched / "fits").iterdir()}
+    assert len(times) == 6
+    grid_search.main(grid_search.Config(**TINY, out=str(searched), resume=True))
+    assert {path: path.stat().st_mtime_ns for path in (searched / "fits").iterdir()} == times
+    pd.testing.assert_frame_equal(pd.read_csv(searched / "simplecnn_cv_results.csv"), before)
+
+
+def test_compare_needs_a_search(tmp_path):
+    config = compare.Config(search=str(tmp_path), dataset="shapes")
+    with pytest.raises(SystemExit, match=r"no .*best.json.*grid_search --dataset shapes"):
+        compare.main(config)
+
+
+def test_compare_trains_each_network_for_each_seed(searched, tmp_path):
+    best = json.loads((searched / "best.json").read_text())
+    (tmp_path / "best.json").write_text(json.dumps({**best, "lenet5": best["simplecnn"]}))
+    out = tmp_path / "compare"
+    compare.main(
+        compare.Config("shapes", str(tmp_path), epochs=1, seeds=(0, 1), jobs=1, out=str(out))
+    )
+    rows = pd.read_csv(out / "rows.csv")
+    assert rows.groupby("network")["seed"].apply(list).to_dict() == {
+        f"{network} {kind}": [0, 1]
+        for network in ("SimpleCNN", "LeNet-5")
+        for kind in ("baseline", "tuned")
+    }
+    summary = pd.read_csv(out / "summary.csv", index_col="network")
+    tuned = rows.loc[rows["network"] == "SimpleCNN tuned", "accuracy"]
+    assert summary.loc["SimpleCNN tuned", "accuracy_mean"] == pytest.approx(tuned.mean())
+    assert summary.loc["SimpleCNN tuned", "accuracy_std"] == pytest.approx(tuned.std(ddof=1))
+    differences = pd.read_csv(out / "simplecnn_minus_lenet5.csv", index_col="class")
+    assert differences.loc["all classes", "recall_a"] == pytest.approx(tuned.mean())
+    assert len(list((out / "figures").iterdir())) == 13
+
+
+def test_differences_over_seeds_by_hand():
+    target = np.array([0, 0, 1, 1])
+    a = np.array([[1, 1, 0, 0], [1, 0, 0, 0]], dtype=bool)
+    b = np.array([[0, 0, 0, 1], [0, 0, 0, 1]], dtype=bool)
+    frame = compare.compare_over_seeds(a, b, target, ["shoe", "bag"])
+    # shoe: images count 1 and 1/2 for a, 0 for b; bag: 0 for a, 0 and 1 for b
+    assert frame["recall_difference"].tolist() == [0.75, -0.5, 0.125]
+    assert frame.loc["shoe", ["recall_low", "recall_high"]].tolist() == [0.5, 1.0]
+
+
+def test_train_writes_tables_and_pictures(tmp_path):
+    config = train.Config(
+        "simplecnn", "shapes", 0.03, 64, 1e-4, epochs=1, jobs=1, out=str(tmp_path)
+    )
+    train.main(config)
+    rows = pd.read_csv(tmp_path / "rows.csv", index_col="seed")
+    per_class = pd.read_csv(tmp_path / "per_class.csv")
+    assert rows.loc[0, "accuracy"] == pytest.approx(per_class["recall"].mean())  # balanced classes
+    assert {p.name for p in (tmp_path / "figures").iterdir()} == {
+        "history.png",
+        "roc.png",
+        "confusion.png",
+    }
+
+
+def test_checkpoints_of_other_settings_have_other_names(tmp_path):
+    fit = Fit("LeNet-5 tuned", "lenet5", 0.1, 64, 1e-4, 3, seed=1)
+    other = dataclasses.replace(fit, lr=0.2)
+    assert fit.file(tmp_path).name.startswith("lenet-5-tuned-seed1-")
+    assert fit.file(tmp_path) != other.file(tmp_path)
+    assert fit.classifier().get_params()["optimizer__weight_decay"] == 1e-4
+
+
+def test_ctrl_c_leaves_a_folder_to_resume_and_says_how(tmp_path):
+    out = tmp_path / "run"
+    grid = [
+        *["--lr", "0.001", "0.003", "0.01", "0.03", "--batch-size", "64", "--weight-decay", "1e-4"]
+    ]
+    sizes = [
+        *[
+            "--dataset",
+            "shapes",
+            "--rows",
+            "1500",
+            "--epochs",
+            "2",
+            "--final-epochs",
+            "1",
+            "--jobs",
+            "1",
+        ]
+    ]
+    arguments = ["--models", "simplecnn", *sizes, *grid, "--out", str(out)]
+    command = [sys.executable, "-m", "experiments.grid_search", *arguments]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    deadline = time.time() + 60
+    while time.time() < deadline and len(list(out.glob("fits/*.json"))) < 2:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    kept = {path: path.stat().st_mtime_ns for path in out.glob("fits/*.json")}
+    assert process.returncode == 1
+    assert 2 <= len(kept) < 12
+    assert "Stopped. Finished work is kept; go on with" in errors
+    advice = errors.strip().splitlines()[-1].split()
+    assert advice[:3] == ["python", "-m", "experiments.grid_search"]
+    assert advice[-1] == "--resume"
+    subprocess.run([sys.executable, *advice[1:]], cwd=ROOT, check=True, capture_output=True)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert len(list(out.glob("fits/*.json"))) == 12
+    assert (out / "summary.csv").exists()
