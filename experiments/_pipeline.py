@@ -10,6 +10,7 @@ import torch
 from skorch.callbacks import GradientNormClipping
 from tqdm import tqdm
 
+import fmcam
 from fmcam.classifiers import (
     CNNCAMClassifier,
     FlipAndShift,
@@ -44,7 +45,7 @@ def make_classifier(
     epochs,
     seed,
     precision="float32",
-    shift=2,
+    shift=1,
     smoothing=0.05,
 ):
     """A classifier trained as all are: one-cycle SGD, shifted images, smoothed labels.
@@ -70,9 +71,10 @@ def make_classifier(
 
 @dataclass(frozen=True)
 class Fit:
-    """One training: a name for tables, and the arguments of `make_classifier`."""
+    """One training: a name for tables, a data set, and the arguments of `make_classifier`."""
 
     name: str
+    dataset: str
     model: str
     lr: float
     batch_size: int
@@ -84,12 +86,13 @@ class Fit:
     def classifier(self):
         """The classifier, not yet fitted."""
         settings = asdict(self)
-        del settings["name"]
+        del settings["name"], settings["dataset"]
         return make_classifier(settings.pop("model"), **settings)
 
     def file(self, folder):
-        """Where its checkpoint is kept; other settings, another file."""
-        digest = hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:8]
+        """Where its checkpoint is kept; other settings, data or versions, another file."""
+        known = [asdict(self), fmcam.__version__, torch.__version__]
+        digest = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:8]
         slug = self.name.lower().replace(" ", "-")
         return folder / f"{slug}-seed{self.seed}-{digest}.safetensors"
 
@@ -97,7 +100,7 @@ class Fit:
 def train(fits, X, y, folder, jobs):
     """Fitted classifiers in the order of `fits`, those with a checkpoint in `folder` read from it.
 
-    Each runs in its own process on one thread, so the number of jobs changes no result.
+    Each runs in a process of its own on one thread, so the number of jobs changes no result.
     """
     folder.mkdir(parents=True, exist_ok=True)
     missing = [fit for fit in fits if not fit.file(folder).exists()]
@@ -111,10 +114,14 @@ def train(fits, X, y, folder, jobs):
 
 
 def _fit_and_save(fit, X, y, path):
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    start = time.perf_counter()
-    clf = fit.classifier().fit(X, y)
-    save_classifier(clf, path, metrics={"fit_time": time.perf_counter() - start})
+    try:
+        start = time.perf_counter()
+        clf = fit.classifier().fit(X, y)
+        save_classifier(clf, path, metrics={"fit_time": time.perf_counter() - start})
+    finally:
+        torch.set_num_threads(threads)
 
 
 def score(clf, X, y):

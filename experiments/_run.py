@@ -106,10 +106,12 @@ class Run:
 
 
 def run_script(main, config_class, name, description):
-    """Run `main` with the command line's settings; after Ctrl-C say how to go on."""
+    """Run `main` with the command line's settings; after Ctrl-C say how to go on, if one can."""
     try:
         main(parse(config_class, sys.argv[1:], prog=name, description=description))
     except KeyboardInterrupt:
+        if "resume" not in config_class.__dataclass_fields__:
+            raise SystemExit("\nStopped.") from None
         given = [part for part in sys.argv[1:] if part != "--resume"]
         command = _command(name, [*given, "--resume"])
         raise SystemExit(f"\nStopped. Finished work is kept; go on with\n  {command}") from None
@@ -126,6 +128,8 @@ def _commit():
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
         return done.stdout.strip()
 
+    if shutil.which("git") is None:
+        return "unknown: there is no git"
     changed = git("status", "--porcelain", "--", "fmcam", "experiments")
     return git("rev-parse", "HEAD") + (" with changes" if changed else "")
 

@@ -32,7 +32,9 @@ class Config:
     """Settings of a comparison."""
 
     dataset: str = option("fashion-mnist", "images", DATASETS)
-    search: str = option("results/grid_search/fashion-mnist", "folder of a finished grid search")
+    search: str | None = option(
+        None, "folder of a finished grid search; None: runs/grid_search/DATASET"
+    )
     epochs: int = option(30, "passes over the training images")
     precision: str = option("float32", "float32 or bfloat16", ("float32", "bfloat16"))
     seeds: tuple[int, ...] = option((0, 1, 2), "random states, one training each")
@@ -43,7 +45,7 @@ class Config:
 
 def plan(config):
     """All trainings: network, baseline or tuned, seed."""
-    path = Path(config.search) / "best.json"
+    path = Path(config.search or f"runs/grid_search/{config.dataset}") / "best.json"
     if not path.is_file():
         raise SystemExit(
             f"There is no {path}. Name the folder of a finished grid search with --search, or run "
@@ -51,7 +53,15 @@ def plan(config):
         )
     tuned = json.loads(path.read_text())
     return [
-        Fit(f"{network} {kind}", model, **parameters, epochs=config.epochs, seed=seed)
+        Fit(
+            f"{network} {kind}",
+            config.dataset,
+            model,
+            **parameters,
+            epochs=config.epochs,
+            seed=seed,
+            precision=config.precision,
+        )
         for network, model in NETWORKS.items()
         for kind, parameters in (("baseline", BASELINE), ("tuned", tuned[model]))
         for seed in config.seeds

@@ -19,7 +19,7 @@ from fmcam.model_selection import GridSearchCV
 from fmcam.plot import SearchDisplay
 
 SIZES = {  # images searched over, epochs of a search fit, epochs of the winners
-    "fashion-mnist": (20_000, 8, 30),
+    "fashion-mnist": (15_000, 6, 30),
     "shapes": (2_000, 3, 8),
 }
 GRID = {"lr": "lr", "batch_size": "batch_size", "weight_decay": "optimizer__weight_decay"}
@@ -97,7 +97,9 @@ def main(config):
         best[model], accuracy = search(config, model, X, y, run)
         cross_validated.append(accuracy)
         settings = {"epochs": config.final_epochs, "seed": config.seed}
-        fits.append(Fit(model, model, **best[model], **settings, precision=config.precision))
+        fits.append(
+            Fit(model, config.dataset, model, **best[model], **settings, precision=config.precision)
+        )
     run.write_json("best.json", best)
     print(f"Training the winners on all {len(data.target):,} images", flush=True)
     fitted = train(fits, data.images, data.target, run.folder / "checkpoints", config.jobs)

@@ -36,10 +36,9 @@ def main(config):
     """Train, score, write."""
     run = Run(config, "train", kept=("checkpoints",))
     data, test = (load_dataset(config.dataset, subset) for subset in ("train", "test"))
+    what = (config.model, config.dataset, config.model)
     settings = (config.lr, config.batch_size, config.weight_decay, config.epochs)
-    fits = [
-        Fit(config.model, config.model, *settings, seed, config.precision) for seed in config.seeds
-    ]
+    fits = [Fit(*what, *settings, seed, config.precision) for seed in config.seeds]
     fitted = train(fits, data.images, data.target, run.folder / "checkpoints", config.jobs)
     rows, probas = zip(*(score(clf, test.images, test.target) for clf in fitted), strict=True)
     rows = pd.concat(rows, keys=config.seeds, names=["seed"]).droplevel(1)

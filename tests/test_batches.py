@@ -5,10 +5,10 @@ import pytest
 import torch
 from skorch.dataset import Dataset as ArrayDataset
 from skorch.dataset import ValidSplit
-from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from fmcam.classifiers import FlipAndShift, LeNet5Classifier, OneCycle
-from fmcam.classifiers._batches import ArrayBatches, EncodedBatches, resident_arrays
+from fmcam.classifiers._batches import ArrayBatches, StreamedBatches, resident_arrays
 
 X = np.arange(10 * 4, dtype=np.uint8).reshape(10, 1, 2, 2)
 Y = np.arange(10)
@@ -123,10 +123,53 @@ def test_stream_errors():
         stream_clf(train_split=ValidSplit(0.5)).fit(DataLoader(Squares()))
 
 
-def test_encoded_batches_by_hand():
+def test_streamed_batches_by_hand():
     loader = [(torch.zeros(3, 1, 2, 2), torch.tensor([8, 3, 8]))]
-    ((_, columns),) = EncodedBatches(loader, np.array([3, 8]))
+    ((_, columns),) = StreamedBatches(loader, np.array([3, 8]))
     assert columns.tolist() == [1, 0, 1]
+
+
+def test_prediction_from_a_stream_needs_no_labels():
+    dataset = Squares()
+    clf = stream_clf().fit(dataset)
+    images = torch.stack([dataset[i][0] for i in range(64)])
+    expected = clf.predict_proba(images)
+    unseen = TensorDataset(images, torch.full((64,), 77))
+    for stream in (TensorDataset(images), unseen, DataLoader(images, batch_size=10)):
+        np.testing.assert_allclose(clf.predict_proba(stream), expected, atol=1e-6)
+
+
+def test_a_stream_without_a_length():
+    class Endless(IterableDataset):
+        def __iter__(self):
+            return (Squares()[index] for index in range(64))
+
+    clf = stream_clf(classes=[3, 8]).fit(Endless())
+    assert clf.score(torch.stack([Squares()[i][0] for i in range(64)]), [3, 8] * 32) == 1.0
+    with pytest.raises(ValueError, match="OneCycle needs to know how many batches"):
+        stream_clf(classes=[3, 8], callbacks=[OneCycle()]).fit(Endless())
+
+
+def test_streams_leave_the_global_generator_alone():
+    before = torch.get_rng_state()
+    stream_clf(max_epochs=1).fit(DataLoader(Squares(), shuffle=True, batch_size=8))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_options_of_a_data_loader_bring_a_data_loader(monkeypatch):
+    images = torch.stack([Squares()[i][0] for i in range(64)]).numpy()
+    labels = np.array(["three", "eight"] * 32)
+    made = []
+
+    class Loader(DataLoader):
+        def __init__(self, *args, **kwargs):
+            made.append(kwargs)
+            super().__init__(*args, **kwargs)
+
+    clf = stream_clf(iterator_train=Loader, iterator_train__timeout=0).fit(images, labels)
+    assert made[-1]["timeout"] == 0
+    assert made[-1]["shuffle"]
+    assert clf.score(images, labels) == 1.0
 
 
 # Augmentation -------------------------------------------------------------------------------------
@@ -185,8 +228,10 @@ def test_augmentation_is_for_training_only_and_seeded():
 # One cycle ----------------------------------------------------------------------------------------
 
 
-def test_one_cycle_peaks_at_lr_and_ends_at_zero():
+@pytest.mark.parametrize("form", ["array", "loader", "own batch size"])
+def test_one_cycle_peaks_at_lr_and_ends_at_zero(form):
     data = np.random.default_rng(0).integers(0, 255, (50, 1, 16, 16), dtype=np.uint8)
+    y = np.arange(50) % 2
     rates = []
 
     class Rates(OneCycle):
@@ -194,8 +239,13 @@ def test_one_cycle_peaks_at_lr_and_ends_at_zero():
             super().on_batch_begin(net, training=training, **kwargs)
             rates.append(net.optimizer_.param_groups[0]["lr"])
 
-    clf = stream_clf(max_epochs=4, lr=0.01, batch_size=10, callbacks=[Rates()])
-    clf.fit(data, np.arange(50) % 2)
+    clf = stream_clf(max_epochs=4, lr=0.01, batch_size=10, callbacks=[Rates()], classes=[0, 1])
+    if form == "own batch size":
+        clf.set_params(batch_size=50, iterator_train__batch_size=10)
+    if form == "loader":
+        pairs = TensorDataset(torch.as_tensor(data), torch.as_tensor(y))
+        data, y = DataLoader(pairs, batch_size=10), None
+    clf.fit(data, y)
     assert len(rates) == 20
     assert rates[0] == pytest.approx(0.0004)
     assert rates[5] == max(rates) == pytest.approx(0.01)

@@ -77,13 +77,22 @@ def test_integer_labels_keep_their_kind(tmp_path):
     assert load_classifier(tmp_path / "a").classes_.tolist() == [0, 5, 10]
 
 
-class OwnNet(nn.Sequential):
-    def __init__(self, n_classes, in_channels):
-        super().__init__(nn.Conv2d(in_channels, 2, 3), nn.Flatten(), nn.Linear(392, n_classes))
+class OwnNet(nn.Module):
+    """Its parts stand in an order that their names do not have, and it takes no `in_channels`."""
+
+    def __init__(self, n_classes, hidden=7):
+        super().__init__()
+        self.stem = nn.Conv2d(1, 2, 3)
+        self.body = nn.Linear(392, hidden)
+        self.classify = nn.Linear(hidden, n_classes)
+
+    def forward(self, images):
+        return self.classify(self.body(self.stem(images).flatten(1)))
 
 
 def test_a_network_of_ones_own_needs_its_class(tmp_path):
-    clf = CNNClassifier(OwnNet, max_epochs=1).fit(images(12), np.arange(12) % 3)
+    clf = CNNClassifier(OwnNet, module__hidden=9, max_epochs=1)
+    clf.fit(images(12), np.arange(12) % 3)
     save_classifier(clf, tmp_path / "own")
     with pytest.raises(ValueError, match="holds a OwnNet, which is not one of fmcam's networks"):
         load_classifier(tmp_path / "own")
@@ -183,6 +192,13 @@ def test_a_torch_file_without_weights(tmp_path):
         load_classifier(tmp_path / "b.pt", module=LeNet5)
 
 
+@pytest.mark.parametrize("header", ["5", "[]", "null", "{}", "[" * 100_000])
+def test_headers_that_are_no_description(saved, header):
+    save_file({"a": torch.zeros(1)}, saved, metadata={KEY: header})
+    with pytest.raises(ValueError, match=r"not a checkpoint that|do not fit LeNet5"):
+        load_classifier(saved, module=LeNet5)
+
+
 def tamper(path, **changes):
     with safe_open(path, framework="pt") as file:
         header = json.loads(file.metadata()[KEY])
@@ -196,7 +212,13 @@ def tamper(path, **changes):
     ("changes", "message"),
     [
         ({"classifier": "os.system"}, "not a checkpoint that this version can read"),
+        ({"classifier": []}, "not a checkpoint that this version can read"),
         ({"module": "SimpleCNN"}, "damaged or was changed"),
+        ({"history": 5}, "damaged or was changed"),
+        ({"image_shape": 5}, "damaged or was changed"),
+        ({"classes": ["bee", "ant", "cow"]}, "damaged or was changed.*must be sorted"),
+        ({"classes": ["ant", "ant", "cow"]}, "damaged or was changed.*without repeats"),
+        ({"parameters": {"criterion": {"class": "torch.nn.Linear"}}}, "damaged or was changed"),
         ({"classes": ["ant", "bee"]}, "damaged or was changed"),
         ({"parameters": {"optimizer": {"class": "os.system"}}}, "damaged or was changed"),
         ({"parameters": {"optimizer": {"class": "torch.nn.init"}}}, "damaged or was changed"),

@@ -1,7 +1,6 @@
 """CNNClassifier as a scikit-learn classifier: labels, images, reproducibility, errors."""
 
 import pickle
-import warnings
 
 import numpy as np
 import pytest
@@ -9,9 +8,11 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, RandomizedSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
-from skorch.callbacks import EarlyStopping, LRScheduler
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping, LRScheduler
+from skorch.dataset import Dataset as ArrayDataset
 from skorch.dataset import ValidSplit
 from torch import nn
 
@@ -32,6 +33,7 @@ from fmcam.models import CNN_CAM, LeNet5
     ]
 )
 @pytest.mark.filterwarnings("ignore:.*occurred during set_params of param")
+@pytest.mark.filterwarnings("ignore:Estimator's parameters changed after set_params raised")
 def test_all_checks_of_scikit_learn(estimator, check):
     check(estimator)
 
@@ -142,6 +144,19 @@ def test_standardizing_leaves_out_the_validation_rows(squares):
     assert clf.module_.standardize.mean.item() == pytest.approx(X[:60].mean(), rel=1e-6)
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1e9])
+def test_any_unit_will_do(squares, unit):
+    X, y = squares
+    assert small().fit(X * unit, y).score(X * unit, y) == 1.0
+
+
+def test_mirrored_views_are_images_too(squares, fitted):
+    X, _ = squares
+    np.testing.assert_array_equal(fitted.predict(X[::-1]), fitted.predict(X)[::-1])
+    mirrored = fitted.predict_proba(X[..., ::-1])
+    np.testing.assert_array_equal(mirrored, fitted.predict_proba(X[..., ::-1].copy()))
+
+
 def test_a_constant_channel_is_not_blown_up(squares):
     X, y = squares
     constant = np.concatenate([X, np.full_like(X, 7)], axis=1)
@@ -238,6 +253,25 @@ def test_history_schedules_and_early_stopping_are_those_of_skorch(squares):
     assert all(0 <= accuracy <= 1 for accuracy in held_out)
 
 
+def test_checkpoints_of_skorch_bring_the_best_epoch_back(squares, tmp_path):
+    X, y = squares
+    keeper = Checkpoint(monitor="valid_acc_best", dirname=tmp_path, f_criterion=None)
+    split = ValidSplit(0.3, stratified=True, random_state=0)
+    clf = small(callbacks=[keeper], train_split=split).fit(X, y)
+    last = weights_of(clf)
+    clf.partial_fit(X, np.random.default_rng(0).permutation(y))
+    assert not torch.equal(weights_of(clf), last)
+    clf.load_params(checkpoint=keeper)
+    assert clf.score(X, y) == 1.0
+    stopper = EarlyStopping(patience=1, load_best=True, monitor="valid_loss", sink=str)
+    best = small(max_epochs=30, lr=0.02, callbacks=[stopper], train_split=split).fit(X, y)
+    losses = best.history[:, "valid_loss"]
+    assert stopper.best_epoch_ < len(losses)
+    rows = split(best.get_dataset(X, y), y)[1].indices
+    proba = best.predict_proba(X[rows])
+    assert log_loss(y[rows], proba) == pytest.approx(min(losses), rel=1e-4)
+
+
 def test_recorded_training_accuracy_is_that_of_the_batches(squares):
     X, y = squares
     clf = small(max_epochs=1, lr=0.0, batch_size=40).fit(X, y)
@@ -247,7 +281,9 @@ def test_recorded_training_accuracy_is_that_of_the_batches(squares):
 
 
 def test_silent_in_a_pipe(squares, capsys):
-    small(max_epochs=1, verbose=1).fit(*squares)
+    clf = small(max_epochs=1, verbose=1).fit(*squares)
+    clf.fit(*squares).set_params(module__n_classes=3, criterion__label_smoothing=0.1)
+    CNNClassifier.from_module(LeNet5(n_classes=3), max_epochs=1).partial_fit(*squares)
     out, err = capsys.readouterr()
     assert (out, err) == ("", "")
 
@@ -258,12 +294,42 @@ def test_a_line_an_epoch_on_a_terminal(squares, capsys, monkeypatch):
     assert "train_loss" in capsys.readouterr().out
 
 
-def test_an_interrupt_is_not_swallowed(squares):
-    def interrupt(images, generator):
-        raise KeyboardInterrupt
+def interrupt(*_, **__):
+    raise KeyboardInterrupt
 
+
+class Saving(Callback):
+    def on_epoch_end(self, net, **kwargs):
+        interrupt()
+
+
+@pytest.mark.parametrize("params", [{"augment": interrupt}, {"callbacks": [Saving()]}], ids=str)
+def test_an_interrupt_is_not_swallowed(squares, params):
     with pytest.raises(KeyboardInterrupt):
-        small(augment=interrupt).fit(*squares)
+        small(**params).fit(*squares)
+
+
+def test_a_net_built_anew_by_set_params_keeps_its_standardizing(squares):
+    X, y = squares
+    clf = small(max_epochs=1).fit(X, y)
+    mean = clf.module_.standardize.mean.clone()
+    clf.set_params(module__in_channels=1)
+    assert torch.equal(clf.module_.standardize.mean, mean)
+
+
+@pytest.mark.parametrize("criterion", [nn.MultiMarginLoss, nn.CrossEntropyLoss])
+def test_probabilities_sum_to_one_for_any_loss(squares, criterion):
+    clf = small(criterion=criterion, max_epochs=1).fit(*squares)
+    np.testing.assert_allclose(clf.predict_proba(squares[0]).sum(axis=1), 1, atol=1e-6)
+
+
+def test_labels_are_encoded_once_for_a_data_set_class_of_ones_own(squares):
+    class Rows(ArrayDataset):
+        pass
+
+    X, y = squares
+    labels = np.array(["left", "none", "right"])[y]
+    assert small(dataset=Rows).fit(X, labels).score(X, labels) == 1.0
 
 
 def test_bfloat16_is_close_to_float32_and_keeps_float32_weights(squares, fitted):
@@ -375,12 +441,13 @@ def test_mistyped_parameters(params, message):
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [
+        ({"criterion": nn.NLLLoss}, ValueError, "`criterion` must take logits.*nn.NLLLoss"),
         ({"precision": "bf16"}, ValueError, r"one of \['float32', 'bfloat16'\], got 'bf16'"),
         ({"device": "gpu"}, ValueError, "`device` must be 'auto' or a torch device.*got 'gpu'"),
         ({"device": "cuda:7"}, ValueError, "`device` must be 'auto' or a torch device.*'cuda:7'"),
         ({"image_shape": (1, 9, 9)}, ValueError, r"`image_shape` is \(1, 9, 9\)"),
     ],
-    ids=["precision", "unknown device", "absent device", "image_shape"],
+    ids=["criterion", "precision", "unknown device", "absent device", "image_shape"],
 )
 def test_bad_settings(params, error, message):
     with pytest.raises(error, match=message):
@@ -417,7 +484,19 @@ def test_from_module_counts_the_classes_and_can_go_on_training(squares):
     assert clf.partial_fit(scaled, y).score(scaled, y) > 0.9
 
 
+def test_training_on_from_module_does_not_standardize_anew(squares):
+    X, y = squares
+    trained = small().fit(X / 100.0, y)
+    net = trained.module_
+    clf = CNNClassifier.from_module(net, lr=0.0, max_epochs=1, image_shape=(1, 16, 16))
+    before = clf.predict_proba(X / 100.0)
+    clf.partial_fit(X / 100.0, y)
+    np.testing.assert_array_equal(clf.predict_proba(X / 100.0), before)
+
+
 def test_from_module_errors():
+    with pytest.raises(ValueError, match="for each of the 10 outputs of LeNet5, got 2"):
+        CNNClassifier.from_module(LeNet5(), classes=[0, 1])
     with pytest.raises(ValueError, match="must be sorted and without repeats"):
         CNNClassifier.from_module(LeNet5(n_classes=2), classes=["dog", "cat"])
     with pytest.raises(ValueError, match="Flatten has no linear or convolution layer"):
@@ -430,9 +509,3 @@ def test_named_classifiers_build_their_nets(squares):
         clf = kind(max_epochs=1, random_state=0).fit(X[:12], y[:12])
         assert type(clf.module_.net) is kind().module
         assert clf.module_.net.features(torch.zeros(1, 1, 16, 16)).ndim == 4
-
-
-def test_no_warnings_from_a_plain_fit(squares):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        small(max_epochs=1).fit(*squares).predict(squares[0])

@@ -155,6 +155,13 @@ def test_compare_needs_a_search(tmp_path):
         compare.main(config)
 
 
+def test_compare_trains_in_the_precision_asked_for(searched, tmp_path):
+    best = json.loads((searched / "best.json").read_text())
+    (tmp_path / "best.json").write_text(json.dumps({**best, "lenet5": best["simplecnn"]}))
+    fits = compare.plan(compare.Config(search=str(tmp_path), precision="bfloat16"))
+    assert {fit.classifier().precision for fit in fits} == {"bfloat16"}
+
+
 def test_compare_trains_each_network_for_each_seed(searched, tmp_path):
     best = json.loads((searched / "best.json").read_text())
     (tmp_path / "best.json").write_text(json.dumps({**best, "lenet5": best["simplecnn"]}))
@@ -203,10 +210,10 @@ def test_train_writes_tables_and_pictures(tmp_path):
 
 
 def test_checkpoints_of_other_settings_have_other_names(tmp_path):
-    fit = Fit("LeNet-5 tuned", "lenet5", 0.1, 64, 1e-4, 3, seed=1)
-    other = dataclasses.replace(fit, lr=0.2)
+    fit = Fit("LeNet-5 tuned", "shapes", "lenet5", 0.1, 64, 1e-4, 3, seed=1)
     assert fit.file(tmp_path).name.startswith("lenet-5-tuned-seed1-")
-    assert fit.file(tmp_path) != other.file(tmp_path)
+    for change in ({"lr": 0.2}, {"dataset": "fashion-mnist"}, {"precision": "bfloat16"}):
+        assert fit.file(tmp_path) != dataclasses.replace(fit, **change).file(tmp_path)
     assert fit.classifier().get_params()["optimizer__weight_decay"] == 1e-4
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from fmcam.classifiers import LeNet5Classifier
 from fmcam.datasets import fetch_fashion_mnist, get_data_loaders, load_dataset, make_fashion_shapes
 
 
@@ -82,3 +83,10 @@ def test_val_fraction_out_of_range(val_fraction):
         ValueError, match=f"`val_fraction` must lie between 0 and 1, got {val_fraction}"
     ):
         get_data_loaders(64, dataset="shapes", val_fraction=val_fraction)
+
+
+def test_a_classifier_takes_the_loader():
+    train, _, test = get_data_loaders(256, dataset="shapes")
+    clf = LeNet5Classifier(max_epochs=1, random_state=0).fit(train)
+    assert clf.classes_.tolist() == list(range(10))
+    assert clf.predict(test).shape == (2000,)

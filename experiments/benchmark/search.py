@@ -1,8 +1,9 @@
 """Our grid search against scikit-learn's over plain skorch: the same nets, grid, folds and epochs.
 
 Each search starts its own worker processes, and their start is timed with it. The rival gets images
-that are already standardized float32 and is timed as it is by default and with two processes. Both
-search the same candidates on the same folds without an inner validation split.
+that are already standardized float32. It is timed as it is by default (one process, torch's own
+number of threads) and with as many processes as ours ("n_jobs"). Both search the same candidates on
+the same folds without an inner validation split.
 """
 
 import os
@@ -43,9 +44,8 @@ class Config:
     rows: int = option(9_000, "images searched over")
     epochs: int = option(2, "epochs of a fit")
     repeats: int = option(3, "turns")
-    jobs: int = option(os.cpu_count(), "processes of our search")
+    jobs: int = option(os.cpu_count(), "processes, ours and the rival's second way")
     out: str = option("runs/benchmark/search", "folder of the results")
-    resume: bool = option(False, "no use here: nothing is kept")
 
 
 def plain_search(net, X, y, epochs, n_jobs, seed=0):
@@ -95,7 +95,9 @@ def ways_of(net, X, y, config, found):
         "fmcam": lambda: run("fmcam", our_search, *ours, "float32"),
         "fmcam bfloat16": lambda: run("fmcam bfloat16", our_search, *ours, "bfloat16"),
         "scikit-learn + skorch": lambda: run("scikit-learn + skorch", plain_search, *plain, None),
-        "scikit-learn + skorch, n_jobs=2": lambda: run("n_jobs=2", plain_search, *plain, 2),
+        "scikit-learn + skorch, n_jobs": lambda: run(
+            "scikit-learn + skorch, n_jobs", plain_search, *plain, config.jobs
+        ),
     }
 
 

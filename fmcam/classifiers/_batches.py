@@ -6,7 +6,7 @@ import torch
 from skorch.dataset import Dataset as ArrayDataset
 from torch.utils.data import Subset
 
-__all__ = ["ArrayBatches", "EncodedBatches", "resident_arrays"]
+__all__ = ["ArrayBatches", "StreamedBatches", "resident_arrays"]
 
 
 def resident_arrays(dataset):
@@ -63,6 +63,11 @@ class ArrayBatches:
         self.drop_last = drop_last
         self.generator = generator
 
+    @classmethod
+    def takes(cls, options):
+        """Whether these options of a DataLoader can be served here."""
+        return options.keys() <= {"batch_size", "shuffle", "drop_last", "generator"}
+
     def __len__(self):
         full, rest = divmod(self.n_rows, self.batch_size)
         return full + (rest > 0 and not self.drop_last)
@@ -84,33 +89,38 @@ class ArrayBatches:
         return self.images[rows], labels
 
 
-class EncodedBatches:
-    """The batches of a DataLoader with their labels as columns of the network's output.
+class StreamedBatches:
+    """The batches of a DataLoader, as images and columns of the network's output.
 
     Parameters
     ----------
     loader : iterable
-        Yields (images, labels) or images alone.
-    classes : ndarray of shape (k,)
-        The labels in the order of the columns, sorted.
+        Yields images, or images and labels.
+    classes : ndarray of shape (k,) or None
+        The labels in the order of the columns, sorted. None: labels pass as they are.
     """
 
-    def __init__(self, loader, classes):
+    def __init__(self, loader, classes=None):
         self.loader = loader
         self.classes = classes
 
+    def __len__(self):
+        return len(self.loader)
+
     def __iter__(self):
-        classes = torch.as_tensor(self.classes)
         for batch in self.loader:
-            images, labels = batch if isinstance(batch, tuple | list) else (batch, None)
-            if labels is None:
-                yield images, torch.zeros(len(images))
-                continue
-            columns = torch.searchsorted(classes, labels).clamp(max=len(classes) - 1)
-            if not torch.equal(classes[columns].to(labels.dtype), labels):
-                unknown = sorted(set(labels.tolist()) - set(classes.tolist()))
-                raise ValueError(
-                    f"The data set holds the labels {unknown}, which are not in the classes "
-                    f"{classes.tolist()}. Pass all labels as `classes`."
-                )
-            yield images, columns
+            images, *rest = batch if isinstance(batch, tuple | list) else (batch,)
+            labels = rest[0] if rest else torch.zeros(len(images))
+            yield images, labels if self.classes is None else _columns(labels, self.classes)
+
+
+def _columns(labels, classes):
+    known = torch.as_tensor(classes)
+    columns = torch.searchsorted(known, labels).clamp(max=len(known) - 1)
+    if not torch.equal(known[columns].to(labels.dtype), labels):
+        unknown = sorted(set(labels.tolist()) - set(classes.tolist()))
+        raise ValueError(
+            f"The data set holds the labels {unknown}, which are not in the classes "
+            f"{classes.tolist()}. Pass all labels as `classes`."
+        )
+    return columns

@@ -64,16 +64,20 @@ class OneCycle(Callback):
         """Start a cycle."""
         self.epochs_done_ = 0
 
-    def on_epoch_begin(self, net, dataset_train=None, **kwargs):
-        """Count the batches of the epoch."""
+    def on_epoch_begin(self, net, **kwargs):
+        """Count the batches of the epoch from zero."""
+        if net.n_batches_ is None:
+            raise ValueError(
+                "OneCycle needs to know how many batches an epoch has, but the data set has no "
+                "length. Use a schedule that steps by epoch, such as skorch's LRScheduler."
+            )
         self.batch_ = 0
-        self.n_batches_ = math.ceil(len(dataset_train) / net.batch_size)
 
     def on_batch_begin(self, net, training=None, **kwargs):
         """Set the rate of every parameter group."""
         if not training:
             return
-        progress = (self.epochs_done_ + self.batch_ / self.n_batches_) / net.max_epochs
+        progress = (self.epochs_done_ + self.batch_ / net.n_batches_) / net.max_epochs
         for group in net.optimizer_.param_groups:
             group["lr"] = net.lr * self.factor(progress)
         self.batch_ += 1

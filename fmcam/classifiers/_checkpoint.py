@@ -18,13 +18,15 @@ from torch import nn
 import fmcam
 from fmcam import models
 from fmcam.classifiers import _named
-from fmcam.classifiers._cnn import CNNClassifier, count_outputs
+from fmcam.classifiers._cnn import CNNClassifier
+from fmcam.classifiers._names import constructor_names
+from fmcam.classifiers._nets import count_outputs
 from fmcam.models import Standardize, StandardizedNet
 
 __all__ = ["load_classifier", "save_classifier"]
 
 _FORMAT = "fmcam-classifier-1"
-_HEADER_KEYS = {
+_HEADER = {
     *("classifier", "module", "parameters", "classes", "dtype", "image_shape", "epoch", "history")
 }
 _CLASSIFIERS = {name: getattr(_named, name) for name in _named.__all__}
@@ -89,6 +91,8 @@ def save_classifier(clf, path, *, class_names=None, metrics=None):
 def _parameters_to_json(clf):
     kept: dict[str, object] = {}
     for name, value in clf.get_params(deep=False).items():
+        if name in ("device", "module") or name.startswith("callbacks"):
+            continue
         if isinstance(value, np.generic):
             value = value.item()
         torch_name = _torch_name(value)
@@ -98,7 +102,7 @@ def _parameters_to_json(clf):
             kept[name] = value
         elif isinstance(value, tuple) and all(isinstance(part, int | float) for part in value):
             kept[name] = list(value)
-    return {name: value for name, value in kept.items() if not name.startswith("callbacks")}
+    return kept
 
 
 def _scalars(row):
@@ -149,10 +153,10 @@ def load_classifier(path, *, module=None, classes=None):
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})[_FORMAT])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, ValueError):
+    except (SafetensorError, KeyError, ValueError, RecursionError):
         return _load_torch_file(path, module, classes)
     _check_header(path, header)
-    net_class = _NETS.get(header["module"], module)
+    net_class = module or _NETS.get(header["module"])
     if net_class is None:
         raise ValueError(
             f"{path} holds a {header['module']}, which is not one of fmcam's networks. "
@@ -162,36 +166,33 @@ def load_classifier(path, *, module=None, classes=None):
 
 
 def _check_header(path, header):
-    missing = _HEADER_KEYS - set(header)
-    if missing or header["classifier"] not in _CLASSIFIERS:
+    missing = _HEADER - set(header) if isinstance(header, dict) else _HEADER
+    if missing or str(header["classifier"]) not in _CLASSIFIERS:
         raise ValueError(
-            f"{path} is not a checkpoint that this version can read: it lacks {sorted(missing)} "
-            f"or its classifier {header.get('classifier')!r} is none of {sorted(_CLASSIFIERS)}."
+            f"{path} is not a checkpoint that this version can read: it lacks {sorted(missing)}, "
+            f"or its classifier is none of {sorted(_CLASSIFIERS)}."
         )
 
 
 def _rebuild(path, header, net_class, weights):
     try:
         parameters = {n: _parameter_from_json(v) for n, v in header["parameters"].items()}
-        parameters.pop("module", None)
         clf = _CLASSIFIERS[header["classifier"]](module=net_class, **parameters)
         clf.set_params(**parameters)  # refuses unknown names
         classes = np.array(header["classes"], dtype=np.dtype(header["dtype"]))
-        net = _sized_net(net_class, _without_prefix(weights, "net."), parameters)
-        net = net.to(memory_format=torch.channels_last)
+        shape = None if header["image_shape"] is None else tuple(header["image_shape"])
         channels = weights["standardize.mean"].numel()
+        net = _sized_net(net_class, len(classes), channels, clf.get_params_for("module"))
+        net = net.to(memory_format=torch.channels_last)
         whole = StandardizedNet(net, Standardize(channels))
         whole.load_state_dict(weights)
-        if len(classes) != count_outputs(net):
-            raise ValueError(f"{len(classes)} classes for {count_outputs(net)} outputs.")
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        clf.adopt(whole.to(clf.device), classes, shape)
+        for row in header["history"]:
+            clf.history.new_epoch()
+            for name, value in row.items():
+                clf.history.record(name, value)
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged or was changed: {error}") from error
-    shape = header["image_shape"]
-    clf.adopt(whole.to(clf.device), classes, None if shape is None else tuple(shape))
-    for row in header["history"]:
-        clf.history.new_epoch()
-        for name, value in row.items():
-            clf.history.record(name, value)
     clf.checkpoint_ = {k: header.get(k) for k in ("epoch", "class_names", "metrics", "fmcam")}
     return clf
 
@@ -208,23 +209,12 @@ def _parameter_from_json(value):
     return found
 
 
-def _without_prefix(weights, prefix):
-    return {n.removeprefix(prefix): w for n, w in weights.items() if n.startswith(prefix)}
-
-
-def _sized_net(net_class, state_dict, parameters=None):
-    """A network with as many channels and classes as the weights have."""
-    kwargs = {
-        name.removeprefix("module__"): value
-        for name, value in (parameters or {}).items()
-        if name.startswith("module__") and name != "module__weights"
-    }
-    matrices = [weight for weight in state_dict.values() if weight.ndim == 2]
-    kernels = [weight for weight in state_dict.values() if weight.ndim == 4]
-    if not matrices or not kernels:
-        raise ValueError("it holds no convolution or no linear layer.")
-    sizes = {"n_classes": matrices[-1].shape[0], "in_channels": kernels[0].shape[1]}
-    return net_class(**{**sizes, **kwargs})
+def _sized_net(net_class, n_classes, in_channels, options):
+    """A network of some numbers of classes and channels, as far as it takes them."""
+    sizes = {"n_classes": n_classes, "in_channels": in_channels}
+    known = constructor_names(net_class)
+    options = {name: value for name, value in options.items() if name != "weights"}
+    return net_class(**options | {name: size for name, size in sizes.items() if name in known})
 
 
 def _load_torch_file(path, module, classes):
@@ -247,7 +237,11 @@ def _load_torch_file(path, module, classes):
     if module is None:
         raise ValueError(f"{path} holds weights alone. Pass the class of the network as `module`.")
     try:
-        net = _sized_net(module, content)
+        matrices = [weight for weight in content.values() if weight.ndim == 2]
+        kernels = [weight for weight in content.values() if weight.ndim == 4]
+        if not matrices or not kernels:
+            raise ValueError("it holds no convolution or no linear layer.")
+        net = _sized_net(module, matrices[-1].shape[0], kernels[0].shape[1], {})
         net.load_state_dict(content)
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"The weights in {path} do not fit {module.__name__}: {error}") from error
@@ -260,5 +254,6 @@ def _torch_file_classes(net, rest, classes):
     if classes is not None:
         return classes
     names = rest.get("class_names")
-    is_sorted = names is not None and sorted(set(names)) == list(names)
-    return np.array(names) if is_sorted else np.arange(count_outputs(net))
+    if not isinstance(names, list) or names != sorted(set(map(str, names))):
+        return np.arange(count_outputs(net))
+    return np.array(names)

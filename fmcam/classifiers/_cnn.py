@@ -2,21 +2,28 @@
 
 import contextlib
 import copy
+import traceback
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
-from skorch.callbacks import EpochTimer, PassthroughScoring, PrintLog
+from skorch.callbacks import Callback, EpochTimer, PassthroughScoring, PrintLog
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from fmcam.classifiers._batches import ArrayBatches, EncodedBatches, resident_arrays
+from fmcam.classifiers._batches import ArrayBatches, StreamedBatches, resident_arrays
 from fmcam.classifiers._callbacks import BatchAccuracy, print_on_terminal
 from fmcam.classifiers._conventions import Conventions
 from fmcam.classifiers._inputs import as_image_array, encode_labels, stream_classes
 from fmcam.classifiers._names import check_parameter_names, constructor_names
-from fmcam.classifiers._nets import count_outputs, modes_kept, try_on_blank_image
+from fmcam.classifiers._nets import (
+    check_classes,
+    count_outputs,
+    device_of,
+    modes_kept,
+    try_on_blank_image,
+)
 from fmcam.models import Standardize, StandardizedNet
 
 __all__ = ["CNNClassifier"]
@@ -104,6 +111,10 @@ class CNNClassifier(Conventions):
     array(['dark', 'square'], dtype='<U6')
     """
 
+    # What a training is about while it goes on.
+    _afresh = _streaming = False
+    _generator = None
+
     def __init__(
         self,
         module,
@@ -163,16 +174,17 @@ class CNNClassifier(Conventions):
         >>> CNNClassifier.from_module(LeNet5(), classes=list("abcdefghij")).classes_[:3]
         array(['a', 'b', 'c'], dtype='<U1')
         """
-        weight = next(net.parameters(), None)
-        device = "cpu" if weight is None else str(weight.device)
-        clf = cls(net, **{"device": device, **params})
-        classes = np.arange(count_outputs(net)) if classes is None else np.asarray(classes)
-        if not np.array_equal(classes, np.unique(classes)):
-            raise ValueError(
-                f"`classes` must be sorted and without repeats, as column j of the net belongs to "
-                f"classes[j]; got {classes.tolist()}."
-            )
-        return clf.adopt(StandardizedNet(net, Standardize(1)), classes)
+        device = device_of(net)
+        clf = cls(net, **{"device": str(device), **params})
+        if classes is None:
+            n_outputs = count_outputs(net)
+            if n_outputs is None:
+                raise ValueError(
+                    f"{type(net).__name__} has no linear or convolution layer to count the classes "
+                    "by. Pass them as `classes`."
+                )
+            classes = np.arange(n_outputs)
+        return clf.adopt(StandardizedNet(net, Standardize(1).to(device)), np.asarray(classes))
 
     def adopt(self, module, classes, image_shape=None):
         """Become fitted with a given network instead of training one.
@@ -189,6 +201,7 @@ class CNNClassifier(Conventions):
         -------
         self
         """
+        check_classes(module.net, classes)
         self._classes, self.image_shape_ = classes, image_shape
         if image_shape is not None:
             self.n_features_in_ = int(np.prod(image_shape))
@@ -242,14 +255,13 @@ class CNNClassifier(Conventions):
     def _train(self, X, y, afresh, classes, fit_params):
         check_parameter_names(self)
         self._check_settings()
-        if isinstance(X, Dataset | DataLoader):
-            self._open_stream(X, y, afresh, classes)
-        else:
-            X = as_image_array(self, X, reset=afresh)
-            y = encode_labels(self, X, y, classes if afresh else self.classes_)
-        with self._seeded(afresh):
+        with self._training(afresh, streaming=isinstance(X, Dataset | DataLoader)):
+            if self._streaming:
+                self._open_stream(X, y, classes)
+            else:
+                X = as_image_array(self, X, reset=afresh)
+                y = encode_labels(self, X, y, classes if afresh else self.classes_)
             if afresh:
-                self.initialized_ = False  # or skorch prints that it starts again
                 self.initialize()
             elif not hasattr(self, "optimizer_"):
                 self._initialize_optimizer()
@@ -272,11 +284,16 @@ class CNNClassifier(Conventions):
         try:
             super().notify(method_name, **cb_kwargs)
         except KeyboardInterrupt as stop:
-            if method_name == "on_epoch_end":
+            *_, (frame, _) = traceback.walk_tb(stop.__traceback__)
+            if isinstance(frame.f_locals.get("self"), Callback):
                 raise _EarlyStop from stop
             raise
 
     def _check_settings(self):
+        if self.criterion is nn.NLLLoss or isinstance(self.criterion, nn.NLLLoss):
+            raise ValueError(
+                "`criterion` must take logits, as nn.CrossEntropyLoss does, got nn.NLLLoss."
+            )
         if self.precision not in _PRECISIONS:
             raise ValueError(
                 f"`precision` must be one of {list(_PRECISIONS)}, got {self.precision!r}."
@@ -289,36 +306,32 @@ class CNNClassifier(Conventions):
                 f"'cuda'; got {self.device!r}: {error}"
             ) from error
 
-    def _open_stream(self, X, y, afresh, classes):
+    def _open_stream(self, X, y, classes):
         if y is not None:
             raise ValueError(
                 f"`y` must be None where `X` is a {type(X).__name__}, which has the labels itself."
             )
         if isinstance(X, DataLoader) and self.train_split is not None:
             raise ValueError("`train_split` cannot split a DataLoader. Pass the Dataset instead.")
-        if afresh:
+        if self._afresh:
             self._classes = stream_classes(X, classes)
             images, _ = next(iter(self.get_iterator(X)))
             self.image_shape_ = tuple(images.shape[1:])
             self.n_features_in_ = int(np.prod(self.image_shape_))
 
     @contextlib.contextmanager
-    def _seeded(self, afresh):
-        """Run with torch's generators seeded from `random_state`, and put them back after."""
-        self._generator = None
-        if self.random_state is None:
-            yield
-            return
-        seed = int(check_random_state(self.random_state).randint(2**31))
-        seed += 0 if afresh else len(self.history)
-        devices = [self.device] if torch.device(self.device).type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(seed)
-            self._generator = torch.Generator().manual_seed(seed)
-            try:
+    def _training(self, afresh, streaming):
+        """Note what training this is, with torch's generators seeded from `random_state`."""
+        self._afresh, self._streaming = afresh, streaming
+        seed = None
+        if self.random_state is not None:
+            seed = int(check_random_state(self.random_state).randint(2**31))
+            seed += 0 if afresh else len(self.history)
+        try:
+            with _seeded(seed, self.device) as self._generator:
                 yield
-            finally:
-                self._generator = None
+        finally:
+            self._afresh, self._streaming, self._generator = False, False, None
 
     def initialize_module(self):
         """Build the network and try it on one blank image."""
@@ -332,13 +345,17 @@ class CNNClassifier(Conventions):
             net = self.module(**{**sizes, **kwargs})
         try_on_blank_image(net, self.image_shape_, self.classes_)
         net = net.to(memory_format=torch.channels_last)
-        self.module_ = StandardizedNet(net, Standardize(self.image_shape_[0]))
+        if self._afresh:
+            standardize = Standardize(self.image_shape_[0])
+        else:  # set_params builds a net anew
+            standardize = self.module_.standardize
+        self.module_ = StandardizedNet(net, standardize)
         return self
 
     def get_split_datasets(self, X, y=None, **split_params):
-        """The training and validation data; the first call learns to standardize the former."""
+        """The training and validation data; `fit` learns to standardize the former."""
         train, valid = super().get_split_datasets(X, y, **split_params)
-        if not self.history:
+        if self._afresh:
             self._learn_to_standardize(train)
         return train, valid
 
@@ -352,7 +369,7 @@ class CNNClassifier(Conventions):
             count += pixels[:, 0].numel()
         mean = total / count
         std = (square / count - mean.square()).clamp(min=0).sqrt()
-        std = torch.where(std > 1e-7 * (mean.abs() + 1), std, torch.ones_like(std))
+        std = torch.where(std > 1e-7 * mean.abs(), std, torch.ones_like(std))  # constant channels
         standardize = self.module_.standardize
         standardize.mean.copy_(mean.reshape(standardize.mean.shape))
         standardize.std.copy_(std.reshape(standardize.std.shape))
@@ -393,17 +410,25 @@ class CNNClassifier(Conventions):
 
     def get_iterator(self, dataset, training=False):
         """Batches of (images, columns) of a data set, shuffled for training."""
+        classes = self.classes_ if self._streaming else None
         if isinstance(dataset, DataLoader):
-            return EncodedBatches(dataset, self.classes_)
+            batches = StreamedBatches(dataset, classes)
+        else:
+            batches = self._batches(dataset, training, classes)
+        if training:
+            self.n_batches_ = None if _has_no_length(batches) else len(batches)
+        return batches
+
+    def _batches(self, dataset, training, classes):
+        make = self.iterator_train if training else self.iterator_valid
         options = self.get_params_for("iterator_train" if training else "iterator_valid")
         options.setdefault("batch_size", self.batch_size)
-        if training:
+        if training and not isinstance(dataset, IterableDataset):
             options.setdefault("shuffle", True)
             options.setdefault("generator", self._generator)
         arrays = resident_arrays(dataset)
-        if arrays is None:
-            make = self.iterator_train if training else self.iterator_valid
-            return EncodedBatches(make(dataset, **options), self.classes_)
+        if arrays is None or make is not DataLoader or not ArrayBatches.takes(options):
+            return StreamedBatches(make(dataset, **options), classes)
         if not training:
             rows = _PREDICTION_PIXELS // int(np.prod(arrays[0].shape[1:]))
             options["batch_size"] = max(options["batch_size"], rows)
@@ -434,3 +459,23 @@ class CNNClassifier(Conventions):
         """The most probable label of each image, ndarray of shape (n,)."""
         columns = self.predict_proba(X).argmax(axis=1)
         return self.classes_[columns]
+
+
+@contextlib.contextmanager
+def _seeded(seed, device):
+    """A seeded generator for the batches, torch's own seeded too and put back after; or nothing."""
+    if seed is None:
+        yield None
+        return
+    devices = [device] if torch.device(device).type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield torch.Generator().manual_seed(seed)
+
+
+def _has_no_length(batches):
+    try:
+        len(batches)
+    except TypeError:  # the DataLoader of an IterableDataset
+        return True
+    return False

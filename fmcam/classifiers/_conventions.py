@@ -1,6 +1,8 @@
 """Where scikit-learn's conventions and skorch's differ: one class that settles them."""
 
 from abc import ABC
+from contextlib import contextmanager
+from functools import partial
 
 import torch
 from skorch import NeuralNetClassifier
@@ -25,6 +27,35 @@ class Conventions(NeuralNetClassifier, ABC):
         except AttributeError:
             message = f"{type(self).__name__} has no `classes_` before it is fitted."
             raise AttributeError(message) from None
+
+    def _get_predict_nonlinearity(self):
+        # skorch would leave the logits of losses other than cross-entropy as they are
+        if self.predict_nonlinearity == "auto":
+            return partial(torch.softmax, dim=-1)
+        return super()._get_predict_nonlinearity()
+
+    # skorch prints that it builds these anew, also into a pipe.
+
+    def _initialize_module(self, reason=None):
+        with self._quietly():
+            return super()._initialize_module(reason)
+
+    def _initialize_criterion(self, reason=None):
+        with self._quietly():
+            return super()._initialize_criterion(reason)
+
+    def _initialize_optimizer(self, reason=None):
+        with self._quietly():
+            return super()._initialize_optimizer(reason)
+
+    @contextmanager
+    def _quietly(self):
+        loud = vars(self)["verbose"]
+        self.verbose = 0
+        try:
+            yield
+        finally:
+            self.verbose = loud
 
     def check_data(self, X, y):
         """Nothing: the data are checked before the network is built."""

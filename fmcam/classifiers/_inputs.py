@@ -33,8 +33,12 @@ def as_image_array(clf, X, *, reset):
         X = X.detach().cpu().numpy()
     if not hasattr(X, "shape"):
         X = np.asarray(X)
-    if len(X.shape) <= 2:
-        return _rows_to_images(clf, X, reset)
+    take = _rows_to_images if len(X.shape) <= 2 else _checked_images
+    X = take(clf, X, reset)
+    return X.copy() if min(X.strides) < 0 else X  # torch takes no mirrored views
+
+
+def _checked_images(clf, X, reset):
     X = check_images(X)
     shape = X.shape[1:]
     if reset:

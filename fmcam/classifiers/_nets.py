@@ -2,10 +2,11 @@
 
 import contextlib
 
+import numpy as np
 import torch
 from torch import nn
 
-__all__ = ["count_outputs", "modes_kept", "try_on_blank_image"]
+__all__ = ["check_classes", "count_outputs", "device_of", "modes_kept", "try_on_blank_image"]
 
 
 def try_on_blank_image(net, image_shape, classes):
@@ -20,7 +21,7 @@ def try_on_blank_image(net, image_shape, classes):
     name, shape = type(net).__name__, tuple(image_shape)
     try:
         with torch.no_grad(), modes_kept(net):
-            logits = net.eval()(torch.zeros(1, *shape))
+            logits = net.eval()(torch.zeros(1, *shape, device=device_of(net)))
     except (RuntimeError, ValueError) as error:
         raise ValueError(
             f"{name} cannot take images of shape (c, h, w) = {shape}: {error}"
@@ -43,13 +44,30 @@ def modes_kept(module):
             part.training = training
 
 
+def device_of(net):
+    """The device of a network's first weight; "cpu" if it has none."""
+    weight = next(net.parameters(), None)
+    return torch.device("cpu") if weight is None else weight.device
+
+
 def count_outputs(net):
-    """The number of outputs of the last linear or convolution layer of a network."""
+    """The outputs of a network's last linear or convolution layer; None if it has neither."""
     layers = [part for part in net.modules() if isinstance(part, nn.Linear | nn.Conv2d)]
     if not layers:
+        return None
+    return layers[-1].out_features if isinstance(layers[-1], nn.Linear) else layers[-1].out_channels
+
+
+def check_classes(net, classes):
+    """Raise ValueError unless there is one label for each output, sorted and without repeats."""
+    if classes.ndim != 1 or not np.array_equal(classes, np.unique(classes)):
         raise ValueError(
-            f"{type(net).__name__} has no linear or convolution layer to count the classes by. "
-            "Pass them as `classes`."
+            f"`classes` must be sorted and without repeats, as column j of the net belongs to "
+            f"classes[j]; got {classes.tolist()}."
         )
-    last = layers[-1]
-    return last.out_features if isinstance(last, nn.Linear) else last.out_channels
+    n_outputs = count_outputs(net)
+    if n_outputs not in (None, len(classes)):
+        raise ValueError(
+            f"`classes` must name one label for each of the {n_outputs} outputs of "
+            f"{type(net).__name__}, got {len(classes)}."
+        )

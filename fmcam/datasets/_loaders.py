@@ -102,9 +102,10 @@ def get_data_loaders(
 
     def loader(bunch, rows, **options):
         images = torch.from_numpy(bunch.images[rows].astype(np.float32) / 255)
-        return DataLoader(
-            TensorDataset(images, torch.from_numpy(bunch.target[rows])), batch_size, **options
-        )
+        dataset = TensorDataset(images, torch.from_numpy(bunch.target[rows]))
+        # Where torchvision's data sets have the labels
+        setattr(dataset, "targets", bunch.target[rows])  # noqa: B010
+        return DataLoader(dataset, batch_size, **options)
 
     rng = check_random_state(random_state)
     train, test = (
