@@ -4,8 +4,10 @@ import difflib
 import json
 import os
 import pickle
+import signal
 import sys
 import tempfile
+import threading
 import time
 import uuid
 from contextlib import contextmanager
@@ -85,7 +87,9 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
     new folder. A damaged file is ignored and its fit done again. A fit that failed is kept as
     well, with its traceback as `fit_error`; delete that file to try it again.
 
-    scikit-learn's callbacks (`set_callbacks`) work; kept fits cause no event.
+    scikit-learn's callbacks (`set_callbacks`) work; kept fits cause no event. After kill -9 of a
+    search and its workers, joblib's copy of the images stays in its temporary folder
+    (JOBLIB_TEMP_FOLDER, or /dev/shm) until you delete it.
 
     Examples
     --------
@@ -151,6 +155,7 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         GridSearchCV
             The fitted search itself.
         """
+        scorer, _ = self._get_scorers()
         X, y = indexable(X, y)
         params = _check_method_params(X, params=params)
         routed = self._get_routed_params_for_fit(params)
@@ -170,6 +175,7 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         shared = {
             "X": X,
             "y": y,
+            "scorer": scorer,
             "fit_params": routed.estimator.fit,
             "score_params": routed.scorer.score,
             "error_score": self.error_score,
@@ -178,7 +184,6 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         self._run_search(partial(self._evaluate, splits, shared), callback_ctx=root)
         if self.refit:
             self._refit(task, routed.estimator.fit, root)
-        scorer, _ = self._get_scorers()
         self.scorer_ = getattr(scorer, "_scorers", scorer)
         root.call_on_fit_task_end(**task)
         return self
@@ -193,7 +198,11 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
             )
         estimators = [_configured(self.estimator, parameters) for parameters in candidates]
         files = self._files(estimators, splits, shared)
-        results = self._run(list(product(candidates, splits)), files, shared, callback_ctx)
+        fits = [
+            {"parameters": parameters, "train": train, "test": test}
+            for parameters, (train, test) in product(candidates, splits)
+        ]
+        results = self._run(fits, files, shared, callback_ctx)
         _warn_or_raise_about_fit_failures(results, self.error_score)
         if callable(self.scoring):
             _insert_error_scores(results, self.error_score)
@@ -205,13 +214,14 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         if self.memory is None:
             return [None] * (len(estimators) * len(splits))
         folder = _writable_folder(self.memory)
-        if _hash(self.estimator) != _hash(pickle.loads(pickle.dumps(self.estimator))):
+        recipe = [self.estimator, self.param_grid]
+        if _hash(recipe) != _hash(pickle.loads(pickle.dumps(recipe))):
             raise ValueError(
-                "With `memory`, the hash of `estimator` must survive pickling, or no later run "
-                f"could know it again, but that of this {type(self.estimator).__name__} changes. "
-                "Leave out `memory`, or search over an estimator that is not fitted yet."
+                "With `memory`, `estimator` and `param_grid` must keep their hash when pickled, or "
+                f"no later run knows them again; those of {type(self.estimator).__name__} do not. "
+                "Use parts that are not fitted yet and hold plain values, or leave out `memory`."
             )
-        common = _hash([shared, self.scoring, *map(version, _PACKAGES)])
+        common = _hash([{**shared, "scorer": self.scoring}, *map(version, _PACKAGES)])
         estimator_keys = [_hash(clone(estimator)) for estimator in estimators]
         split_keys = [_hash(split) for split in splits]
         keys = product([common], estimator_keys, split_keys)
@@ -225,25 +235,21 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
             callback_ctx.subcontext(task_name="candidate-split-evaluation", task_id=index)
             for index in missing
         ]
-        scorer, _ = self._get_scorers()
         tasks = (
             delayed(_fit_and_keep)(
                 index,
                 files[index],
                 clone(self.estimator),
-                parameters=fits[index][0],
-                train=fits[index][1][0],
-                test=fits[index][1][1],
-                scorer=scorer,
+                **fits[index],
+                **shared,
                 verbose=self.verbose,
                 caller=self,
                 callback_ctx=context,
-                **shared,
             )
             for index, context in zip(missing, contexts, strict=True)
         )
         progress = tqdm(total=len(fits), initial=len(fits) - len(missing), unit="fit", disable=None)
-        with _one_thread(), self._parallel() as parallel, progress:
+        with _torch_threads_restored(), _one_thread(), self._parallel() as parallel, progress:
             for index, result in parallel(tasks):
                 results[index] = result
                 progress.update()
@@ -308,7 +314,7 @@ def _configured(estimator, parameters):
 
 def _fit_and_keep(index, file, *args, **kwargs):
     """Run one fit in a worker and keep its result in `file`, if there is one."""
-    with threadpool_limits(limits=1):
+    with _one_thread(), _ctrl_c_goes_through():
         result = _fit_and_score(*args, **kwargs, return_n_test_samples=True, return_times=True)
     if file is not None:
         part = file.with_suffix(f".{uuid.uuid4().hex}")
@@ -365,14 +371,49 @@ def _hash(obj):
 
 @contextmanager
 def _one_thread():
-    """One thread for this process, also where `torch.set_num_threads` has outranked OpenMP."""
+    """Limit OpenMP, BLAS and PyTorch to one thread.
+
+    PyTorch's MKL heeds `torch.set_num_threads` and MKL_NUM_THREADS, which joblib sets in its
+    workers, before OpenMP's limit. All fits of a process share that setting, so no fit puts it
+    back: another may be under way beside it.
+    """
+    with threadpool_limits(limits=1):
+        if torch := sys.modules.get("torch"):
+            torch.set_num_threads(1)
+        yield
+
+
+@contextmanager
+def _ctrl_c_goes_through():
+    """Raise KeyboardInterrupt in the end where a fit swallows it, as skorch's does.
+
+    Otherwise the scores of a half-trained network would be kept. Only main threads hear Ctrl-C.
+    """
+    previous = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(previous):
+        yield
+        return
+    heard = []
+
+    def hear(number, frame):
+        heard.append(number)
+        previous(number, frame)
+
+    signal.signal(signal.SIGINT, hear)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    if heard:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _torch_threads_restored():
     torch = sys.modules.get("torch")
     threads = torch and torch.get_num_threads()
-    with threadpool_limits(limits=1):
+    try:
+        yield
+    finally:
         if torch:
-            torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            if torch:
-                torch.set_num_threads(threads)
+            torch.set_num_threads(threads)
