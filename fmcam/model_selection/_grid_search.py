@@ -1,23 +1,13 @@
 """Grid search that keeps every finished fit, gives each its own core and says when it will end."""
 
 import difflib
-import json
-import os
 import pickle
-import signal
-import sys
-import tempfile
-import threading
 import time
-import uuid
-from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
 from itertools import product
-from pathlib import Path
 
 import numpy as np
-from joblib.hashing import NumpyHasher
 from joblib.parallel import get_active_backend
 from sklearn import model_selection
 from sklearn.base import _fit_context, clone, is_classifier
@@ -30,13 +20,18 @@ from sklearn.model_selection._validation import (
 from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
+
+from fmcam.model_selection._kept import hash_of, read_result, writable_folder, write_result
+from fmcam.model_selection._process import (
+    ctrl_c_goes_through,
+    one_thread,
+    torch_threads_restored,
+)
 
 __all__ = ["GridSearchCV"]
 
 _PACKAGES = ("fmcam", "scikit-learn", "skorch", "torch")
-_FIELDS = {"test_scores", "n_test_samples", "fit_time", "score_time", "fit_error"}
 
 
 class GridSearchCV(model_selection.GridSearchCV):
@@ -213,23 +208,23 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         """One file for each fit, named by a hash of all that the fit depends on."""
         if self.memory is None:
             return [None] * (len(estimators) * len(splits))
-        folder = _writable_folder(self.memory)
+        folder = writable_folder(self.memory)
         recipe = [self.estimator, self.param_grid]
-        if _hash(recipe) != _hash(pickle.loads(pickle.dumps(recipe))):
+        if hash_of(recipe) != hash_of(pickle.loads(pickle.dumps(recipe))):
             raise ValueError(
                 "With `memory`, `estimator` and `param_grid` must keep their hash when pickled, or "
                 f"no later run knows them again; those of {type(self.estimator).__name__} do not. "
                 "Use parts that are not fitted yet and hold plain values, or leave out `memory`."
             )
-        common = _hash([{**shared, "scorer": self.scoring}, *map(version, _PACKAGES)])
-        estimator_keys = [_hash(clone(estimator)) for estimator in estimators]
-        split_keys = [_hash(split) for split in splits]
+        common = hash_of([{**shared, "scorer": self.scoring}, *map(version, _PACKAGES)])
+        estimator_keys = [hash_of(clone(estimator)) for estimator in estimators]
+        split_keys = [hash_of(split) for split in splits]
         keys = product([common], estimator_keys, split_keys)
-        return [folder / f"{_hash(key)}.json" for key in keys]
+        return [folder / f"{hash_of(key)}.json" for key in keys]
 
     def _run(self, fits, files, shared, callback_ctx):
         """Return the results of `fits` in their order; those that `files` hold are not run."""
-        results = [_read(file) for file in files]
+        results = [read_result(file) for file in files]
         missing = [index for index, result in enumerate(results) if result is None]
         contexts = [
             callback_ctx.subcontext(task_name="candidate-split-evaluation", task_id=index)
@@ -249,7 +244,7 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
             for index, context in zip(missing, contexts, strict=True)
         )
         progress = tqdm(total=len(fits), initial=len(fits) - len(missing), unit="fit", disable=None)
-        with _torch_threads_restored(), _one_thread(), self._parallel() as parallel, progress:
+        with torch_threads_restored(), one_thread(), self._parallel() as parallel, progress:
             for index, result in parallel(tasks):
                 results[index] = result
                 progress.update()
@@ -314,106 +309,8 @@ def _configured(estimator, parameters):
 
 def _fit_and_keep(index, file, *args, **kwargs):
     """Run one fit in a worker and keep its result in `file`, if there is one."""
-    with _one_thread(), _ctrl_c_goes_through():
+    with one_thread(), ctrl_c_goes_through():
         result = _fit_and_score(*args, **kwargs, return_n_test_samples=True, return_times=True)
     if file is not None:
-        part = file.with_suffix(f".{uuid.uuid4().hex}")
-        part.write_text(json.dumps(result, default=float))
-        os.replace(part, file)
+        write_result(file, result)
     return index, result
-
-
-def _read(file):
-    """Return the result kept in `file`, or None if there is none or it is damaged."""
-    if file is None:
-        return None
-    try:
-        result = json.loads(file.read_text())
-    except (FileNotFoundError, ValueError):
-        return None
-    return result if isinstance(result, dict) and result.keys() >= _FIELDS else None
-
-
-def _writable_folder(memory):
-    try:
-        folder = Path(memory).absolute()
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except (OSError, TypeError) as error:
-        raise ValueError(
-            f"`memory` must be a folder that can be written to, got {memory!r} ({error}). Choose "
-            "another folder or change its permissions."
-        ) from error
-    return folder
-
-
-class _Hasher(NumpyHasher):
-    """joblib's hasher, with tensors known by their values: it would see their addresses."""
-
-    def save(self, obj):
-        torch = sys.modules.get("torch")
-        if torch and isinstance(obj, torch.Tensor):
-            values = obj.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
-            obj = [type(obj), str(obj.dtype), obj.requires_grad, tuple(obj.shape), values]
-        super().save(obj)
-
-
-def _hash(obj):
-    try:
-        return _Hasher("md5", coerce_mmap=True).hash(obj)
-    except (AttributeError, TypeError, pickle.PicklingError) as error:
-        raise ValueError(
-            "With `memory`, the estimator, the data, `scoring` and the fit parameters must be "
-            f"picklable, so that a kept fit can be found again, but: {error.args[0]}. In place of "
-            "a lambda or a local function or class, use one from the top level of a module."
-        ) from error
-
-
-@contextmanager
-def _one_thread():
-    """Limit OpenMP, BLAS and PyTorch to one thread.
-
-    PyTorch's MKL heeds `torch.set_num_threads` and MKL_NUM_THREADS, which joblib sets in its
-    workers, before OpenMP's limit. All fits of a process share that setting, so no fit puts it
-    back: another may be under way beside it.
-    """
-    with threadpool_limits(limits=1):
-        if torch := sys.modules.get("torch"):
-            torch.set_num_threads(1)
-        yield
-
-
-@contextmanager
-def _ctrl_c_goes_through():
-    """Raise KeyboardInterrupt in the end where a fit swallows it, as skorch's does.
-
-    Otherwise the scores of a half-trained network would be kept. Only main threads hear Ctrl-C.
-    """
-    previous = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(previous):
-        yield
-        return
-    heard = []
-
-    def hear(number, frame):
-        heard.append(number)
-        previous(number, frame)
-
-    signal.signal(signal.SIGINT, hear)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-    if heard:
-        raise KeyboardInterrupt
-
-
-@contextmanager
-def _torch_threads_restored():
-    torch = sys.modules.get("torch")
-    threads = torch and torch.get_num_threads()
-    try:
-        yield
-    finally:
-        if torch:
-            torch.set_num_threads(threads)

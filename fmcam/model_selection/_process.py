@@ -1,0 +1,61 @@
+"""What a fit may do with the process it runs in."""
+
+import signal
+import sys
+import threading
+from contextlib import contextmanager
+
+from threadpoolctl import threadpool_limits
+
+__all__ = ["ctrl_c_goes_through", "one_thread", "torch_threads_restored"]
+
+
+@contextmanager
+def one_thread():
+    """Limit OpenMP, BLAS and PyTorch to one thread.
+
+    PyTorch's MKL heeds `torch.set_num_threads` and MKL_NUM_THREADS, which joblib sets in its
+    workers, before OpenMP's limit. All fits of a process share that setting, so no fit puts it
+    back: another may be under way beside it.
+    """
+    with threadpool_limits(limits=1):
+        if torch := sys.modules.get("torch"):
+            torch.set_num_threads(1)
+        yield
+
+
+@contextmanager
+def ctrl_c_goes_through():
+    """Raise KeyboardInterrupt in the end where a fit swallows it, as skorch's does.
+
+    Otherwise the scores of a half-trained network would be kept. Only main threads hear Ctrl-C.
+    """
+    previous = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(previous):
+        yield
+        return
+    heard = []
+
+    def hear(number, frame):
+        heard.append(number)
+        previous(number, frame)
+
+    signal.signal(signal.SIGINT, hear)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    if heard:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def torch_threads_restored():
+    """Put the number of PyTorch's threads back on leaving."""
+    torch = sys.modules.get("torch")
+    threads = torch and torch.get_num_threads()
+    try:
+        yield
+    finally:
+        if torch:
+            torch.set_num_threads(threads)
