@@ -234,6 +234,9 @@ class Standardize(nn.Module):
     tensor([[[[-2.,  2.]]]])
     """
 
+    mean: torch.Tensor
+    std: torch.Tensor
+
     def __init__(self, n_channels, mean=None, std=None):
         super().__init__()
         mean = [0.0] * n_channels if mean is None else mean
@@ -241,6 +244,26 @@ class Standardize(nn.Module):
         shape = (1, n_channels, 1, 1)
         self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32).reshape(shape))
         self.register_buffer("std", torch.as_tensor(std, dtype=torch.float32).reshape(shape))
+
+    def learn(self, batches):
+        """Take mean and standard deviation of each channel from images.
+
+        Parameters
+        ----------
+        batches : iterable of tensors of shape (n, n_channels, h, w)
+            Of any number type. A channel that is constant keeps the standard deviation 1.
+        """
+        total = square = torch.zeros(self.mean.shape, dtype=torch.float64, device=self.mean.device)
+        count = 0
+        for images in batches:
+            pixels = images.to(self.mean.device).double()
+            total = total + pixels.sum(dim=(0, 2, 3), keepdim=True)
+            square = square + pixels.square().sum(dim=(0, 2, 3), keepdim=True)
+            count += pixels[:, 0].numel()
+        mean = total / count
+        std = (square / count - mean.square()).clamp(min=0).sqrt()
+        self.mean.copy_(mean)
+        self.std.copy_(torch.where(std > 1e-7 * mean.abs(), std, torch.ones_like(std)))
 
     def forward(self, images):
         """(n, c, h, w) of any number type -> float32 of the same shape."""

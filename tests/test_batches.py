@@ -25,7 +25,19 @@ def test_batches_in_order():
     assert batches(ArrayDataset(X, Y), batch_size=4) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     assert batches(ArrayDataset(X, Y), batch_size=4, drop_last=True) == [[0, 1, 2, 3], [4, 5, 6, 7]]
     assert batches(ArrayDataset(X, Y), batch_size=-1) == [list(range(10))]
-    assert len(ArrayBatches(ArrayDataset(X, Y), device="cpu", batch_size=4)) == 3
+    assert ArrayBatches(ArrayDataset(X, Y), "cpu", batch_size=4).n_batches == 3
+
+
+def test_small_images_come_in_larger_batches_where_asked_for():
+    assert batches(ArrayDataset(X, Y), batch_size=2, least_pixels=21)[0] == [0, 1, 2, 3, 4]
+    assert batches(ArrayDataset(X, Y), batch_size=6, least_pixels=21)[0] == [0, 1, 2, 3, 4, 5]
+
+
+def test_prediction_takes_larger_batches_than_training():
+    clf = stream_clf(max_epochs=1, batch_size=8).fit(np.zeros((20, 16, 16)), np.arange(20) % 2)
+    dataset = clf.get_dataset(np.zeros((5000, 1, 16, 16)))
+    assert clf.get_iterator(dataset, training=True).batch_size == 8
+    assert clf.get_iterator(dataset).batch_size == 2**20 // 256
 
 
 def test_a_subset_of_a_subset_gives_its_rows_with_their_labels():

@@ -37,6 +37,8 @@ class ArrayBatches:
         Where the images are put, once, in their own dtype, and the batches are made.
     batch_size : int
         -1: all rows in one batch.
+    least_pixels : int
+        Small images come in larger batches, of at least that many numbers.
     shuffle, drop_last : bool
         As in torch's DataLoader.
     generator : torch.Generator or None
@@ -49,7 +51,15 @@ class ArrayBatches:
     """
 
     def __init__(
-        self, dataset, *, device, batch_size, shuffle=False, drop_last=False, generator=None
+        self,
+        dataset,
+        device,
+        *,
+        batch_size,
+        least_pixels=0,
+        shuffle=False,
+        drop_last=False,
+        generator=None,
     ):
         images, labels, rows = resident_arrays(dataset)
         with warnings.catch_warnings():  # a read-only memory map is fine: nothing writes to it
@@ -58,15 +68,22 @@ class ArrayBatches:
             self.labels = None if labels is None else torch.as_tensor(labels).to(device)
         self.rows = rows
         self.n_rows = len(self.images) if rows is None else len(rows)
-        self.batch_size = self.n_rows if batch_size == -1 else batch_size
+        least_rows = least_pixels // self.images[0].numel()
+        self.batch_size = self.n_rows if batch_size == -1 else max(batch_size, least_rows)
         self.shuffle = shuffle
         self.drop_last = drop_last
         self.generator = generator
 
-    @classmethod
-    def takes(cls, options):
-        """Whether these options of a DataLoader can be served here."""
-        return options.keys() <= {"batch_size", "shuffle", "drop_last", "generator"}
+    @staticmethod
+    def can_serve(dataset, options):
+        """Whether a data set is in memory, and the options of its DataLoader can be served here."""
+        known = {"batch_size", "shuffle", "drop_last", "generator"}
+        return resident_arrays(dataset) is not None and options.keys() <= known
+
+    @property
+    def n_batches(self):
+        """Batches in an epoch."""
+        return len(self)
 
     def __len__(self):
         full, rest = divmod(self.n_rows, self.batch_size)
@@ -104,8 +121,13 @@ class StreamedBatches:
         self.loader = loader
         self.classes = classes
 
-    def __len__(self):
-        return len(self.loader)
+    @property
+    def n_batches(self):
+        """Batches in an epoch, or None where the data set has no length."""
+        try:
+            return len(self.loader)
+        except TypeError:
+            return None
 
     def __iter__(self):
         for batch in self.loader:

@@ -19,8 +19,8 @@ import fmcam
 from fmcam import models
 from fmcam.classifiers import _named
 from fmcam.classifiers._cnn import CNNClassifier
-from fmcam.classifiers._names import constructor_names
 from fmcam.classifiers._nets import count_outputs
+from fmcam.classifiers._parameters import constructor_names
 from fmcam.models import Standardize, StandardizedNet
 
 __all__ = ["load_classifier", "save_classifier"]

@@ -12,11 +12,10 @@ from skorch.callbacks import Callback, EpochTimer, PassthroughScoring, PrintLog
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from fmcam.classifiers._batches import ArrayBatches, StreamedBatches, resident_arrays
+from fmcam.classifiers._batches import ArrayBatches, StreamedBatches
 from fmcam.classifiers._callbacks import BatchAccuracy, print_on_terminal
 from fmcam.classifiers._conventions import Conventions
 from fmcam.classifiers._inputs import as_image_array, encode_labels, stream_classes
-from fmcam.classifiers._names import check_parameter_names, constructor_names
 from fmcam.classifiers._nets import (
     check_classes,
     count_outputs,
@@ -24,11 +23,17 @@ from fmcam.classifiers._nets import (
     modes_kept,
     try_on_blank_image,
 )
+from fmcam.classifiers._parameters import (
+    PRECISIONS,
+    check_parameter_names,
+    check_parameter_values,
+    constructor_names,
+)
 from fmcam.models import Standardize, StandardizedNet
 
 __all__ = ["CNNClassifier"]
 
-_PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
+
 _PREDICTION_PIXELS = 2**20
 
 
@@ -254,7 +259,7 @@ class CNNClassifier(Conventions):
 
     def _train(self, X, y, afresh, classes, fit_params):
         check_parameter_names(self)
-        self._check_settings()
+        check_parameter_values(self)
         with self._training(afresh, streaming=isinstance(X, Dataset | DataLoader)):
             if self._streaming:
                 self._open_stream(X, y, classes)
@@ -288,23 +293,6 @@ class CNNClassifier(Conventions):
             if isinstance(frame.f_locals.get("self"), Callback):
                 raise _EarlyStop from stop
             raise
-
-    def _check_settings(self):
-        if self.criterion is nn.NLLLoss or isinstance(self.criterion, nn.NLLLoss):
-            raise ValueError(
-                "`criterion` must take logits, as nn.CrossEntropyLoss does, got nn.NLLLoss."
-            )
-        if self.precision not in _PRECISIONS:
-            raise ValueError(
-                f"`precision` must be one of {list(_PRECISIONS)}, got {self.precision!r}."
-            )
-        try:
-            torch.empty(0, device=self.device)
-        except (RuntimeError, AssertionError) as error:
-            raise ValueError(
-                f"`device` must be 'auto' or a torch device of this machine such as 'cpu' or "
-                f"'cuda'; got {self.device!r}: {error}"
-            ) from error
 
     def _open_stream(self, X, y, classes):
         if y is not None:
@@ -356,23 +344,9 @@ class CNNClassifier(Conventions):
         """The training and validation data; `fit` learns to standardize the former."""
         train, valid = super().get_split_datasets(X, y, **split_params)
         if self._afresh:
-            self._learn_to_standardize(train)
+            images = (images for images, _ in self.get_iterator(train, training=False))
+            self.module_.standardize.learn(images)
         return train, valid
-
-    def _learn_to_standardize(self, dataset):
-        total = square = torch.zeros(self.image_shape_[0], dtype=torch.float64)
-        count = 0
-        for images, _ in self.get_iterator(dataset, training=False):
-            pixels = images.double()
-            total = total + pixels.sum(dim=(0, 2, 3)).cpu()
-            square = square + pixels.square().sum(dim=(0, 2, 3)).cpu()
-            count += pixels[:, 0].numel()
-        mean = total / count
-        std = (square / count - mean.square()).clamp(min=0).sqrt()
-        std = torch.where(std > 1e-7 * mean.abs(), std, torch.ones_like(std))  # constant channels
-        standardize = self.module_.standardize
-        standardize.mean.copy_(mean.reshape(standardize.mean.shape))
-        standardize.std.copy_(std.reshape(standardize.std.shape))
 
     def train_step(self, batch, **fit_params):
         """One step of the optimizer on one batch, augmented."""
@@ -383,7 +357,7 @@ class CNNClassifier(Conventions):
 
     def infer(self, x, **fit_params):
         """Logits in float32 of shape (n, k) for raw images (n, c, h, w)."""
-        dtype = _PRECISIONS[self.precision]
+        dtype = PRECISIONS[self.precision]
         x = x.to(self.device)
         if dtype is None:
             return self.module_(x, **fit_params)
@@ -410,29 +384,24 @@ class CNNClassifier(Conventions):
 
     def get_iterator(self, dataset, training=False):
         """Batches of (images, columns) of a data set, shuffled for training."""
-        classes = self.classes_ if self._streaming else None
-        if isinstance(dataset, DataLoader):
-            batches = StreamedBatches(dataset, classes)
-        else:
-            batches = self._batches(dataset, training, classes)
+        batches = self._batches(dataset, training)
         if training:
-            self.n_batches_ = None if _has_no_length(batches) else len(batches)
+            self.n_batches_ = batches.n_batches
         return batches
 
-    def _batches(self, dataset, training, classes):
+    def _batches(self, dataset, training):
+        classes = self.classes_ if self._streaming else None
+        if isinstance(dataset, DataLoader):
+            return StreamedBatches(dataset, classes)
         make = self.iterator_train if training else self.iterator_valid
         options = self.get_params_for("iterator_train" if training else "iterator_valid")
-        options.setdefault("batch_size", self.batch_size)
+        options = {"batch_size": self.batch_size, **options}
         if training and not isinstance(dataset, IterableDataset):
-            options.setdefault("shuffle", True)
-            options.setdefault("generator", self._generator)
-        arrays = resident_arrays(dataset)
-        if arrays is None or make is not DataLoader or not ArrayBatches.takes(options):
-            return StreamedBatches(make(dataset, **options), classes)
-        if not training:
-            rows = _PREDICTION_PIXELS // int(np.prod(arrays[0].shape[1:]))
-            options["batch_size"] = max(options["batch_size"], rows)
-        return ArrayBatches(dataset, device=self.device, **options)
+            options = {"shuffle": True, "generator": self._generator, **options}
+        if make is DataLoader and ArrayBatches.can_serve(dataset, options):
+            least = 0 if training else _PREDICTION_PIXELS
+            return ArrayBatches(dataset, self.device, least_pixels=least, **options)
+        return StreamedBatches(make(dataset, **options), classes)
 
     # Prediction -----------------------------------------------------------------------------------
 
@@ -471,11 +440,3 @@ def _seeded(seed, device):
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield torch.Generator().manual_seed(seed)
-
-
-def _has_no_length(batches):
-    try:
-        len(batches)
-    except TypeError:  # the DataLoader of an IterableDataset
-        return True
-    return False

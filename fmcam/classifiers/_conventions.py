@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from skorch import NeuralNetClassifier
 
-from fmcam.classifiers._names import check_parameter_names
+from fmcam.classifiers._parameters import check_parameter_names
 
 __all__ = ["Conventions"]
 

@@ -1,10 +1,14 @@
-"""Which parameter names a classifier takes, and what a mistyped one probably meant."""
+"""The parameters that a classifier takes, and what a mistyped one probably meant."""
 
 import difflib
 import inspect
 
-__all__ = ["check_parameter_names", "constructor_names"]
+import torch
+from torch import nn
 
+__all__ = ["PRECISIONS", "check_parameter_names", "check_parameter_values", "constructor_names"]
+
+PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
 _COMPONENTS = ("module", "criterion", "optimizer")
 _PREFIXES = (*_COMPONENTS, "iterator_train", "iterator_valid", "dataset", "callbacks", "compile")
 
@@ -63,3 +67,20 @@ def top_level_names(clf):
         for name, p in inspect.signature(vars(parent)["__init__"]).parameters.items()
         if name != "self" and p.kind is not p.VAR_POSITIONAL
     ]
+
+
+def check_parameter_values(clf):
+    """Raise ValueError for a criterion, precision or device that cannot be used."""
+    if clf.criterion is nn.NLLLoss or isinstance(clf.criterion, nn.NLLLoss):
+        raise ValueError(
+            "`criterion` must take logits, as nn.CrossEntropyLoss does, got nn.NLLLoss."
+        )
+    if clf.precision not in PRECISIONS:
+        raise ValueError(f"`precision` must be one of {list(PRECISIONS)}, got {clf.precision!r}.")
+    try:
+        torch.empty(0, device=clf.device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"`device` must be 'auto' or a torch device of this machine such as 'cpu' or 'cuda'; "
+            f"got {clf.device!r}: {error}"
+        ) from error
