@@ -27,6 +27,16 @@ class _FeaturesThenHead(nn.Module):
         return self.head(self.features(images))
 
 
+class _AverageTo(nn.AdaptiveAvgPool2d):
+    """Adaptive average pooling that costs nothing where the maps have the size already."""
+
+    def forward(self, maps):
+        """Maps of shape (n, k, s, s) for maps of any size."""
+        if maps.shape[-2:] == (self.output_size, self.output_size):
+            return maps
+        return super().forward(maps)
+
+
 class SimpleCNN(_FeaturesThenHead):
     """One convolution and one linear layer: 15,898 parameters for ten classes of 28x28 grey images.
 
@@ -53,7 +63,7 @@ class SimpleCNN(_FeaturesThenHead):
             nn.Conv2d(in_channels, 8, 5, padding=2), nn.MaxPool2d(2), nn.ReLU()
         )
         self.head = nn.Sequential(
-            nn.AdaptiveAvgPool2d(14), nn.Flatten(), nn.Linear(8 * 14 * 14, n_classes)
+            _AverageTo(14), nn.Flatten(), nn.Linear(8 * 14 * 14, n_classes)
         )
 
 
@@ -88,7 +98,7 @@ class LeNet5(_FeaturesThenHead):
             *(nn.Conv2d(6, 16, 5), nn.MaxPool2d(2), nn.ReLU()),
         )
         self.head = nn.Sequential(
-            *(nn.AdaptiveAvgPool2d(5), nn.Flatten()),
+            *(_AverageTo(5), nn.Flatten()),
             *(nn.Linear(400, 120), nn.ReLU()),
             *(nn.Linear(120, 84), nn.ReLU()),
             nn.Linear(84, n_classes),

@@ -117,7 +117,7 @@ class CNNClassifier(Conventions):
     """
 
     # What a training is about while it goes on.
-    _afresh = _streaming = False
+    _afresh = _streaming = _in_epoch = False
     _generator = None
 
     def __init__(
@@ -347,6 +347,20 @@ class CNNClassifier(Conventions):
             images = (images for images, _ in self.get_iterator(train, training=False))
             self.module_.standardize.learn(images)
         return train, valid
+
+    def run_single_epoch(self, iterator, training, *args, **kwargs):
+        """One pass over the training or the validation data."""
+        self._set_training(training)
+        self._in_epoch = True
+        try:
+            super().run_single_epoch(iterator, training, *args, **kwargs)
+        finally:
+            self._in_epoch = False
+
+    def _set_training(self, training=True):
+        # skorch walks through all modules for every batch, which takes longer than a small layer
+        if not (self._in_epoch and self.module_.training == training):
+            super()._set_training(training)
 
     def train_step(self, batch, **fit_params):
         """One step of the optimizer on one batch, augmented."""
