@@ -1,11 +1,11 @@
-"""`python -m experiments.benchmark fit|search`: speed against named rivals, in turns in one run."""
+"""`python -m experiments.benchmark fit|heatmaps|search`: speed against named rivals."""
 
 import sys
 
 from experiments._run import run_script
-from experiments.benchmark import fit, search
+from experiments.benchmark import fit, heatmaps, search
 
-SCRIPTS = {"fit": fit, "search": search}
+SCRIPTS = {"fit": fit, "heatmaps": heatmaps, "search": search}
 
 if __name__ == "__main__":
     name = sys.argv.pop(1) if len(sys.argv) > 1 else None

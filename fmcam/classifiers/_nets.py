@@ -65,7 +65,8 @@ def check_classes(net, classes):
             f"`classes` must be sorted and without repeats, as column j of the net belongs to "
             f"classes[j]; got {classes.tolist()}."
         )
-    n_outputs = count_outputs(net)
+    linear = [part for part in net.modules() if isinstance(part, nn.Linear)]
+    n_outputs = linear[-1].out_features if linear else None
     if n_outputs not in (None, len(classes)):
         raise ValueError(
             f"`classes` must name one label for each of the {n_outputs} outputs of "

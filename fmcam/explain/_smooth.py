@@ -1,0 +1,105 @@
+"""Smoother maps: the mean over noisy and mirrored copies of each image."""
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+
+from fmcam.explain._base import BaseExplainer, Batch
+
+__all__ = ["SmoothedExplainer"]
+
+
+class SmoothedExplainer(BaseExplainer):
+    r"""The mean of another explainer's maps over noisy and mirrored copies of an image [1]_.
+
+    .. math:: \bar M_c(x) = \frac{1}{n} \sum_{i=1}^{n} M_c(x + \epsilon_i),
+        \qquad \epsilon_i \sim \mathcal{N}(0, \sigma^2), \quad
+        \sigma = \text{noise} \cdot (\max x - \min x)
+
+    The class is that of the image itself, and the noise patterns are the same for all images, so a
+    map does not depend on what else is explained.
+
+    Parameters
+    ----------
+    explainer : explainer
+        Any of :mod:`fmcam.explain`; its raw maps are averaged.
+    n_samples : int, default=8
+        Noisy copies of an image.
+    noise : float, default=0.1
+        Standard deviation as a share of the image's range.
+    flip : bool, default=False
+        Explain the mirrored copies as well and mirror their maps back.
+    normalize : "minmax" or None, default="minmax"
+        Of the mean map, as for other explainers.
+    batch_size : int, default=128
+    random_state : int, RandomState or None, default=None
+        Draws the noise.
+
+    References
+    ----------
+    .. [1] Smilkov et al., "SmoothGrad: removing noise by adding noise", 2017, section 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from fmcam.classifiers import CNNClassifier
+    >>> from fmcam.explain import GradCAM, SmoothedExplainer
+    >>> from fmcam.models import LeNet5
+    >>> clf = FrozenEstimator(CNNClassifier.from_module(LeNet5()))
+    >>> mirrored = SmoothedExplainer(GradCAM(clf), n_samples=1, noise=0, flip=True)
+    >>> mirrored.transform(np.zeros((2, 28, 28))).shape
+    (2, 28, 28)
+    """
+
+    def __init__(
+        self,
+        explainer,
+        *,
+        n_samples=8,
+        noise=0.1,
+        flip=False,
+        normalize="minmax",
+        batch_size=128,
+        random_state=None,
+    ):
+        self.explainer = explainer
+        self.n_samples = n_samples
+        self.noise = noise
+        self.flip = flip
+        self.normalize = normalize
+        self.batch_size = batch_size
+        self.random_state = random_state
+
+    @property
+    def estimator(self):
+        """The classifier of the explainer."""
+        return self.explainer.estimator
+
+    def layers_for(self, clf, images):
+        """The layers of the explainer."""
+        return self.explainer.layers_for(clf, images)
+
+    def maps_of_batch(self, batch, columns):
+        """The mean of the explainer's maps."""
+        maps = [
+            self.explainer.maps_of_batch(Batch(batch.clf, images, batch.layers), columns)
+            for images in self._noisy(batch.images)
+        ]
+        if self.flip:
+            maps += [
+                self.explainer.maps_of_batch(
+                    Batch(batch.clf, images.flip(-1), batch.layers), columns
+                ).flip(-1)
+                for images in self._noisy(batch.images)
+            ]
+        return torch.stack(maps).mean(dim=0)
+
+    def _noisy(self, images):
+        patterns = check_random_state(self.random_state).normal(
+            scale=self.noise, size=(self.n_samples, *images.shape[1:])
+        )
+        images = images.float()
+        span = images.amax(dim=(1, 2, 3), keepdim=True) - images.amin(dim=(1, 2, 3), keepdim=True)
+        for pattern in torch.as_tensor(patterns.astype(np.float32), device=images.device):
+            yield images + span * pattern
