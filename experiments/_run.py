@@ -63,8 +63,12 @@ class Run:
 
     def write_json(self, name, content):
         """Write a JSON file."""
+        self.write_text(name, json.dumps(content, indent=2, default=str) + "\n")
+
+    def write_text(self, name, text):
+        """Write a text file."""
         beside = self.folder / f".{name}.{os.getpid()}"
-        beside.write_text(json.dumps(content, indent=2, default=str) + "\n")
+        beside.write_text(text)
         os.replace(beside, self._path(name))
 
     def write_table(self, name, frame):

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import ConfusionMatrixDisplay
 
 from experiments._config import option
 from experiments._pipeline import BASELINE, DATASETS, Fit, score, train
 from experiments._run import Run, run_script
 from fmcam.datasets import load_dataset
-from fmcam.plot import ComparisonDisplay, HistoryDisplay, RocCurvesDisplay
+from fmcam.explain import GradCAM
+from fmcam.plot import ComparisonDisplay, HeatmapDisplay, HistoryDisplay, RocCurvesDisplay
 from fmcam.report import (
     bootstrap_difference,
     classification_frame,
@@ -147,6 +149,21 @@ def write_figures(run, fits, fitted, probas, test):
         run.write_figure(f"{stem}_confusion.png", confusion, **options)
 
 
+def write_heatmaps(run, fits, fitted, test):
+    """Grad-CAM of both tuned networks, first seed, on the first test image of each class."""
+    cams = {
+        network: GradCAM(FrozenEstimator(clf), layer="features")
+        for network in NETWORKS
+        for fit, clf in zip(fits, fitted, strict=True)
+        if fit.name == f"{network} tuned" and fit.seed == fits[0].seed
+    }
+    labels, rows = np.unique(test.target, return_index=True)
+    display = HeatmapDisplay.from_estimator(
+        cams, test.images[rows], labels, class_names=test.target_names
+    )
+    run.write_figure("gradcam.png", display)
+
+
 def main(config):
     """Train, score, compare, write."""
     fits = plan(config)
@@ -158,6 +175,7 @@ def main(config):
     summary, probas = write_tables(run, fits, scored, test)
     differences = write_seed_means(run, probas, test, config.seeds)
     write_figures(run, fits, fitted, probas, test)
+    write_heatmaps(run, fits, fitted, test)
     print(summary[["accuracy_mean", "accuracy_std", "macro_f1_mean", "parameters_mean"]].round(4))
     print("\nRecall of tuned SimpleCNN minus tuned LeNet-5, 95 % intervals over the images")
     print(differences.drop(columns="n").round(4))

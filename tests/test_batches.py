@@ -5,10 +5,18 @@ import pytest
 import torch
 from skorch.dataset import Dataset as ArrayDataset
 from skorch.dataset import ValidSplit
+from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
-from fmcam.classifiers import FlipAndShift, LeNet5Classifier, OneCycle
+from fmcam.classifiers import (
+    CNNCAMClassifier,
+    CNNClassifier,
+    FlipAndShift,
+    LeNet5Classifier,
+    OneCycle,
+)
 from fmcam.classifiers._batches import ArrayBatches, StreamedBatches, resident_arrays
+from fmcam.models import CNN_CAM
 
 X = np.arange(10 * 4, dtype=np.uint8).reshape(10, 1, 2, 2)
 Y = np.arange(10)
@@ -139,6 +147,56 @@ def test_streamed_batches_by_hand():
     loader = [(torch.zeros(3, 1, 2, 2), torch.tensor([8, 3, 8]))]
     ((_, columns),) = StreamedBatches(loader, np.array([3, 8]))
     assert columns.tolist() == [1, 0, 1]
+
+
+def squares_of(side):
+    """Two classes of (1, side, side) images, a stream and the same as an array."""
+    images = torch.zeros(64, 1, side, side)
+    images[::2, :, :, : side // 2] = 1.0
+    images[1::2, :, :, side // 2 :] = torch.eye(side)[:, side // 2 :]
+    return TensorDataset(images, torch.arange(64) % 2), images.numpy()
+
+
+def test_a_stream_of_another_size_moves_the_classifier_to_that_size():
+    small, small_images = squares_of(20)
+    large, large_images = squares_of(32)
+    clf = CNNCAMClassifier(classes=[0, 1], max_epochs=3, batch_size=16, lr=0.01, random_state=0)
+    clf.fit(small)
+    with pytest.raises(ValueError, match=r"\(1, 32, 32\), but .* fitted on \(1, 20, 20\)"):
+        clf.predict(large_images)
+    before = clf.module_.net.features[0][0].weight.clone()
+    clf.partial_fit(large)
+    assert (clf.image_shape_, clf.n_features_in_) == ((1, 32, 32), 32 * 32)
+    assert not torch.equal(clf.module_.net.features[0][0].weight, before)
+    assert len(clf.history) == 6
+    assert clf.score(large_images, np.arange(64) % 2) == 1.0
+    with pytest.raises(ValueError, match=r"\(1, 20, 20\), but .* fitted on \(1, 32, 32\)"):
+        clf.predict(small_images)
+
+
+def test_a_network_of_one_size_stays_at_it():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(20 * 20, 2))
+    clf = CNNClassifier(net, classes=[0, 1], max_epochs=3, random_state=0).fit(squares_of(20)[0])
+    weights = clf.module_.net[1].weight.clone()
+    message = r"Sequential cannot take images of shape \(c, h, w\) = \(1, 32, 32\): .*mat1"
+    with pytest.raises(ValueError, match=message):
+        clf.partial_fit(squares_of(32)[0])
+    assert clf.image_shape_ == (1, 20, 20)
+    assert torch.equal(clf.module_.net[1].weight, weights)
+    assert clf.partial_fit(squares_of(20)[0]).score(squares_of(20)[1], np.arange(64) % 2) == 1.0
+
+
+def test_channels_must_stay_the_same():
+    clf = CNNCAMClassifier(classes=[0, 1], max_epochs=1, random_state=0).fit(squares_of(20)[0])
+    coloured = TensorDataset(torch.zeros(4, 3, 20, 20), torch.arange(4) % 2)
+    with pytest.raises(ValueError, match=r"CNN_CAM cannot take images of .* \(3, 20, 20\)"):
+        clf.partial_fit(coloured)
+
+
+def test_a_network_for_any_size_stays_so_when_it_is_trained_on_a_stream():
+    clf = CNNClassifier.from_module(CNN_CAM(2), max_epochs=1).partial_fit(squares_of(20)[0])
+    assert clf.image_shape_ is None
+    assert clf.predict(squares_of(32)[1]).shape == (64,)
 
 
 def test_prediction_from_a_stream_needs_no_labels():

@@ -88,6 +88,7 @@ OPERATORS = {
     "max-pooling, dilated": nn.MaxPool2d((2, 3), stride=1, dilation=2),
     "average pooling": nn.AvgPool2d((2, 3)),
     "average pooling with stride": nn.AvgPool2d(3, stride=2, padding=1),
+    "average pooling by function": Apply(lambda maps: functional.avg_pool2d(maps, 2)),
     "adaptive pooling": nn.AdaptiveAvgPool2d((18, 10)),
     "zero padding": nn.ZeroPad2d((3, 1, 2, 0)),
     "zero padding of columns": Apply(lambda maps: functional.pad(maps, (3, 1))),
@@ -95,7 +96,9 @@ OPERATORS = {
     "reflection": nn.ReflectionPad2d((2, 1, 0, 3)),
     "replication": nn.ReplicationPad2d((2, 1, 0, 3)),
     "slices": Apply(lambda maps: maps[:, :, 1::2, -14:]),
-    "slice of channels": Apply(lambda maps: maps[:, :1]),
+    "slice from the right": Apply(lambda maps: torch.narrow(maps, -1, 3, 14)),
+    "slice of channels": Apply(lambda maps: torch.cat([maps, maps], dim=1)[:, 1:]),
+    "slice of groups": Apply(lambda maps: torch.stack([maps, maps], dim=2)[:, :, 1:].flatten(1, 2)),
     "nearest": nn.Upsample(scale_factor=2),
     "bilinear": nn.Upsample(scale_factor=2, mode="bilinear"),
     "bilinear by corners": nn.Upsample((45, 57), mode="bilinear", align_corners=True),
@@ -128,6 +131,17 @@ def test_adaptive_max_pooling_divides_evenly():
     net = strided(nn.AdaptiveMaxPool2d((6, 4)))  # 24x20 cells, start 0 and stride 2, in 6x4
     grid = layer_grid(net, net[1], torch.zeros(1, 1, 48, 40))
     assert grid == Grid(start=(3.0, 4.0), stride=(8.0, 10.0))
+
+
+def test_resizing_to_one_row_by_corners():
+    net = strided(nn.Upsample((1, 39), mode="bilinear", align_corners=True))  # of 24x20 cells
+    grid = layer_grid(net, net[1], torch.zeros(1, 1, 48, 40))
+    assert grid == Grid(start=(0.0, 0.0), stride=(46.0, 1.0))
+
+
+def test_a_gate_of_one_cell_does_not_count():
+    net = strided(Apply(lambda maps: functional.avg_pool2d(maps, maps.shape[2:]) * maps))
+    assert layer_grid(net, net[1], torch.zeros(1, 1, 48, 40)) == Grid((0.0, 0.0), (2.0, 2.0))
 
 
 class TestWholeNetworks:
@@ -186,7 +200,7 @@ class TestNetworkIsLeftAsFound:
         return nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), noise, nn.ReLU(inplace=True))
 
     def test_modes_buffers_hooks_and_random_numbers(self, net):
-        net[1].eval()
+        net[0].eval()
         modes = [module.training for module in net.modules()]
         buffers = copy.deepcopy(dict(net.named_buffers()))
         random = torch.get_rng_state()
@@ -206,10 +220,16 @@ class TestNetworkIsLeftAsFound:
         assert torch.is_grad_enabled()
 
     def test_inference_mode(self, net):
-        expected = layer_grid(net, net[0], torch.zeros(1, 1, 9, 9))
+        net = nn.Sequential(nn.MaxPool2d(2), net)
         with torch.inference_mode():
-            assert layer_grid(net, net[0], torch.zeros(1, 1, 9, 9)) == expected
-        assert expected == Grid((1.0, 1.0), (1.0, 1.0))
+            grid = layer_grid(net, net[1], torch.zeros(1, 1, 9, 9))
+        assert grid == Grid((2.5, 2.5), (2.0, 2.0))
+
+    def test_no_graph_is_built(self, net):
+        graphs = []
+        net[3].register_forward_hook(lambda *call: graphs.append(call[-1].grad_fn))
+        layer_grid(net, net[3], torch.zeros(1, 1, 9, 9))
+        assert graphs == [None]
 
 
 class TestUpsample:

@@ -189,7 +189,9 @@ class CNNClassifier(Conventions):
                     "by. Pass them as `classes`."
                 )
             classes = np.arange(n_outputs)
-        return clf.adopt(StandardizedNet(net, Standardize(1).to(device)), np.asarray(classes))
+        with torch.inference_mode(False):  # or no gradient would pass the tensors made here
+            module = StandardizedNet(net, Standardize(1).to(device))
+        return clf.adopt(module, np.asarray(classes))
 
     def adopt(self, module, classes, image_shape=None):
         """Become fitted with a given network instead of training one.
@@ -246,7 +248,8 @@ class CNNClassifier(Conventions):
         Parameters
         ----------
         X, y
-            As in :meth:`fit`.
+            As in :meth:`fit`. A Dataset or DataLoader may hold images of another size than before,
+            if the network takes them; the classifier is then for images of that size.
         classes : array-like or None, default=None
             All labels, needed in the first call where `y` lacks some.
 
@@ -303,9 +306,13 @@ class CNNClassifier(Conventions):
             raise ValueError("`train_split` cannot split a DataLoader. Pass the Dataset instead.")
         if self._afresh:
             self._classes = stream_classes(X, classes)
-            images, _ = next(iter(self.get_iterator(X)))
-            self.image_shape_ = tuple(images.shape[1:])
-            self.n_features_in_ = int(np.prod(self.image_shape_))
+        elif self.image_shape_ is None:
+            return
+        images, _ = next(iter(self.get_iterator(X)))
+        shape = tuple(images.shape[1:])
+        if not self._afresh:
+            try_on_blank_image(self.module_.net, shape, self.classes_)
+        self.image_shape_, self.n_features_in_ = shape, int(np.prod(shape))
 
     @contextlib.contextmanager
     def _training(self, afresh, streaming):

@@ -202,13 +202,8 @@ def _convolution(named, size, cells):
 
 
 def _pooling(named, size, cells):
-    kernel, stride, padding = (_pair(named[name]) for name in ("kernel_size", "stride", "padding"))
-    return _window(kernel, stride or kernel, padding, _pair(named.get("dilation", 1)))
-
-
-def _pair(value):
-    value = [value] if isinstance(value, int) else list(value)
-    return value * 2 if len(value) == 1 else value
+    kernel, dilation = named["kernel_size"], named.get("dilation", [1, 1])
+    return _window(kernel, named["stride"] or kernel, named["padding"], dilation)
 
 
 def _padding(named, size, cells):

@@ -105,12 +105,13 @@ class Recording:
         heads = [m for m in self._net.modules() if isinstance(m, nn.Linear)]
         if not heads or heads[-1].weight.shape != (n_classes, n_maps):
             return None
-        weight, bias = heads[-1].weight.detach(), heads[-1].bias
-        pooled = activations.mean(dim=(2, 3)) @ weight.T
-        pooled = pooled if bias is None else pooled + bias.detach()
-        error = (pooled - self.logits).abs().max()
+        weight = heads[-1].weight.detach().float()
+        bias = 0 if heads[-1].bias is None else heads[-1].bias.detach().float()
+        pooled = activations.mean(dim=(2, 3))
+        error = (pooled @ weight.T + bias - self.logits).abs()
+        size = (pooled.abs() @ weight.abs().T).amax()  # rounding grows with the terms of the sum
         tolerance = _TOLERANCES[self.activations[layer].dtype]
-        return weight if error <= tolerance * self.logits.abs().max() else None
+        return weight if error.amax() <= tolerance * size else None
 
     def gradient(self, layer, columns):
         """Gradient of one logit of each image by the maps of a layer.

@@ -1,4 +1,4 @@
-"""Honest numbers about classifiers, with intervals, as tidy DataFrames.
+"""Honest numbers about classifiers and their heatmaps, with intervals, as tidy DataFrames.
 
 Probabilities `y_proba` are of shape (n, k), n images by k classes, and their columns follow
 `classes`, the k labels in sorted order, as in `clf.classes_`.
@@ -7,19 +7,25 @@ Probabilities `y_proba` are of shape (n, k), n images by k classes, and their co
 from ._classification import calibration_error, classification_frame, overall_frame
 from ._compare import compare_classifiers, compare_per_class
 from ._csv import write_csv
+from ._localization import evaluate_explainers, localization_frame
 from ._paired import BootstrapDifference, McNemarTest, bootstrap_difference, mcnemar_test
 from ._rates import wilson_interval
+from ._summary import chance_heatmaps, summarize
 
 __all__ = [
     "BootstrapDifference",
     "McNemarTest",
     "bootstrap_difference",
     "calibration_error",
+    "chance_heatmaps",
     "classification_frame",
     "compare_classifiers",
     "compare_per_class",
+    "evaluate_explainers",
+    "localization_frame",
     "mcnemar_test",
     "overall_frame",
+    "summarize",
     "wilson_interval",
     "write_csv",
 ]

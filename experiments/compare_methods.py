@@ -1,0 +1,232 @@
+"""Every explainer on the same network and canvases: how well it localizes, how true, how fast.
+
+Networks and canvases come from finished runs of `experiments.localize`. Thresholds are fitted on
+held-out canvases and frozen; what is chosen on the test canvases themselves is named oracle.
+"""
+
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.frozen import FrozenEstimator
+
+from experiments._canvas import trained
+from experiments._config import option
+from experiments._localization import BLOCKS, REFERENCE, localize, maps_of
+from experiments._run import Run, run_script
+from experiments.localize import Config as LocalizeConfig
+from experiments.localize import canvases_of, first, plan, validation_canvases
+from fmcam.datasets import load_dataset
+from fmcam.explain import (
+    CAM,
+    AblationCAM,
+    CenterMap,
+    EdgeMap,
+    EigenCAM,
+    ForegroundMap,
+    GradCAM,
+    GradCAMPlusPlus,
+    GuidedBackprop,
+    GuidedGradCAM,
+    HiResCAM,
+    LayerCAM,
+    Occlusion,
+    RandomMap,
+    ScoreCAM,
+    SmoothedExplainer,
+    XGradCAM,
+    randomized,
+)
+from fmcam.metrics import (
+    average_drop_error,
+    deletion_auc_error,
+    increase_in_confidence_score,
+    insertion_auc_score,
+    max_box_accuracy_score,
+    mean_iou_score,
+    pixel_average_precision_score,
+    rank_correlation,
+)
+from fmcam.plot import HeatmapDisplay, LocalizationCurveDisplay
+from fmcam.report import summarize
+
+EARLY = "features.2"
+STEPS = 16
+SHOWN = ("CAM", "LayerCAM", "Grad-CAM++, all blocks", "Guided Grad-CAM")
+PRINTED = ["n", "mean_iou", "box_accuracy_0.5", "box_accuracy_0.7", "pointing_game"]
+PRINTED += ["deletion_auc", "insertion_auc", "rank_correlation_random_weights", "seconds_per_1000"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of a comparison of methods."""
+
+    runs: tuple[str, ...] = option(
+        ("runs/localize/blank", "runs/localize/cluttered"), "folders of runs of localize"
+    )
+    images: int = option(500, "test canvases")
+    validation: int = option(500, "canvases that the thresholds are fitted on")
+    slow: int = option(100, "of them for faithfulness, random weights and timing")
+    batch_size: int = option(32, "images in a batch")
+    out: str = option("runs/compare_methods", "folder of the results")
+
+
+def make_explainers(clf, batch_size):
+    """All methods by name: at the last layer, at an earlier one, and those without a layer."""
+    frozen, size = FrozenEstimator(clf), {"batch_size": batch_size}
+    cams = {
+        "CAM": CAM,
+        "Grad-CAM": GradCAM,
+        "Grad-CAM++": GradCAMPlusPlus,
+        "HiResCAM": HiResCAM,
+        "XGrad-CAM": XGradCAM,
+        "LayerCAM": LayerCAM,
+        "Eigen-CAM": EigenCAM,
+        "Ablation-CAM": AblationCAM,
+        "Score-CAM": ScoreCAM,
+    }
+    early = {
+        f"{name}, block 3": kind(frozen, layer=EARLY, **size)
+        for name, kind in cams.items()
+        if name not in ("CAM", "Score-CAM")
+    }
+    return {
+        **{name: kind(frozen, layer="features", **size) for name, kind in cams.items()},
+        "Grad-CAM, mirrored too": SmoothedExplainer(
+            GradCAM(frozen, layer="features"), n_samples=1, noise=0, flip=True, **size
+        ),
+        **early,
+        "LayerCAM, all blocks": LayerCAM(frozen, layer=BLOCKS, **size),
+        "Grad-CAM++, all blocks": GradCAMPlusPlus(frozen, layer=BLOCKS, **size),
+        "Occlusion": Occlusion(frozen, **size),
+        "Guided backpropagation": GuidedBackprop(frozen, **size),
+        "Guided Grad-CAM": GuidedGradCAM(frozen, layer="features", **size),
+        "centre": CenterMap(frozen, **size),
+        "random": RandomMap(frozen, random_state=0, **size),
+        "edges": EdgeMap(frozen, **size),
+        REFERENCE: ForegroundMap(frozen, **size),
+    }
+
+
+def faithfulness(clf, maps, data):
+    """One row a method: deletion, insertion, drop and increase, pixels replaced by the canvas."""
+    scores = {
+        "deletion_auc": deletion_auc_error,
+        "insertion_auc": insertion_auc_score,
+        "average_drop": average_drop_error,
+        "increase_in_confidence": increase_in_confidence_score,
+    }
+    steps = {"deletion_auc": {"n_steps": STEPS}, "insertion_auc": {"n_steps": STEPS}}
+    rows = {}
+    for name, found in maps.items():
+        arguments = clf.predict_proba, data.images, data.target, found[: len(data.images)]
+        rows[name] = {
+            metric: score(*arguments, baseline=data.backgrounds, **steps.get(metric, {}))
+            for metric, score in scores.items()
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def sanity(explainers, data, maps, boxers):
+    """One row a method: what is left of its maps where the network has learned nothing."""
+    rows = {}
+    for name, of_chance in maps_of(explainers, data).items():
+        boxes = boxers[name].transform(of_chance)
+        rows[name] = {
+            "rank_correlation_random_weights": np.nanmean(
+                rank_correlation(maps[name][: len(of_chance)], of_chance)
+            ),
+            "mean_iou_random_weights": mean_iou_score(data.boxes, boxes),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def pixel_scores(maps, data):
+    """One row a method: PxAP, and box accuracy at thresholds chosen on these very canvases."""
+    return pd.DataFrame.from_dict(
+        {
+            name: {
+                "pixel_average_precision": pixel_average_precision_score(data.masks, found),
+                "oracle_max_box_accuracy_v2": max_box_accuracy_score(data.boxes, found),
+            }
+            for name, found in maps.items()
+        },
+        orient="index",
+    )
+
+
+def seconds_per_1000(explainers, data):
+    """Time of each method alone."""
+    found = {}
+    for name, explainer in explainers.items():
+        start = time.perf_counter()
+        explainer.explain(data.images, data.target)
+        found[name] = (time.perf_counter() - start) * 1000 / len(data.images)
+    return pd.Series(found, name="seconds_per_1000").to_frame()
+
+
+def compare(run, config, folder):
+    """Rows and table of one run of localize; pictures go to `run`."""
+    settings = json.loads((Path(folder) / "config.json").read_text())
+    fitted = LocalizeConfig(**{**settings, "seeds": tuple(settings["seeds"][:1])})
+    data, items = (load_dataset(fitted.dataset, subset) for subset in ("train", "test"))
+    (clf,) = trained(plan(fitted), data.images, data.target, Path(folder) / "checkpoints")
+    test = canvases_of(fitted, first(items, config.images), random_state=0)
+    validation = validation_canvases(replace(fitted, validation=config.validation), fitted.seeds[0])
+
+    explainers = make_explainers(clf, config.batch_size)
+    rows, boxers, maps = localize(clf, explainers, validation, test)
+    some = first(test, config.slow)
+    of_chance = make_explainers(randomized(clf, random_state=0), config.batch_size)
+    table = summarize(rows, reference=REFERENCE).join(
+        [
+            pixel_scores(maps, test),
+            faithfulness(clf, maps, some),
+            sanity(of_chance, some, maps, boxers),
+            seconds_per_1000(explainers, some),
+        ]
+    )
+    name = Path(folder).name
+    run.write_figure(f"{name}_heatmaps.png", pictures(clf, maps, boxers, test, items.target_names))
+    curves = rows[rows["method"].isin((*SHOWN, REFERENCE, "centre box"))]
+    run.write_figure(f"{name}_box_accuracy.png", LocalizationCurveDisplay.from_rows(curves))
+    return rows, table
+
+
+def pictures(clf, maps, boxers, test, names):
+    """One test canvas of each class under some of the methods."""
+    labels, rows = np.unique(test.target, return_index=True)
+    proba = clf.predict_proba(test.images[rows])
+    shown = {name: maps[name][rows] for name in SHOWN}
+    return HeatmapDisplay.from_heatmaps(
+        test.images[rows],
+        shown,
+        y_true=[names[label] for label in labels],
+        y_pred=[names[column] for column in proba.argmax(axis=1)],
+        probability=proba.max(axis=1),
+        boxes_true=test.boxes[rows],
+        boxes_pred={name: boxers[name].transform(found) for name, found in shown.items()},
+        title="heatmap of the true class",
+    )
+
+
+def main(config):
+    """Explain, score, write."""
+    run = Run(config, "compare_methods")
+    rows, tables = {}, {}
+    for folder in config.runs:
+        print(folder, flush=True)
+        rows[Path(folder).name], tables[Path(folder).name] = compare(run, config, folder)
+    rows = pd.concat(rows, names=["canvas", "row"]).droplevel("row")
+    run.write_table("rows.csv", rows.round(5))
+    table = pd.concat(tables, names=["canvas", "method"])
+    run.write_table("summary.csv", table)
+    print(table[PRINTED].round(3).to_string())
+    run.finish()
+
+
+if __name__ == "__main__":
+    run_script(main, Config, "compare_methods", __doc__)

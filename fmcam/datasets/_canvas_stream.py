@@ -1,0 +1,87 @@
+"""The canvases of `make_canvas` as a torch data set, painted when they are asked for."""
+
+import numpy as np
+import torch
+from sklearn.utils import check_consistent_length, check_random_state
+from torch.utils.data import Dataset
+
+from fmcam.datasets._canvas import Painter, move_boxes
+
+
+class CanvasFashionMNIST(Dataset):
+    """Items, such as those of Fashion-MNIST, each on a canvas: (image, label, box).
+
+    The same canvases as :func:`make_canvas` makes with the same arguments, but painted batch by
+    batch when they are asked for, so training on large canvases needs memory for the items alone.
+
+    Parameters
+    ----------
+    items : array-like of shape (n, h, w) or (n, 1, h, w), uint8
+        Images of the items, bright on 0, each with a pixel over 0.
+    labels : array-like of shape (n,), int
+        Their classes.
+    canvas_size, clutter, noise
+        As in :func:`make_canvas`.
+    redraw : bool, default=False
+        False: item i has its canvas, whatever the order or the batch. True: the places are drawn
+        anew each time an item is asked for, as augmentation; the same for the same order of calls.
+    random_state : int, RandomState instance or None, default=None
+        Draws the places.
+
+    Attributes
+    ----------
+    targets : ndarray of shape (n,), int
+        The labels.
+
+    Notes
+    -----
+    Items are tuples of a tensor of shape (1, canvas_size, canvas_size), uint8, an int, and the
+    tight box x0, y0, x1, y1 as a tensor of shape (4,), float32, in half-open pixels. With `redraw`,
+    use no workers in a DataLoader: each would begin every epoch with the same draws.
+
+    Examples
+    --------
+    >>> from fmcam.datasets import CanvasFashionMNIST, make_fashion_shapes
+    >>> shapes = make_fashion_shapes(20, random_state=0)
+    >>> canvases = CanvasFashionMNIST(shapes.images, shapes.target, random_state=0)
+    >>> image, label, box = canvases[0]
+    >>> x0, y0, x1, y1 = box.int().tolist()
+    >>> bool(image[0, y0:y1, x0:x1].sum() == image.sum())
+    True
+    """
+
+    def __init__(
+        self,
+        items,
+        labels,
+        *,
+        canvas_size=128,
+        clutter=0,
+        noise=0.0,
+        redraw=False,
+        random_state=None,
+    ):
+        rng = check_random_state(random_state)
+        self._painter = Painter(items, canvas_size, clutter, noise, rng)
+        self.targets = np.asarray(labels)
+        check_consistent_length(self._painter.items, self.targets)
+        self._places = None if redraw else self._painter.place(np.arange(len(self)))
+
+    def __len__(self):
+        return len(self.targets)
+
+    def __getitem__(self, index):
+        return self.__getitems__([range(len(self))[index]])[0]
+
+    def __getitems__(self, indices):
+        """The items of a whole batch, a list of tuples."""
+        rows = np.asarray(indices)
+        if self._places is None:
+            places = self._painter.place(rows)
+        else:
+            places = {name: values[rows] for name, values in self._places.items()}
+        images, _ = self._painter.paint(rows, places)
+        boxes = move_boxes(self._painter.tight_boxes[rows], places["item"])
+        labels = self.targets[rows].tolist()
+        tensors = torch.from_numpy(images[:, None]), torch.from_numpy(boxes).float()
+        return list(zip(tensors[0], labels, tensors[1], strict=True))

@@ -1,0 +1,237 @@
+"""Guided backpropagation: gradients by the pixels that pass ReLUs only where they are positive."""
+
+from abc import abstractmethod
+from types import SimpleNamespace
+
+import torch
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from fmcam.explain._base import BaseExplainer, explain_together
+from fmcam.explain._cam import GradCAM
+from fmcam.explain._once import once
+from fmcam.explain._recording import undisturbed
+
+__all__ = ["BaseAttribution", "GuidedBackprop", "GuidedGradCAM"]
+
+
+class BaseAttribution(BaseExplainer):
+    """Signed values of all pixels in all channels; a kind writes `attributions_of_batch`.
+
+    The heatmap is the largest magnitude over the channels.
+    """
+
+    def attribute(self, X, y=None, *, out=None):
+        """Signed attributions of the pixels.
+
+        Parameters
+        ----------
+        X, y, out
+            As for `explain`.
+
+        Returns
+        -------
+        ndarray of shape (n, c, h, w) or (n, k, c, h, w), float32
+            In units of the logit for each unit of the raw image.
+        """
+        signed = SimpleNamespace(
+            classifier_=self.classifier_,
+            normalize=None,
+            batch_size=self.batch_size,
+            layers_for=self.layers_for,
+            maps_of_batch=self.attributions_of_batch,
+        )
+        return explain_together({"signed": signed}, X, y, out={"signed": out})["signed"]
+
+    def maps_of_batch(self, batch, columns):
+        """The largest magnitude over the channels."""
+        return self.attributions_of_batch(batch, columns).abs().amax(dim=1)
+
+    @abstractmethod
+    def attributions_of_batch(self, batch, columns):
+        """Signed tensor of shape (n, c, h, w) for one class of each image of a batch."""
+
+
+class GuidedBackprop(BaseAttribution):
+    r"""Guided backpropagation [1]_: a logit's gradient that no ReLU passes where it is negative.
+
+    The backward pass of each ReLU that reads x and gets the gradient g gives
+
+    .. math:: \operatorname{ReLU}(g) \cdot [x > 0]
+
+    It finds ReLUs however the network spells them, as a module, a function or a method, in place or
+    not. Other activations keep their own gradient, also ReLU6 and ``clamp``.
+
+    Parameters
+    ----------
+    estimator : CNNClassifier or FrozenEstimator of one
+        A frozen classifier is explained as it is; any other is cloned and fitted in ``fit``.
+    normalize : "minmax" or None, default="minmax"
+        "minmax" stretches each map to [0, 1]; a flat one becomes zeros. None leaves raw values.
+    batch_size : int, default=128
+
+    Notes
+    -----
+    Such maps mostly show edges of the image, and change little where the weights of the last
+    layers are random [2]_.
+
+    References
+    ----------
+    .. [1] Springenberg et al., "Striving for Simplicity: The All Convolutional Net", ICLR 2015
+       workshop, section 3.4.
+    .. [2] Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018, section 4.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from fmcam.classifiers import CNNClassifier
+    >>> from fmcam.explain import GuidedBackprop
+    >>> from fmcam.models import LeNet5
+    >>> guided = GuidedBackprop(FrozenEstimator(CNNClassifier.from_module(LeNet5(in_channels=3))))
+    >>> X = np.zeros((2, 3, 28, 28))
+    >>> guided.transform(X).shape, guided.attribute(X, y=[3, 9]).shape
+    ((2, 28, 28), (2, 3, 28, 28))
+    """
+
+    def attributions_of_batch(self, batch, columns):
+        """The guided gradient by the raw images."""
+        return _guided_gradient(batch, columns)
+
+
+class GuidedGradCAM(BaseAttribution):
+    """Guided Grad-CAM [1]_: the guided gradient times the upsampled Grad-CAM map.
+
+    Parameters
+    ----------
+    estimator : CNNClassifier or FrozenEstimator of one
+        A frozen classifier is explained as it is; any other is cloned and fitted in ``fit``.
+    layer : str, list of str or None, default=None
+        The layer of :class:`GradCAM`.
+    normalize : "minmax" or None, default="minmax"
+        "minmax" stretches each map to [0, 1]; a flat one becomes zeros. None leaves raw values.
+    batch_size : int, default=128
+
+    See Also
+    --------
+    GuidedBackprop : The first factor, and which ReLUs it finds.
+
+    References
+    ----------
+    .. [1] Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
+       Localization", ICCV 2017, section 3.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from fmcam.classifiers import CNNClassifier
+    >>> from fmcam.explain import GuidedGradCAM
+    >>> from fmcam.models import LeNet5
+    >>> guided = GuidedGradCAM(FrozenEstimator(CNNClassifier.from_module(LeNet5())))
+    >>> guided.transform(np.zeros((2, 28, 28))).shape
+    (2, 28, 28)
+    """
+
+    def __init__(self, estimator, *, layer=None, normalize="minmax", batch_size=128):
+        super().__init__(estimator, normalize=normalize, batch_size=batch_size)
+        self.layer = layer
+
+    def layers_for(self, clf, images):
+        """The layers of Grad-CAM."""
+        return self._grad_cam.layers_for(clf, images)
+
+    def attributions_of_batch(self, batch, columns):
+        """The product of both."""
+        cam = self._grad_cam.maps_of_batch(batch, columns)
+        return _guided_gradient(batch, columns) * cam[:, None]
+
+    @property
+    def _grad_cam(self):
+        return GradCAM(self.estimator, layer=self.layer)
+
+
+def _guided_gradient(batch, columns):
+    recording = once(batch, GuidedRecording, lambda: GuidedRecording(batch.clf, batch.images))
+    return recording.gradient(columns)
+
+
+class GuidedRecording:
+    """One forward whose gradients by the raw pixels are guided: ReLUs pass positive ones only.
+
+    Parameters
+    ----------
+    clf : CNNClassifier
+        Fitted. Its network is left as it was.
+    images : tensor of shape (n, c, h, w)
+
+    Raises
+    ------
+    ValueError
+        If the network runs no ReLU.
+    """
+
+    def __init__(self, clf, images):
+        layout = torch.channels_last if images.device.type == "cpu" else torch.preserve_format
+        pixels = images.detach().to(torch.float32, copy=True, memory_format=layout)
+        self._pixels = pixels.requires_grad_()
+        with undisturbed(clf), torch.enable_grad(), _GuideReLUs() as relus:
+            self._logits = clf.infer(self._pixels)
+        if not relus.n_found:
+            raise ValueError(
+                "Guided backpropagation changes ReLUs only, and "
+                f"{type(clf.module_.net).__name__} runs none. Use GradCAM."
+            )
+        self._columns, self._gradient = None, None
+
+    def gradient(self, columns):
+        """Guided gradient of one logit of each image, (n,) int64 -> (n, c, h, w) float32."""
+        if self._columns is not columns:
+            chosen = functional.one_hot(columns, self._logits.shape[1]).to(self._logits)
+            (self._gradient,) = torch.autograd.grad(
+                self._logits, self._pixels, chosen, retain_graph=True
+            )
+            self._columns = columns
+        return self._gradient
+
+
+class _GuideReLUs(TorchFunctionMode):
+    """Every ReLU that runs gets the guided backward pass; modules stay as they are."""
+
+    def __init__(self):
+        super().__init__()
+        self.n_found = 0
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func not in _RELUS:
+            return func(*args, **kwargs)
+        self.n_found += 1
+        return _RELUS[func](*args, **kwargs)
+
+
+class _GuidedReLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, input):
+        ctx.save_for_backward(input > 0)
+        return input.relu()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (positive,) = ctx.saved_tensors
+        return gradient.relu() * positive
+
+
+def _relu(input, inplace=False):
+    output = _GuidedReLU.apply(input)
+    return input.copy_(output) if inplace else output
+
+
+def _relu_(input):
+    return _relu(input, inplace=True)
+
+
+_RELUS = {
+    **dict.fromkeys((functional.relu, torch.relu, torch.Tensor.relu), _relu),
+    **dict.fromkeys((torch.relu_, torch.Tensor.relu_), _relu_),
+}

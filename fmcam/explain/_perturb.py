@@ -1,0 +1,253 @@
+"""Explainers that change something and watch the logit: no gradients."""
+
+import contextlib
+import math
+
+import torch
+from torch.nn import functional
+
+from fmcam.explain._base import BaseExplainer, min_max
+from fmcam.explain._cam import BaseCAM, _grid_of
+from fmcam.explain._geometry import half_pixel_grid, upsample
+from fmcam.explain._once import once
+from fmcam.explain._recording import undisturbed
+
+__all__ = ["AblationCAM", "Occlusion", "ScoreCAM"]
+
+
+class ScoreCAM(BaseCAM):
+    r"""Score-CAM [1]_: the maps weighted by the logit of the image seen through each.
+
+    .. math:: w_{ck} = \operatorname{softmax}_k S_c(X \odot H_k), \qquad
+        H_k = \operatorname{minmax}(\operatorname{upsample}(A_k))
+
+    The logits of the masked images serve all classes. Each batch of masked images holds at most
+    `batch_size` of them; an image needs one forward for each map that is not flat.
+
+    Notes
+    -----
+    Raw pixels are masked, so what is hidden turns to 0, black in usual units. The paper's baseline,
+    the logit of one fixed image, is the same for all k and cancels in the softmax. Flat maps mask
+    nothing and get no weight. The softmax makes the weights depend on the scale of the logits.
+
+    References
+    ----------
+    .. [1] Wang et al., "Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural
+       Networks", CVPR workshops 2020, eq. 7 to 9 and algorithm 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from fmcam.classifiers import CNNClassifier
+    >>> from fmcam.explain import ScoreCAM
+    >>> from fmcam.models import LeNet5
+    >>> clf = CNNClassifier.from_module(LeNet5())
+    >>> ScoreCAM(FrozenEstimator(clf)).transform(np.zeros((2, 28, 28))).shape
+    (2, 28, 28)
+    """
+
+    def raw_map(self, batch, layer, columns):
+        """The weighted sum; zeros where all maps are flat."""
+        key = ScoreCAM, layer, self.align
+        logits = once(batch, key, lambda: self._masked_logits(batch, layer))
+        weights = _pick(logits, columns).softmax(dim=1).nan_to_num(0)
+        activations = batch.recording.activations[layer].float()
+        return torch.einsum("nkhw,nk->nhw", activations, weights)
+
+    def _masked_logits(self, batch, layer):
+        """Logits (n, k, n_classes) of the images seen through each map; -inf for flat maps."""
+        activations = batch.recording.activations[layer].float()
+        size, cells = batch.images.shape[2:], activations.shape[2:]
+        grid = _grid_of(batch, layer) if self.align else half_pixel_grid(size, cells)
+
+        def see_through(image, k):
+            masks = min_max(upsample(activations[image, k], size, grid))
+            return batch.images[image] * masks[:, None]
+
+        chosen = min_max(activations).amax(dim=(2, 3)) > 0
+        intact = batch.recording.logits
+        logits = torch.full_like(intact, -torch.inf)[:, None].repeat(1, chosen.shape[1], 1)
+        pairs = chosen.nonzero()
+        for start in range(0, len(pairs), self.batch_size):
+            image, k = pairs[start : start + self.batch_size].T
+            logits[image, k] = _infer(batch.clf, see_through(image, k))
+        return logits
+
+
+class AblationCAM(BaseCAM):
+    r"""Ablation-CAM [1]_: the maps weighted by how far the logit falls without each.
+
+    .. math:: w_{ck} = S_c(A) - S_c(A \text{ with } A_k = 0)
+
+    Where the logits are a linear layer of the averaged maps this is a product, and nothing runs.
+    Elsewhere the network runs on one image up to the layer and from there on at most `batch_size`
+    copies of its maps, each without one, so its first part costs next to nothing. Where the rest of
+    the network joins maps from before the layer that do not broadcast, copies of the image run.
+    The logits serve all classes, and maps that are zero are not ablated.
+
+    Notes
+    -----
+    The paper divides by the logit. That is the same for all k, so it only scales the map, and where
+    the logit is negative it would turn the map's sign.
+
+    References
+    ----------
+    .. [1] Desai and Ramaswamy, "Ablation-CAM: Visual Explanations for Deep Convolutional Network
+       via Gradient-free Localization", WACV 2020, eq. 3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from fmcam.classifiers import CNNClassifier
+    >>> from fmcam.explain import AblationCAM
+    >>> from fmcam.models import LeNet5
+    >>> clf = CNNClassifier.from_module(LeNet5())
+    >>> AblationCAM(FrozenEstimator(clf)).transform(np.zeros((2, 28, 28))).shape
+    (2, 28, 28)
+    """
+
+    def raw_map(self, batch, layer, columns):
+        """The weighted sum, the ReLU left to the caller."""
+        activations = batch.recording.activations[layer].float()
+        head = batch.recording.head_weights(layer)
+        if head is not None:
+            weights = head[columns] * activations.mean(dim=(2, 3))
+        else:
+            key = AblationCAM, layer
+            logits = once(batch, key, lambda: self._ablated_logits(batch, layer))
+            weights = _pick(batch.recording.logits[:, None] - logits, columns)
+        return torch.einsum("nkhw,nk->nhw", activations, weights)
+
+    def _ablated_logits(self, batch, layer):
+        """Logits (n, k, n_classes) of the images without each map."""
+        maps = batch.recording.activations[layer]
+        logits = batch.recording.logits[:, None].repeat(1, maps.shape[1], 1)
+        for row, image in enumerate(batch.images.split(1)):
+            for chosen in maps[row].flatten(1).any(dim=1).nonzero()[:, 0].split(self.batch_size):
+                if len(chosen):
+                    logits[row, chosen] = _infer_without(batch.clf, layer, image, chosen)
+        return logits
+
+
+class Occlusion(BaseExplainer):
+    r"""Occlusion [1]_: how far the logit falls where a patch is hidden.
+
+    A square patch slides over the image. The value of a pixel is the mean fall of the logit over
+    the patches that cover it, or 0 where the logit rises. The logits serve all classes.
+
+    Parameters
+    ----------
+    estimator : CNNClassifier or FrozenEstimator of one
+        A frozen classifier is explained as it is; any other is cloned and fitted in ``fit``.
+    size : int or None, default=None
+        Pixels on a side of the patch. None: an eighth of the shorter side of the image.
+    stride : int or None, default=None
+        Pixels from one patch to the next, at most `size`. None: half of `size`. An image needs one
+        forward for each patch, 225 with the defaults.
+    normalize : "minmax" or None, default="minmax"
+        "minmax" stretches each map to [0, 1]; a flat one becomes zeros. None leaves raw values.
+    batch_size : int, default=128
+        Also the number of images with a patch that run at once.
+
+    Notes
+    -----
+    A patch is filled with the mean colour of the training images, which is 0 once standardized; of
+    a network taken by ``from_module``, which gets its images standardized, with 0.
+
+    References
+    ----------
+    .. [1] Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014,
+       section 4.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from fmcam.classifiers import CNNClassifier
+    >>> from fmcam.explain import Occlusion
+    >>> from fmcam.models import LeNet5
+    >>> clf = CNNClassifier.from_module(LeNet5())
+    >>> Occlusion(FrozenEstimator(clf), size=7, stride=7).transform(np.zeros((2, 28, 28))).shape
+    (2, 28, 28)
+    """
+
+    def __init__(self, estimator, *, size=None, stride=None, normalize="minmax", batch_size=128):
+        super().__init__(estimator, normalize=normalize, batch_size=batch_size)
+        self.size = size
+        self.stride = stride
+
+    def maps_of_batch(self, batch, columns):
+        """The mean fall over the patches that cover each pixel, its negative part cut off."""
+        height, width = batch.images.shape[2:]
+        size, stride = self._patches(height, width)
+        rows = _windows(height, size, stride).to(batch.images.device)
+        cols = _windows(width, size, stride).to(batch.images.device)
+        key = Occlusion, size, stride
+        logits = once(batch, key, lambda: self._hidden_logits(batch, rows, cols))
+        falls = _pick(batch.recording.logits[:, None] - logits, columns)
+        sums = rows.T @ falls.unflatten(1, (len(rows), len(cols))) @ cols
+        return (sums / torch.outer(rows.sum(dim=0), cols.sum(dim=0))).relu()
+
+    def _patches(self, height, width):
+        side = min(height, width)
+        size = math.ceil(side / 8) if self.size is None else self.size
+        stride = math.ceil(size / 2) if self.stride is None else self.stride
+        if not 1 <= size <= side:
+            raise ValueError(
+                f"`size` must be in 1..{side} for images of {height}x{width} pixels, got {size}."
+            )
+        if not 1 <= stride <= size:
+            raise ValueError(
+                f"`stride` must be in 1..{size}, the size of a patch, or patches would leave "
+                f"gaps; got {stride}."
+            )
+        return size, stride
+
+    def _hidden_logits(self, batch, rows, cols):
+        """Logits (n, patches, n_classes) of the images with each patch hidden."""
+        fill = batch.clf.module_.standardize.mean
+        n_patches = len(rows) * len(cols)
+        parts = []
+        for pairs in torch.arange(len(batch.images) * n_patches).split(self.batch_size):
+            patch = pairs % n_patches
+            hidden = rows[patch // len(cols), :, None] * cols[patch % len(cols), None, :]
+            images = batch.images[pairs // n_patches].float()
+            parts.append(_infer(batch.clf, torch.where(hidden[:, None] > 0, fill, images)))
+        return torch.cat(parts).unflatten(0, (len(batch.images), n_patches))
+
+
+def _windows(length, size, stride):
+    """One row a window: 1 at the pixels it covers, 0 elsewhere; the last one ends at the border."""
+    starts = torch.tensor([*range(0, length - size, stride), length - size])[:, None]
+    pixels = torch.arange(length)
+    return ((pixels >= starts) & (pixels < starts + size)).float()
+
+
+def _pick(logits, columns):
+    """(n, m, n_classes) -> (n, m): for each image the logits of its class."""
+    return logits.take_along_dim(columns[:, None, None], dim=2)[:, :, 0]
+
+
+def _infer(clf, images):
+    with undisturbed(clf):
+        return clf.infer(images)
+
+
+def _infer_without(clf, layer, image, chosen):
+    """Logits (m, n_classes) of one image without each of m maps of a layer."""
+
+    def ablate(module, args, output):
+        hidden = functional.one_hot(chosen, output.shape[1])
+        return output * (1 - hidden)[:, :, None, None].to(output.dtype)
+
+    hook = clf.module_.net.get_submodule(layer).register_forward_hook(ablate)
+    try:
+        with contextlib.suppress(RuntimeError):  # one map from before the layer meets m behind it
+            logits = _infer(clf, image)  # the hook turns one image into m
+            if len(logits) == len(chosen):
+                return logits
+        return _infer(clf, image.expand(len(chosen), -1, -1, -1))
+    finally:
+        hook.remove()

@@ -1,0 +1,49 @@
+"""How well heatmaps and boxes find objects, and whether classifiers need what heatmaps show.
+
+Pure functions: NumPy in, a number out, or with ``average=None`` one value an image. `_score` means
+that higher is better, `_error` that lower is. Boxes are x0, y0, x1, y1 of shape (n, 4) in half-open
+pixels, x to the right, y down, a row of NaN where there is none; heatmaps are of shape (n, h, w);
+masks, of the same shape, hold 0 for background, 1 for the object and 255 for what to ignore.
+
+What is undefined is NaN and left out of means: any score without a true box or mask, the share of
+a sum that is zero. No box, or no hottest pixel, is a miss.
+"""
+
+from ._boxes import (
+    box_accuracy_score,
+    box_iou,
+    mean_iou_score,
+    top1_localization_score,
+)
+from ._faithfulness import (
+    average_drop_error,
+    deletion_auc_error,
+    increase_in_confidence_score,
+    insertion_auc_score,
+)
+from ._from_heatmaps import boxes_from_heatmaps, count_regions
+from ._heatmaps import (
+    energy_in_box_score,
+    pixel_average_precision_score,
+    pointing_game_score,
+    rank_correlation,
+)
+from ._oracle import max_box_accuracy_score
+
+__all__ = [
+    "average_drop_error",
+    "box_accuracy_score",
+    "box_iou",
+    "boxes_from_heatmaps",
+    "count_regions",
+    "deletion_auc_error",
+    "energy_in_box_score",
+    "increase_in_confidence_score",
+    "insertion_auc_score",
+    "max_box_accuracy_score",
+    "mean_iou_score",
+    "pixel_average_precision_score",
+    "pointing_game_score",
+    "rank_correlation",
+    "top1_localization_score",
+]

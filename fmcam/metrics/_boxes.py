@@ -1,0 +1,192 @@
+"""How well boxes fit."""
+
+import numpy as np
+from sklearn.utils.multiclass import unique_labels
+
+from .._validation import check_boxes, check_same_rows
+from ._images import average_images
+
+
+def box_iou(boxes_true, boxes_pred):
+    r"""Return the intersection over union of each true box and the predicted box of its image.
+
+    .. math:: \mathrm{IoU} = \frac{|A \cap B|}{|A \cup B|}
+
+    Parameters
+    ----------
+    boxes_true, boxes_pred : array-like of shape (n, 4)
+        x0, y0, x1, y1 in half-open pixels: a box is x1 - x0 wide. NaN where there is no box.
+
+    Returns
+    -------
+    iou : ndarray of shape (n,), float64
+        In [0, 1]. 0 without a predicted box and for boxes without area, NaN without a true one.
+
+    Raises
+    ------
+    ValueError
+        If boxes are reversed, not of shape (n, 4), or of different numbers of images.
+
+    Examples
+    --------
+    >>> from fmcam.metrics import box_iou
+    >>> box_iou([[0, 0, 4, 4], [0, 0, 4, 4]], [[2, 0, 6, 4], [4, 0, 8, 4]])
+    array([0.33333333, 0.        ])
+    """
+    return iou(*_check_pairs(boxes_true, boxes_pred))
+
+
+def iou(boxes_true, boxes_pred):
+    """Return IoU over the last axis of arrays that broadcast; see `box_iou`."""
+    corner = np.maximum(boxes_true[..., :2], boxes_pred[..., :2])
+    sides = np.minimum(boxes_true[..., 2:], boxes_pred[..., 2:]) - corner
+    # fmax takes a number before NaN: an absent box meets nothing.
+    intersection = np.fmax(sides, 0).prod(axis=-1)
+    union = _area(boxes_true) + np.nan_to_num(_area(boxes_pred)) - intersection
+    return np.divide(intersection, union, out=np.where(np.isnan(union), union, 0), where=union > 0)
+
+
+def _area(boxes):
+    return (boxes[..., 2:] - boxes[..., :2]).prod(axis=-1)
+
+
+def mean_iou_score(boxes_true, boxes_pred):
+    """Return the mean intersection over union of true and predicted boxes.
+
+    Parameters
+    ----------
+    boxes_true, boxes_pred : array-like of shape (n, 4)
+        x0, y0, x1, y1 in half-open pixels. NaN where there is no box.
+
+    Returns
+    -------
+    score : float
+        In [0, 1], the mean of `box_iou`: an image without a predicted box counts 0, one without a
+        true box is left out. NaN if all are.
+
+    Raises
+    ------
+    ValueError
+        If boxes are reversed, not of shape (n, 4), or of different numbers of images.
+
+    See Also
+    --------
+    box_iou : One value an image.
+
+    Examples
+    --------
+    >>> from fmcam.metrics import mean_iou_score
+    >>> mean_iou_score([[0, 0, 4, 4], [0, 0, 4, 4]], [[0, 0, 4, 4], [0, 0, 4, 2]])
+    0.75
+    """
+    return average_images(box_iou(boxes_true, boxes_pred), "mean")
+
+
+def box_accuracy_score(boxes_true, boxes_pred, *, iou_threshold=0.5, average="mean"):
+    """Return the share of images whose predicted box overlaps the true one enough.
+
+    Also called GT-known localization accuracy where the heatmaps are those of the true class [1]_.
+
+    Parameters
+    ----------
+    boxes_true, boxes_pred : array-like of shape (n, 4)
+        x0, y0, x1, y1 in half-open pixels. NaN where there is no box.
+    iou_threshold : float, default=0.5
+        In (0, 1]; a box is right if its IoU is at least this.
+    average : {"mean", None}, default="mean"
+        None gives one value an image.
+
+    Returns
+    -------
+    score : float, or ndarray of shape (n,)
+        Share in [0, 1], or 1 for each right box, 0 for each wrong or absent one and NaN without a
+        true box, which the share leaves out.
+
+    Raises
+    ------
+    ValueError
+        If boxes are reversed, not of shape (n, 4), or of different numbers of images, or
+        `iou_threshold` is not in (0, 1].
+
+    References
+    ----------
+    .. [1] Choe et al., "Evaluating weakly supervised object localization methods right",
+       CVPR 2020, section 4.1. https://arxiv.org/abs/2001.07437
+
+    Examples
+    --------
+    >>> from fmcam.metrics import box_accuracy_score
+    >>> box_accuracy_score([[0, 0, 4, 4], [0, 0, 4, 4]], [[0, 0, 4, 2], [0, 0, 4, 1]])
+    0.5
+    """
+    check_iou_thresholds([iou_threshold])
+    return average_images(_hits(box_iou(boxes_true, boxes_pred), iou_threshold), average)
+
+
+def _hits(iou, iou_threshold):
+    return np.where(np.isnan(iou), iou, iou >= iou_threshold)
+
+
+def top1_localization_score(
+    y_true, y_pred, boxes_true, boxes_pred, *, iou_threshold=0.5, average="mean"
+):
+    """Return the share of images with the right class and a box that overlaps enough.
+
+    The Top-1 Loc of the literature [1]_ where each image has one object.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n,)
+        Labels.
+    boxes_true, boxes_pred : array-like of shape (n, 4)
+        x0, y0, x1, y1 in half-open pixels; the predicted ones are of the predicted class. NaN where
+        there is no box.
+    iou_threshold : float, default=0.5
+        In (0, 1]; a box is right if its IoU is at least this.
+    average : {"mean", None}, default="mean"
+        None gives one value an image.
+
+    Returns
+    -------
+    score : float, or ndarray of shape (n,)
+        Share in [0, 1], or 1 where class and box are right, else 0, and NaN without a true box,
+        which the share leaves out.
+
+    Raises
+    ------
+    ValueError
+        If boxes are reversed, not of shape (n, 4), the numbers of images differ, or
+        `iou_threshold` is not in (0, 1].
+
+    References
+    ----------
+    .. [1] Russakovsky et al., "ImageNet large scale visual recognition challenge", IJCV 2015.
+       https://arxiv.org/abs/1409.0575
+
+    Examples
+    --------
+    >>> from fmcam.metrics import top1_localization_score
+    >>> boxes = [[0, 0, 4, 4], [0, 0, 4, 4]]
+    >>> top1_localization_score(["bag", "coat"], ["bag", "bag"], boxes, boxes)
+    0.5
+    """
+    hits = box_accuracy_score(boxes_true, boxes_pred, iou_threshold=iou_threshold, average=None)
+    y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
+    check_same_rows("y_true", y_true, "boxes_true", hits)
+    check_same_rows("y_pred", y_pred, "boxes_true", hits)
+    unique_labels(y_true, y_pred)  # refuses strings beside numbers, which would never be equal
+    return average_images(hits * (y_true == y_pred), average)
+
+
+def _check_pairs(boxes_true, boxes_pred):
+    boxes_true = check_boxes(boxes_true, name="boxes_true")
+    boxes_pred = check_boxes(boxes_pred, name="boxes_pred")
+    check_same_rows("boxes_true", boxes_true, "boxes_pred", boxes_pred)
+    return boxes_true, boxes_pred
+
+
+def check_iou_thresholds(iou_thresholds):
+    if not all(0 < threshold <= 1 for threshold in iou_thresholds):
+        raise ValueError(
+            f"IoU thresholds must lie in (0, 1], got {list(iou_thresholds)}. For 50 % pass 0.5."
+        )

@@ -1,0 +1,271 @@
+"""How well heatmaps fit masks and boxes without a threshold, and how alike heatmaps are."""
+
+from functools import partial
+from numbers import Real
+
+import numpy as np
+from scipy.stats import rankdata
+from sklearn.utils import check_scalar
+
+from .._validation import check_boxes, check_heatmaps, check_masks, check_same_rows
+from ._images import average_images, map_batches
+
+_IGNORED = 255
+
+
+def pixel_average_precision_score(masks_true, heatmaps):
+    r"""Return the average precision of the pixels of all images as detections of the object.
+
+    Called PxAP [1]_ (section 4.1). With all distinct values :math:`\tau` of the maps as thresholds,
+    from the highest down, and pixels of all images in one pool,
+
+    .. math:: \mathrm{PxAP} = \sum_l \mathrm{Prec}(\tau_l)
+              \left( \mathrm{Rec}(\tau_l) - \mathrm{Rec}(\tau_{l-1}) \right)
+
+    Parameters
+    ----------
+    masks_true : array-like of shape (n, h, w), bool or integer
+        0 background, 1 object, 255 ignored.
+    heatmaps : array-like of shape (n, h, w)
+        Heatmaps; of their values only the order counts, and that across images, too.
+
+    Returns
+    -------
+    score : float
+        In [0, 1], NaN if there is no pixel of an object. The same value everywhere scores the
+        share of object pixels.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, masks hold other values or heatmaps NaN.
+
+    Notes
+    -----
+    Large objects count for more, as they have more pixels. The mean of the scores of single images
+    is another number.
+
+    References
+    ----------
+    .. [1] Choe et al., "Evaluating weakly supervised object localization methods right",
+       CVPR 2020. https://arxiv.org/abs/2001.07437
+
+    Examples
+    --------
+    The two object pixels are found with a precision of 1 and of 2/3.
+
+    >>> from fmcam.metrics import pixel_average_precision_score
+    >>> score = pixel_average_precision_score([[[1, 1, 0, 0]]], [[[0.9, 0.4, 0.6, 0.1]]])
+    >>> round(score, 4)
+    0.8333
+    """
+    masks_true, heatmaps = _check_masks_and_heatmaps(masks_true, heatmaps)
+    on_object = np.sort(heatmaps[masks_true == 1])
+    beside = np.sort(heatmaps[masks_true == 0])
+    if len(on_object) == 0:
+        return np.nan
+    # Each object pixel adds the precision at its own value to the sum, and 1/n to the recall.
+    hits = len(on_object) - np.searchsorted(on_object, on_object)
+    false_alarms = len(beside) - np.searchsorted(beside, on_object)
+    return float((hits / (hits + false_alarms)).mean())
+
+
+def pointing_game_score(masks_true, heatmaps, *, tolerance=0, average="mean"):
+    """Return the share of images whose hottest pixel is on the object [1]_.
+
+    Parameters
+    ----------
+    masks_true : array-like of shape (n, h, w), bool or integer
+        0 background, 1 object, 255 ignored: these pixels cannot be the hottest.
+    heatmaps : array-like of shape (n, h, w)
+        Heatmaps. Of equally hot pixels the upper, then the left one counts.
+    tolerance : float, default=0
+        How far from the object the hottest pixel may lie, in pixels from centre to centre.
+    average : {"mean", None}, default="mean"
+        None gives one value an image.
+
+    Returns
+    -------
+    score : float, or ndarray of shape (n,)
+        Share in [0, 1], or 1 for each hit, 0 for each miss and NaN for masks without an object,
+        which the share leaves out. A map of one value everywhere points nowhere: a miss.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, masks hold other values, heatmaps NaN, or `tolerance` is negative.
+
+    Notes
+    -----
+    By chance the score is the mean share of the image that lies within `tolerance` of the object.
+    The usual 15 pixels are meant for photographs: around an item of 28 x 28 pixels on a canvas of
+    128 x 128 they make up to (28 * 28 + 4 * 28 * 15 + pi * 15 * 15) / (128 * 128) = 19 % a hit.
+
+    References
+    ----------
+    .. [1] Zhang et al., "Top-down neural attention by excitation backprop", ECCV 2016.
+       https://arxiv.org/abs/1608.00507
+
+    Examples
+    --------
+    >>> from fmcam.metrics import pointing_game_score
+    >>> masks_true = [[[0, 0, 1]], [[0, 0, 1]]]
+    >>> heatmaps = [[[0.1, 0.2, 0.3]], [[0.1, 0.3, 0.2]]]
+    >>> pointing_game_score(masks_true, heatmaps)
+    0.5
+    >>> pointing_game_score(masks_true, heatmaps, tolerance=1)
+    1.0
+    """
+    check_scalar(tolerance, "tolerance", Real, min_val=0)
+    masks_true, heatmaps = _check_masks_and_heatmaps(masks_true, heatmaps)
+    hits = map_batches(partial(_points_at_object, tolerance), masks_true, heatmaps)
+    return average_images(hits, average)
+
+
+def _points_at_object(tolerance, masks, heatmaps):
+    n, h, w = heatmaps.shape
+    on_object, ignored = masks == 1, masks == _IGNORED
+    candidates = np.where(ignored, -np.inf, heatmaps).reshape(n, -1)
+    coldest = np.where(ignored, np.inf, heatmaps).min(axis=(1, 2))
+    y, x = np.divmod(candidates.argmax(axis=1), w)
+    reach = np.arange(-int(tolerance), int(tolerance) + 1)
+    dy, dx = np.nonzero(reach[:, None] ** 2 + reach**2 <= tolerance**2)
+    # What lies outside the image is moved to its edge, which is nearer, so within reach as well.
+    near_y = np.clip(y[:, None] + reach[dy], 0, h - 1)
+    near_x = np.clip(x[:, None] + reach[dx], 0, w - 1)
+    hits = on_object[np.arange(n)[:, None], near_y, near_x].any(axis=1)
+    hits &= candidates.max(axis=1) > coldest
+    return np.where(on_object.any(axis=(1, 2)), hits, np.nan)
+
+
+def energy_in_box_score(boxes_true, heatmaps, *, average="mean"):
+    """Return the share of each heatmap's sum that lies in the true box.
+
+    The energy-based pointing game [1]_ (section 4.3).
+
+    Parameters
+    ----------
+    boxes_true : array-like of shape (n, 4)
+        x0, y0, x1, y1 in half-open pixels of the heatmaps; a pixel that is partly in the box counts
+        by that part. NaN where there is no box.
+    heatmaps : array-like of shape (n, h, w)
+        Heatmaps without negative values.
+    average : {"mean", None}, default="mean"
+        None gives one value an image.
+
+    Returns
+    -------
+    score : float, or ndarray of shape (n,)
+        In [0, 1]. NaN without a true box and for a map of zeros, which the mean leaves out.
+
+    Raises
+    ------
+    ValueError
+        If boxes are reversed or leave the heatmap, maps have negative values or NaN, or the numbers
+        of images differ.
+
+    Notes
+    -----
+    A map of one value everywhere scores the box's share of the image, so this is what the score
+    compares with. Adding a constant to a map changes its score.
+
+    References
+    ----------
+    .. [1] Wang et al., "Score-CAM: score-weighted visual explanations for convolutional neural
+       networks", CVPR workshops 2020. https://arxiv.org/abs/1910.01279
+
+    Examples
+    --------
+    >>> from fmcam.metrics import energy_in_box_score
+    >>> energy_in_box_score([[0, 0, 2, 1]], [[[0.5, 1.0, 0.5]]])
+    0.75
+    """
+    heatmaps = check_heatmaps(heatmaps)
+    boxes_true = check_boxes(boxes_true, size=heatmaps.shape[1:], name="boxes_true")
+    check_same_rows("boxes_true", boxes_true, "heatmaps", heatmaps)
+    if (low := heatmaps.min()) < 0:
+        raise ValueError(
+            f"`heatmaps` must not be negative, got a minimum of {low:.4g}. "
+            "Pass `np.maximum(heatmaps, 0)` or normalized maps."
+        )
+    return average_images(map_batches(_share_in_box, boxes_true, heatmaps), average)
+
+
+def _share_in_box(boxes, heatmaps):
+    _, h, w = heatmaps.shape
+    inside_x = _coverage(boxes[:, 0], boxes[:, 2], w)[:, None]
+    inside_y = _coverage(boxes[:, 1], boxes[:, 3], h)[:, :, None]
+    heatmaps = heatmaps.astype(np.float64)
+    energy = (heatmaps * inside_y * inside_x).sum(axis=(1, 2))
+    total = heatmaps.sum(axis=(1, 2))
+    return np.divide(energy, total, out=np.full(len(total), np.nan), where=total > 0)
+
+
+def _coverage(start, stop, n_pixels):
+    """Return how much of each pixel of a line lies from `start` to `stop`, (n, n_pixels)."""
+    edges = np.arange(n_pixels)
+    return np.clip(np.minimum(stop[:, None], edges + 1) - np.maximum(start[:, None], edges), 0, 1)
+
+
+def rank_correlation(heatmaps, others):
+    """Return Spearman's rank correlation of the pixels of two heatmaps of each image.
+
+    Near 1 for maps that order the pixels alike. Between the maps of a trained network and of one
+    with random weights it should be low, or the maps do not depend on what was learned [1]_.
+
+    Parameters
+    ----------
+    heatmaps, others : array-like of shape (n, h, w)
+        Heatmaps of the same images.
+
+    Returns
+    -------
+    correlation : ndarray of shape (n,), float64
+        In [-1, 1], NaN if one of the two maps has one value everywhere.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ or maps have NaN.
+
+    References
+    ----------
+    .. [1] Adebayo et al., "Sanity checks for saliency maps", NeurIPS 2018.
+       https://arxiv.org/abs/1810.03292
+
+    Examples
+    --------
+    >>> from fmcam.metrics import rank_correlation
+    >>> rank_correlation([[[0.1, 0.2, 0.9]], [[0, 0, 0]]], [[[3, 2, 1]], [[3, 2, 1]]])
+    array([-1., nan])
+    """
+    heatmaps = check_heatmaps(heatmaps)
+    others = check_heatmaps(others, name="others")
+    _check_same_shape("others", others, heatmaps)
+    return map_batches(_spearman, heatmaps, others)
+
+
+def _spearman(a, b):
+    centred = []
+    for maps in (a, b):
+        ranks = rankdata(maps.reshape(len(maps), -1), axis=1)
+        centred.append(ranks - ranks.mean(axis=1, keepdims=True))
+    a, b = centred
+    spread = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+    correlation = np.full(len(a), np.nan)
+    return np.divide((a * b).sum(axis=1), spread, out=correlation, where=spread > 0)
+
+
+def _check_masks_and_heatmaps(masks_true, heatmaps):
+    heatmaps = check_heatmaps(heatmaps)
+    masks_true = check_masks(masks_true, name="masks_true")
+    _check_same_shape("masks_true", masks_true, heatmaps)
+    return masks_true, heatmaps
+
+
+def _check_same_shape(name, array, heatmaps):
+    if array.shape != heatmaps.shape:
+        raise ValueError(
+            f"`{name}` must have the shape of `heatmaps`, (n, h, w) = {heatmaps.shape}, got "
+            f"{array.shape}. Pass the same images in the same order, at one size."
+        )

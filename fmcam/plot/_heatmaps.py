@@ -1,0 +1,326 @@
+"""Heatmaps over their images."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from .._validation import check_boxes, check_heatmaps, check_images, check_same_rows
+from ..metrics import boxes_from_heatmaps
+from ..report._checks import check_class_names
+from ..report._localization import check_thresholds, explain_by_classifier
+from ._panels import (
+    BOX_STYLES,
+    box_line,
+    corner_columns,
+    draw_boxes,
+    draw_image,
+    write_labels,
+    write_prediction,
+)
+from ._style import get_axes
+
+
+class HeatmapDisplay:
+    """Images, their heatmaps and boxes: one row an image, one column a method.
+
+    With one method the columns are the input, the heatmap and the overlay of both; with several
+    they are the input and the overlay of each method. Predictions stand beside the image where all
+    methods share them, else below the heatmaps. Make one with `from_estimator` or `from_heatmaps`.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, c, h, w), uint8 or float32
+        One channel is shown in grey, three in colour.
+    heatmaps : dict of str to ndarray of float, of shape (n, h, w)
+        The maps of each method, in [0, 1].
+    labels : DataFrame
+        What `frame` returns.
+    title : str
+        What the colours mean.
+
+    Attributes
+    ----------
+    ax_ : ndarray of matplotlib Axes, of shape (n, n_columns)
+        The panels.
+    figure_ : matplotlib Figure
+        What they are on.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> display = HeatmapDisplay.from_heatmaps(
+    ...     np.zeros((1, 28, 28)), {"CAM": np.zeros((1, 28, 28))}, y_true=["coat"],
+    ...     y_pred=["shirt"], probability=[0.6], boxes_true=[[4, 2, 20, 26]],
+    ... )
+    >>> display.frame()
+       image method y_true y_pred  probability  x0_true  y0_true  x1_true  y1_true
+    0      0    CAM   coat  shirt          0.6      4.0      2.0     20.0     26.0
+    """
+
+    def __init__(self, *, images, heatmaps, labels, title):
+        self.images = images
+        self.heatmaps = heatmaps
+        self.labels = labels
+        self.title = title
+
+    @classmethod
+    def from_estimator(
+        cls,
+        explainers,
+        X,
+        y=None,
+        *,
+        explained="predicted",
+        boxes=None,
+        thresholds=None,
+        class_names=None,
+    ):
+        """Return the heatmaps that explainers make of some images.
+
+        Parameters
+        ----------
+        explainers : explainer of `fmcam.explain`, or mapping of str to such
+            Of a fitted classifier each; those of one classifier share its forward passes.
+        X : array-like of shape (n, c, h, w) or (n, h, w), c being 1 or 3
+            Images.
+        y : array-like of shape (n,), optional
+            True labels.
+        explained : {"predicted", "true"}, default="predicted"
+            Whether the maps are of the class that each classifier predicts, or of the true class.
+        boxes : array-like of float, of shape (n, 4), optional
+            True boxes x0, y0, x1, y1 in half-open pixels.
+        thresholds : float or mapping of str to float, optional
+            The threshold of each explainer's maps in (0, 1], such as the `threshold_` of a
+            `fmcam.localize.HeatmapToBox`, to draw the boxes they give. By default none are drawn.
+        class_names : sequence of k str, optional
+            Names to show in place of the classifiers' `classes_`.
+
+        Returns
+        -------
+        display : HeatmapDisplay
+
+        Raises
+        ------
+        ValueError
+            If `explained` is neither of the two, or there are no labels for "true", or shapes do
+            not fit together.
+        """
+        if explained not in ("predicted", "true") or (explained == "true" and y is None):
+            raise ValueError(
+                '`explained` must be "predicted", or "true" with the labels `y`, got '
+                f"{explained!r} and {'no' if y is None else 'the'} labels. Pass both or neither."
+            )
+        if not isinstance(explainers, Mapping):
+            explainers = {type(explainers).__name__: explainers}
+        heatmaps: dict[str, np.ndarray] = {}
+        y_pred: dict[str, np.ndarray] = {}
+        probability: dict[str, np.ndarray] = {}
+        for clf, maps in explain_by_classifier(explainers, X, y if explained == "true" else None):
+            y_proba = clf.predict_proba(X)
+            predicted = _named(clf.classes_[y_proba.argmax(axis=1)], clf.classes_, class_names)
+            heatmaps |= maps
+            y_pred |= dict.fromkeys(maps, predicted)
+            probability |= dict.fromkeys(maps, y_proba.max(axis=1))
+        return cls.from_heatmaps(
+            X,
+            {name: heatmaps[name] for name in explainers},
+            y_true=None if y is None else _named(y, clf.classes_, class_names),
+            y_pred=y_pred,
+            probability=probability,
+            boxes_true=boxes,
+            boxes_pred=_boxes_of(heatmaps, thresholds),
+            title=f"heatmap of the {explained} class",
+        )
+
+    @classmethod
+    def from_heatmaps(
+        cls,
+        images,
+        heatmaps,
+        *,
+        y_true=None,
+        y_pred=None,
+        probability=None,
+        boxes_true=None,
+        boxes_pred=None,
+        title="heatmap",
+    ):
+        """Return the display of maps that are there already.
+
+        `y_pred`, `probability` and `boxes_pred` may also be mappings by the name of the method.
+
+        Parameters
+        ----------
+        images : array-like of shape (n, c, h, w) or (n, h, w), c being 1 or 3
+            uint8 is shown from 0 to 255, others from the smallest to the largest value of an image.
+        heatmaps : array-like of float, of shape (n, h, w), or mapping of str to such
+            Maps in [0, 1], by the name of the method.
+        y_true, y_pred : array-like of shape (n,), optional
+            True and predicted class, as they are to be shown.
+        probability : array-like of float, of shape (n,), optional
+            Of the predicted class, in [0, 1].
+        boxes_true, boxes_pred : array-like of float, of shape (n, 4), optional
+            x0, y0, x1, y1 in half-open pixels; a row of NaN is no box.
+        title : str, default="heatmap"
+            What the colours mean, for the colour bar.
+
+        Returns
+        -------
+        display : HeatmapDisplay
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit together, maps leave [0, 1], or images are neither grey nor colour.
+        """
+        images = check_images(images, name="images")
+        if images.shape[1] not in (1, 3):
+            raise ValueError(
+                f"`images` must have 1 or 3 channels, got {images.shape[1]}. Choose some to show."
+            )
+        if not isinstance(heatmaps, Mapping):
+            heatmaps = {"heatmap": heatmaps}
+        heatmaps = {name: _check_maps(name, maps, images) for name, maps in heatmaps.items()}
+        given = {
+            "y_true": y_true,
+            "y_pred": y_pred,
+            "probability": probability,
+            "boxes_true": boxes_true,
+            "boxes_pred": boxes_pred,
+        }
+        labels = _tabulate(given, images, list(heatmaps))
+        return cls(images=images, heatmaps=heatmaps, labels=labels, title=title)
+
+    def frame(self):
+        """Return what is written and drawn beside the maps as a tidy table.
+
+        Returns
+        -------
+        frame : DataFrame
+            One row a pair of an image and a method: image (its position), method and, as far as
+            given, y_true, y_pred, probability, the true box in x0_true, y0_true, x1_true, y1_true
+            and the predicted one in x0_pred, y0_pred, x1_pred, y1_pred.
+        """
+        return self.labels.copy()
+
+    def plot(self, ax=None, *, alpha=0.5, cmap="inferno"):
+        """Draw the grid; predictions that are wrong stand out in orange.
+
+        Parameters
+        ----------
+        ax : array-like of matplotlib Axes, of shape (n, n_columns), optional
+            Where to draw: three columns for one method, 1 + n_methods for several. By default a new
+            figure.
+        alpha : float, default=0.5
+            Opacity of a map over its image, in [0, 1].
+        cmap : str or Colormap, default="inferno"
+            Colours of the maps from 0 to 1.
+
+        Returns
+        -------
+        self : HeatmapDisplay
+
+        Raises
+        ------
+        ValueError
+            If `ax` has another number of axes.
+        """
+        columns = self._columns(alpha)
+        shape = len(self.images), len(columns)
+        size = 1.7 + 2.8 / len(columns), 1.7  # with room for the labels at the left
+        self.figure_, axes = get_axes(ax, shape[0] * shape[1], size, n_columns=len(columns))
+        if ax is None:
+            self.figure_.set_layout_engine("compressed")
+        self.ax_ = axes.reshape(shape)
+        labels = self.labels.set_index(["image", "method"]).to_dict("index")
+        shared = self._methods_share_predictions()
+        for row, panels in enumerate(self.ax_):
+            for panel, (title, method, opacity) in zip(panels, columns, strict=True):
+                label = labels[row, method]
+                draw_image(panel, self.images[row], self.heatmaps[method][row], opacity, cmap)
+                draw_boxes(panel, label, ["true", "pred"] if opacity else ["true"])
+                if opacity and not shared:
+                    write_prediction(panel, label)
+                if row == 0:
+                    panel.set_title(title)
+            write_labels(panels[0], label, with_prediction=shared)
+        self._explain_colors(cmap)
+        return self
+
+    def _columns(self, alpha):
+        """Return title, method and opacity of the map for each column."""
+        names = list(self.heatmaps)
+        if len(names) == 1:
+            return [("input", *names, 0), (*names, *names, 1), ("overlay", *names, alpha)]
+        return [("input", names[0], 0), *((name, name, alpha) for name in names)]
+
+    def _methods_share_predictions(self):
+        if "y_pred" not in self.labels:
+            return True
+        predictions = self.labels.reindex(columns=["image", "y_pred", "probability"])
+        return len(predictions.drop_duplicates()) == len(self.images)
+
+    def _explain_colors(self, cmap):
+        from matplotlib.cm import ScalarMappable
+
+        self.figure_.colorbar(ScalarMappable(cmap=cmap), ax=list(self.ax_.flat), label=self.title)
+        drawn = [box_line(kind) for kind in BOX_STYLES if f"x0_{kind}" in self.labels]
+        if drawn:
+            self.figure_.legend(handles=drawn, loc="outside lower center", ncols=2, frameon=False)
+
+
+def _check_maps(name, maps, images):
+    maps = check_heatmaps(maps, unit=True, name=f"heatmaps of {name}")
+    needed = (len(images), *images.shape[2:])
+    if maps.shape != needed:
+        raise ValueError(
+            f"`heatmaps` of {name} must have the shape of the images, (n, h, w) = {needed}, got "
+            f"{maps.shape}. Explain the same images with `upsample=True`."
+        )
+    return maps
+
+
+def _tabulate(given, images, names):
+    """Return one row an image and method, image by image, of the arguments that are given."""
+    given = {
+        key: _by_method(key, value, names) for key, value in given.items() if value is not None
+    }
+    frames = []
+    for name in names:
+        columns = {"image": np.arange(len(images)), "method": name}
+        for key, values in given.items():
+            check_same_rows(key, values[name], "images", images)
+            if key.startswith("boxes_"):
+                corners = check_boxes(values[name], size=images.shape[2:], name=key)
+                kind = key.removeprefix("boxes_")
+                columns |= dict(zip(corner_columns(kind), corners.T, strict=True))
+            else:
+                columns[key] = np.asarray(values[name])
+        frames.append(pd.DataFrame(columns))
+    return pd.concat(frames).sort_values("image", kind="stable", ignore_index=True)
+
+
+def _by_method(key, values, names):
+    if not isinstance(values, Mapping):
+        return dict.fromkeys(names, values)
+    if values.keys() != set(names):
+        raise ValueError(
+            f"`{key}` must be one for all methods or a mapping with each of {list(names)}, "
+            f"got {list(values)}. Add or rename the methods."
+        )
+    return values
+
+
+def _named(labels, classes, class_names):
+    if class_names is None:
+        return np.asarray(labels)
+    names = dict(zip(classes.tolist(), check_class_names(class_names, classes), strict=True))
+    return np.array([names.get(label, label) for label in np.asarray(labels).tolist()])
+
+
+def _boxes_of(heatmaps, thresholds):
+    if thresholds is None:
+        return None
+    thresholds = check_thresholds(thresholds, heatmaps)
+    return {name: boxes_from_heatmaps(maps, thresholds[name]) for name, maps in heatmaps.items()}

@@ -1,0 +1,86 @@
+"""What is drawn and written on one image: its map, boxes and labels.
+
+A label is a dict with any of y_true, y_pred, probability and, for the kinds of box in `BOX_STYLES`,
+the columns `corner_columns`.
+"""
+
+import numpy as np
+
+from ._style import ORANGE, PALETTE
+
+BOX_STYLES: dict[str, dict] = {
+    "true": {"label": "true box", "color": "white", "linestyle": "-"},
+    "pred": {"label": "predicted box", "color": PALETTE[4], "linestyle": (0, (3, 1.5))},
+}
+
+
+def corner_columns(kind):
+    """Return the names of x0, y0, x1 and y1 of a kind of box."""
+    return [f"{corner}_{kind}" for corner in ("x0", "y0", "x1", "y1")]
+
+
+def draw_image(panel, image, heatmap, opacity, cmap):
+    """Draw a map over its image, at opacity 0 only the image and at 1 only the map."""
+    if opacity < 1:
+        low, high = (0, 255) if image.dtype == np.uint8 else (image.min(), image.max())
+        shown = (image - low) / (high - low or 1)
+        shown = shown[0] if len(image) == 1 else shown.transpose(1, 2, 0)
+        panel.imshow(shown, "gray", vmin=0, vmax=1)
+    if opacity > 0:
+        panel.imshow(heatmap, cmap, vmin=0, vmax=1, alpha=opacity)
+        if not heatmap.any():
+            panel.annotate(
+                "empty map", (0.5, 0.04), xycoords="axes fraction", ha="center", color="white"
+            )
+    panel.set(xticks=[], yticks=[])
+
+
+def draw_boxes(panel, label, kinds):
+    """Draw the boxes of a label, each in its colour and line style on a dark rim."""
+    from matplotlib.patches import Rectangle
+
+    seen_at_the_edge = {"clip_on": False, "zorder": 3}  # over the frame of the panel
+    for kind in kinds:
+        x0, y0, x1, y1 = (label.get(column, np.nan) for column in corner_columns(kind))
+        if not np.isnan(x0):
+            corner = x0 - 0.5, y0 - 0.5  # pixel p is drawn from p - 0.5 to p + 0.5
+            style = _box_style(kind) | seen_at_the_edge
+            panel.add_patch(Rectangle(corner, x1 - x0, y1 - y0, fill=False, **style))
+
+
+def box_line(kind):
+    """Return a line in the style of a kind of box, for the legend."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], **_box_style(kind))
+
+
+def _box_style(kind):
+    from matplotlib.patheffects import withStroke
+
+    dark_rim = withStroke(linewidth=3, foreground="black")
+    return {"linewidth": 1.5, "path_effects": [dark_rim], **BOX_STYLES[kind]}
+
+
+def write_labels(panel, label, *, with_prediction):
+    """Write the true class, and the predicted one if it goes with it, to the left of a panel."""
+    lines = [f"true: {label['y_true']}"] if "y_true" in label else []
+    color = "black"
+    if with_prediction and "y_pred" in label:
+        lines.append(f"predicted: {_prediction(label)}")
+        color = _color(label)
+    panel.set_ylabel("\n".join(lines), rotation=0, ha="right", va="center", color=color)
+
+
+def write_prediction(panel, label):
+    """Write the predicted class below a panel."""
+    panel.set_xlabel(_prediction(label), color=_color(label), fontsize="small")
+
+
+def _prediction(label):
+    probability = f" ({label['probability']:.2f})" if "probability" in label else ""
+    return f"{label['y_pred']}{probability}"
+
+
+def _color(label):
+    return "black" if label.get("y_true", label["y_pred"]) == label["y_pred"] else ORANGE

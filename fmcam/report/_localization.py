@@ -1,0 +1,237 @@
+"""How well heatmaps localize: one row for each image and method."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import gen_batches
+
+from .._validation import check_heatmaps, check_same_rows
+from ..metrics import (
+    box_iou,
+    boxes_from_heatmaps,
+    count_regions,
+    energy_in_box_score,
+    pointing_game_score,
+)
+from ._checks import check_probabilities
+
+_CORNERS = ["x0", "y0", "x1", "y1"]
+_SCORES = ["threshold", *_CORNERS, "iou", "hit", "energy", "empty_map", "no_box", "regions"]
+_IMAGES_AT_ONCE = 512  # ten methods' maps of 128 x 128 pixels take 335 MB
+
+
+def evaluate_explainers(
+    clf, explainers, X, y, *, boxes=None, masks=None, thresholds=None, region="largest"
+):
+    """Return how well explainers localize the true class, one row for each image and explainer.
+
+    The class that is explained is the true one, whatever the classifier predicts, as in GT-known
+    localization. Whether the prediction is right stands in the row, so Top-1 localization can be
+    read off the same rows: where it is right, both classes are one.
+
+    Parameters
+    ----------
+    clf : classifier with `predict_proba` and `classes_`
+        Fitted. The predictions in the rows are its own.
+    explainers : mapping of str to explainer of `fmcam.explain`
+        By the name of the method. Those of one classifier share its forward passes; those of other
+        classifiers, such as `fmcam.explain.randomized` makes, may be among them.
+    X : array-like of shape (n, c, h, w), (n, h, w) or (n, c * h * w)
+        Images. They are explained part by part, so the maps need not fit in memory.
+    y : array-like of shape (n,)
+        True labels, all of them in `clf.classes_`.
+    boxes, masks, thresholds, region
+        As in `localization_frame`.
+
+    Returns
+    -------
+    rows : DataFrame of n rows an explainer
+        As `localization_frame` returns them.
+
+    Raises
+    ------
+    ValueError
+        If there are boxes but no thresholds, or images, labels, boxes, masks and thresholds do not
+        fit together.
+
+    See Also
+    --------
+    summarize : One row a method from these rows.
+    fmcam.localize.HeatmapToBox : Fits a threshold on other images.
+
+    Examples
+    --------
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from fmcam.classifiers import CNNClassifier
+    >>> from fmcam.datasets import make_fashion_shapes
+    >>> from fmcam.explain import CAM, LayerCAM
+    >>> from fmcam.models import CNN_CAM
+    >>> shapes = make_fashion_shapes(20, random_state=0)
+    >>> clf = CNNClassifier.from_module(CNN_CAM())
+    >>> cams = {"CAM": CAM(FrozenEstimator(clf)), "LayerCAM": LayerCAM(FrozenEstimator(clf))}
+    >>> rows = evaluate_explainers(clf, cams, shapes.images, shapes.target, boxes=shapes.boxes,
+    ...                            masks=shapes.masks, thresholds=0.5)
+    >>> len(rows), rows["method"].unique().tolist(), bool(rows["iou"].between(0, 1).all())
+    (40, ['CAM', 'LayerCAM'], True)
+    """
+    X, y = np.asarray(X), np.asarray(y)
+    truth = {"boxes": boxes, "masks": masks}
+    truth = {name: np.asarray(known) for name, known in truth.items() if known is not None}
+    for name, of_images in {"y": y, **truth}.items():
+        check_same_rows(name, of_images, "X", X)
+    thresholds = check_thresholds(thresholds, explainers, needed="boxes" in truth)
+    parts = []
+    for rows in gen_batches(len(X), _IMAGES_AT_ONCE):
+        heatmaps: dict[str, np.ndarray] = {}
+        for _, maps in explain_by_classifier(explainers, X[rows], y[rows]):
+            heatmaps |= maps
+        part = localization_frame(
+            {name: heatmaps[name] for name in explainers},
+            y[rows],
+            clf.predict_proba(X[rows]),
+            clf.classes_,
+            **{name: of_images[rows] for name, of_images in truth.items()},
+            thresholds=thresholds,
+            region=region,
+        )
+        parts.append(part.assign(id=part["id"] + rows.start))
+    return pd.concat(parts, ignore_index=True)
+
+
+def explain_by_classifier(explainers, X, y=None):
+    """Yield each classifier and the maps of its explainers, by name, from shared forward passes."""
+    from ..explain import explain_together  # here, so that reports of numbers need no torch
+
+    groups: dict[int, dict] = {}
+    for name, explainer in explainers.items():
+        groups.setdefault(id(explainer.classifier_), {})[name] = explainer
+    for group in groups.values():
+        yield next(iter(group.values())).classifier_, explain_together(group, X, y)
+
+
+def localization_frame(
+    heatmaps,
+    y_true,
+    y_proba,
+    classes,
+    *,
+    boxes=None,
+    masks=None,
+    thresholds=None,
+    region="largest",
+):
+    """Return how well heatmaps of the true class localize, one row for each image and method.
+
+    Parameters
+    ----------
+    heatmaps : mapping of str to array-like of float, of shape (n, h, w)
+        Maps in [0, 1], by the name of the method.
+    y_true : array-like of shape (n,)
+        True labels, all of them in `classes`.
+    y_proba : array-like of float, of shape (n, k)
+        Probabilities; each row sums to one.
+    classes : array-like of shape (k,)
+        The labels of the columns of `y_proba`, sorted: `clf.classes_`.
+    boxes : array-like of float, of shape (n, 4), optional
+        True boxes x0, y0, x1, y1 in half-open pixels; NaN where an image has none.
+    masks : array-like of shape (n, h, w), optional
+        0 is background, 1 the object, 255 ignored.
+    thresholds : float or mapping of str to float, in [0, 1], optional
+        Where each method's maps are cut for their boxes, for an honest score fitted on other
+        images: `HeatmapToBox().fit(maps, boxes).threshold_`. Needed with `boxes`.
+    region : {"largest", "all"}, default="largest"
+        What a box goes around, see `fmcam.metrics.boxes_from_heatmaps`.
+
+    Returns
+    -------
+    rows : DataFrame of n rows a method
+        id, method
+            Position of the image, and name of the method.
+        y, predicted, probability, correct
+            True and predicted class, the probability of the true class, whether both are the same.
+        threshold, x0, y0, x1, y1
+            The box at the threshold; NaN where no pixel reaches it.
+        iou
+            Intersection over union of predicted and true box, 0 without a predicted one.
+        hit
+            1 if the hottest pixel is on the object, else 0, see `pointing_game_score`.
+        energy
+            Share of the map's sum that lies in the true box.
+        empty_map, no_box
+            Whether the map is all zeros, and whether it has no box.
+        regions
+            How many separate regions reach the threshold.
+
+        What cannot be computed is NaN: without thresholds the box, `iou`, `no_box` and `regions`,
+        without boxes `iou` and `energy`, without masks `hit`; the energy of an empty map.
+
+    Raises
+    ------
+    ValueError
+        If there are boxes but no thresholds, thresholds are not those of the methods, or shapes,
+        labels and probabilities do not fit together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> heatmap = np.array([[[0.1, 0.8, 0.6, 0.0]]])
+    >>> rows = localization_frame({"CAM": heatmap}, ["bag"], [[0.4, 0.6]], ["bag", "coat"],
+    ...                           boxes=[[1, 0, 2, 1]], thresholds=0.5)
+    >>> rows[["y", "predicted", "probability", "x0", "x1", "iou", "regions"]]
+         y predicted  probability   x0   x1  iou  regions
+    0  bag      coat          0.4  1.0  3.0  0.5        1
+    """
+    codes, y_proba = check_probabilities(y_true, y_proba, classes)
+    thresholds = check_thresholds(thresholds, heatmaps, needed=boxes is not None)
+    n, classes = len(codes), np.asarray(classes)
+    predicted = y_proba.argmax(axis=1)
+    answers = {
+        "y": classes[codes],
+        "predicted": classes[predicted],
+        "probability": y_proba[np.arange(n), codes],
+        "correct": predicted == codes,
+    }
+    frames = []
+    for name, maps in heatmaps.items():
+        maps = check_heatmaps(maps, unit=True, name=f"heatmaps of {name}")
+        check_same_rows(f"heatmaps of {name}", maps, "y_true", codes)
+        scores = _score(maps, boxes, masks, thresholds[name], region)
+        frames.append(pd.DataFrame({"id": np.arange(n), "method": name, **answers, **scores}))
+    return pd.concat(frames).sort_values("id", kind="stable", ignore_index=True)
+
+
+def check_thresholds(thresholds, names, *, needed=False):
+    """Return the threshold of each method by its name, None where there is none at all."""
+    if thresholds is None and needed:
+        raise ValueError(
+            "`thresholds` must be given with `boxes`, got None. Fit one for each method on other "
+            "images: HeatmapToBox().fit(maps, boxes).threshold_."
+        )
+    if not isinstance(thresholds, Mapping):
+        return dict.fromkeys(names, thresholds)
+    if missing := [name for name in names if name not in thresholds]:
+        raise ValueError(
+            f"`thresholds` must be one for all methods or name each of {list(names)}, got none for "
+            f"{missing}. Add them."
+        )
+    return thresholds
+
+
+def _score(heatmaps, boxes, masks, threshold, region):
+    scores = dict.fromkeys(_SCORES, np.nan) | {"empty_map": ~heatmaps.any(axis=(1, 2))}
+    if masks is not None:
+        scores["hit"] = pointing_game_score(masks, heatmaps, average=None)
+    if boxes is not None:
+        scores["energy"] = energy_in_box_score(boxes, heatmaps, average=None)
+    if threshold is None:
+        return scores
+    predicted = boxes_from_heatmaps(heatmaps, threshold, region=region)
+    scores |= dict(zip(_CORNERS, predicted.T, strict=True))
+    if boxes is not None:
+        scores["iou"] = box_iou(boxes, predicted)
+    return scores | {
+        "threshold": threshold,
+        "no_box": np.isnan(predicted[:, 0]),
+        "regions": count_regions(heatmaps, threshold),
+    }

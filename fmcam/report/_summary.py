@@ -1,0 +1,186 @@
+"""How well methods localize: one row for each method, with intervals, and what chance reaches."""
+
+import numpy as np
+import pandas as pd
+
+from .._validation import check_boxes
+from ._paired import bootstrap_difference
+from ._rates import wilson_interval
+
+_IOU_THRESHOLDS = (0.3, 0.5, 0.7)
+
+
+def summarize(rows, *, reference=None, oracle="resolution oracle", random_state=0):
+    """Return how well each method localizes, with 95 % intervals.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        From `evaluate_explainers` or `localization_frame`, or several of them concatenated; one row
+        for each image and method. To summarize several training seeds, call it for each.
+    reference : str, optional
+        The method that each other one is compared with, on the images of both.
+    oracle : str, default="resolution oracle"
+        The method whose maps are the best the layer allows, see `fmcam.explain.oracle_heatmaps`.
+    random_state : int, Generator or None, default=0
+        For the bootstrap.
+
+    Returns
+    -------
+    frame : DataFrame of one row a method, index "method"
+        n
+            Number of images.
+        n_iou, mean_iou
+            Number of images with a true box, and mean IoU over them.
+        box_accuracy_0.3, box_accuracy_0.5, box_accuracy_0.7
+            Share of these whose IoU is at least 0.3, 0.5 or 0.7.
+        top1_localization
+            Share of these where the predicted class is right and the IoU at least 0.5.
+        n_hit, pointing_game
+            Number of images with a mask, and share of them that the hottest pixel is on.
+        n_energy, energy
+            Number of images with a true box and a map that is not empty, and their mean energy.
+        empty_maps, no_boxes
+            Shares of the n images whose map is all zeros, and whose map has no box.
+        iou_difference
+            Mean IoU minus that of `reference` on the same images; only with `reference`.
+        share_of_oracle
+            Mean IoU divided by that of `oracle` on the same images; only if it is in `rows`.
+
+        Each of mean_iou, box_accuracy_*, top1_localization, pointing_game, energy and
+        iou_difference is followed by the ends of its interval, as in mean_iou_low and
+        mean_iou_high: Wilson's for shares, a bootstrap over images for means, paired for the
+        difference. What is undefined is NaN.
+
+    Raises
+    ------
+    ValueError
+        If an image and method have several rows, or `reference` is none of the methods.
+
+    See Also
+    --------
+    wilson_interval, bootstrap_difference : The intervals.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> heatmaps = np.array([[[0.1, 0.8, 0.6, 0.0]], [[0.9, 0.8, 0.6, 0.0]]])
+    >>> from fmcam.report import localization_frame
+    >>> rows = localization_frame({"CAM": heatmaps}, ["bag", "coat"], [[0.4, 0.6], [0.3, 0.7]],
+    ...                           ["bag", "coat"], boxes=[[1, 0, 2, 1], [0, 0, 3, 1]],
+    ...                           thresholds=0.5)
+    >>> frame = summarize(rows)
+    >>> columns = ["n", "mean_iou", "box_accuracy_0.7", "top1_localization"]
+    >>> frame[columns]  # doctest: +NORMALIZE_WHITESPACE
+            n  mean_iou  box_accuracy_0.7  top1_localization
+    method
+    CAM     2      0.75               0.5                0.5
+    """
+    _check_rows(rows, reference)
+    rng = np.random.default_rng(random_state)
+    iou = rows.pivot(index="id", columns="method", values="iou")
+    table = {}
+    for method, of_method in rows.groupby("method", sort=False):
+        table[method] = _summarize_method(of_method, rng)
+        if reference is not None:
+            differences = (iou[method] - iou[reference]).dropna()
+            table[method] |= _mean("iou_difference", differences, rng)
+        if oracle in iou:
+            both = iou[method].notna() & iou[oracle].notna()
+            share = iou.loc[both, method].mean() / iou.loc[both, oracle].mean()
+            table[method]["share_of_oracle"] = share
+    return pd.DataFrame.from_dict(table, orient="index").rename_axis("method")
+
+
+def _check_rows(rows, reference):
+    if rows.duplicated(["id", "method"]).any():
+        raise ValueError(
+            "`rows` must have one row for each image and method, got several for some. "
+            "Summarize each seed or data set by itself: rows.groupby('seed')."
+        )
+    methods = rows["method"].unique().tolist()
+    if reference is not None and reference not in methods:
+        raise ValueError(f"`reference` must be one of the methods {methods}, got {reference!r}.")
+
+
+def _summarize_method(rows, rng):
+    iou, hit, energy = (rows[name].dropna() for name in ("iou", "hit", "energy"))
+    both_right = rows["correct"] & (rows["iou"] >= 0.5)
+    row = {"n": len(rows), "n_iou": len(iou), **_mean("mean_iou", iou, rng)}
+    for least in _IOU_THRESHOLDS:
+        row |= _rate(f"box_accuracy_{least}", iou >= least)
+    return (
+        row
+        | _rate("top1_localization", both_right[rows["iou"].notna()])
+        | {"n_hit": len(hit), **_rate("pointing_game", hit == 1)}
+        | {"n_energy": len(energy), **_mean("energy", energy, rng)}
+        | {"empty_maps": rows["empty_map"].mean(), "no_boxes": rows["no_box"].mean()}
+    )
+
+
+def _rate(name, hits):
+    low, high = wilson_interval(hits.sum(), len(hits))
+    return {name: hits.mean(), f"{name}_low": float(low), f"{name}_high": float(high)}
+
+
+def _mean(name, values, rng):
+    low = high = np.nan
+    if len(values) > 1:
+        # A mean is a difference from zero.
+        _, low, high = bootstrap_difference(values, np.zeros(len(values)), random_state=rng)
+    return {name: values.mean(), f"{name}_low": low, f"{name}_high": high}
+
+
+def chance_heatmaps(shape, boxes):
+    """Return maps that know nothing of the image: its centre and all of it.
+
+    Parameters
+    ----------
+    shape : (n, h, w)
+        Number, height and width of the maps.
+    boxes : array-like of float, of shape (m, 4)
+        Boxes x0, y0, x1, y1 of other images, of the same size h x w, such as those that the
+        thresholds were fitted on; rows of NaN are left out.
+
+    Returns
+    -------
+    heatmaps : dict of str to ndarray of shape (n, h, w), float32
+        "centre box"
+            1 at the centre of the image, 0.5 in a box around it that has the mean width and height
+            of `boxes`, rounded to whole pixels, 0 elsewhere.
+        "full frame"
+            1 everywhere.
+
+        At a threshold of 0.5 they give the boxes that their names say. The arrays are read-only.
+
+    Raises
+    ------
+    ValueError
+        If boxes leave the image or are all NaN.
+
+    Examples
+    --------
+    >>> maps = chance_heatmaps((2, 4, 6), [[0, 0, 2, 1], [1, 1, 5, 4]])
+    >>> maps["centre box"][0]
+    array([[0. , 0. , 0. , 0. , 0. , 0. ],
+           [0. , 0. , 0.5, 0.5, 0.5, 0. ],
+           [0. , 0. , 0.5, 1. , 0.5, 0. ],
+           [0. , 0. , 0. , 0. , 0. , 0. ]], dtype=float32)
+    """
+    _, h, w = shape
+    boxes = check_boxes(boxes, size=(h, w))
+    if np.isnan(boxes).all():
+        raise ValueError("`boxes` must hold at least one box, got NaN only.")
+    width, height = np.nanmean(boxes[:, 2:] - boxes[:, :2], axis=0)
+    centre = np.zeros((h, w), dtype=np.float32)
+    centre[_middle(h, height), _middle(w, width)] = 0.5
+    centre[h // 2, w // 2] = 1
+    full = np.ones((h, w), dtype=np.float32)
+    maps = {"centre box": centre, "full frame": full}
+    return {name: np.broadcast_to(one, shape) for name, one in maps.items()}
+
+
+def _middle(n_pixels, length):
+    """Return the slice of that length, rounded, around pixel n_pixels // 2."""
+    start = (n_pixels - round(length) + 1) // 2
+    return slice(start, start + round(length))

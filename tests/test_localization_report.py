@@ -1,0 +1,435 @@
+"""Rows and tables of localization."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.frozen import FrozenEstimator
+
+from fmcam.classifiers import CNNClassifier
+from fmcam.datasets import make_fashion_shapes
+from fmcam.explain import GradCAM, LayerCAM, randomized
+from fmcam.metrics import (
+    box_iou,
+    boxes_from_heatmaps,
+    count_regions,
+    energy_in_box_score,
+    pointing_game_score,
+)
+from fmcam.models import SimpleCNN
+from fmcam.report import (
+    bootstrap_difference,
+    chance_heatmaps,
+    evaluate_explainers,
+    localization_frame,
+    summarize,
+    wilson_interval,
+)
+
+NAN = np.nan
+CORNERS = ["x0", "y0", "x1", "y1"]
+COLUMNS = [
+    *("id", "method", "y", "predicted", "probability", "correct", "threshold", *CORNERS),
+    *("iou", "hit", "energy", "empty_map", "no_box", "regions"),
+]
+
+# Two images of 2 x 4 pixels; "hot" has two regions at 0.5 in the first, nothing in the second.
+HOT = np.array([[[0.9, 0.6, 0.0, 0.5], [0.0, 0.0, 0.0, 0.0]], np.zeros((2, 4))])
+WARM = np.array([[[0.2, 0.4, 0.4, 0.0], [0.0, 0.4, 0.4, 0.2]], [[0, 0, 0, 0], [0, 0, 0, 1.0]]])
+MAPS = {"hot": HOT, "warm": WARM}
+BOXES = [[1, 0, 3, 2], [2, 0, 4, 2]]
+MASKS = np.zeros((2, 2, 4), dtype=int)
+MASKS[0, 0, :2] = MASKS[1, 0, 3] = 1
+ANSWERS = (["bag", "coat"], [[0.7, 0.3], [0.6, 0.4]], ["bag", "coat"])
+
+
+# Rows
+
+
+def test_rows_by_hand():
+    thresholds = {"hot": 0.5, "warm": 0.4}
+    rows = localization_frame(MAPS, *ANSWERS, boxes=BOXES, masks=MASKS, thresholds=thresholds)
+    expected = pd.DataFrame(
+        [
+            # The box is 2 x 1 pixels, one of them in the true box of 4: 1 / 5.
+            (
+                0,
+                "hot",
+                "bag",
+                "bag",
+                0.7,
+                True,
+                0.5,
+                0,
+                0,
+                2,
+                1,
+                1 / 5,
+                1,
+                0.6 / 2,
+                False,
+                False,
+                2,
+            ),
+            (0, "warm", "bag", "bag", 0.7, True, 0.4, 1, 0, 3, 2, 1, 1, 1.6 / 2, False, False, 1),
+            (1, "hot", "coat", "bag", 0.4, False, 0.5, *[NAN] * 4, 0, 0, NAN, True, True, 0),
+            (1, "warm", "coat", "bag", 0.4, False, 0.4, 3, 1, 4, 2, 1 / 4, 0, 1, False, False, 1),
+        ],
+        columns=COLUMNS,
+    )
+    pd.testing.assert_frame_equal(rows, expected, check_dtype=False)
+    for column in ("correct", "empty_map", "no_box"):
+        assert rows[column].dtype == bool
+    assert rows["regions"].dtype == int
+
+
+def test_what_cannot_be_computed_is_nan():
+    known = {"id", "method", "y", "predicted", "probability", "correct", "empty_map"}
+    by_threshold = {"threshold", *CORNERS, "no_box", "regions"}
+    options = [
+        ({}, known),
+        ({"masks": MASKS}, known | {"hit"}),
+        ({"thresholds": 0.1}, known | by_threshold),
+        ({"thresholds": 0.1, "boxes": BOXES}, known | by_threshold | {"iou", "energy"}),
+    ]
+    for given, defined in options:
+        rows = localization_frame({"warm": WARM}, *ANSWERS, **given)
+        assert rows.columns.tolist() == COLUMNS
+        assert set(rows.columns[rows.notna().all()]) == defined
+        assert set(rows.columns[rows.isna().all()]) == set(COLUMNS) - defined
+
+
+def test_an_image_without_a_true_box_has_no_iou():
+    boxes = [BOXES[0], [NAN] * 4]
+    rows = localization_frame({"warm": WARM}, *ANSWERS, boxes=boxes, thresholds=0.4)
+    np.testing.assert_array_equal(rows[["iou", "energy"]].isna(), [[False] * 2, [True] * 2])
+    assert rows["no_box"].tolist() == [False, False]
+
+
+def test_rows_hold_the_metrics_of_each_image():
+    rng = np.random.default_rng(0)
+    maps, masks = rng.random((20, 9, 7)), rng.integers(2, size=(20, 9, 7))
+    start = rng.integers(4, size=(20, 2))
+    boxes = np.hstack([start, start + rng.integers(1, 4, size=(20, 2))])
+    y_proba = rng.dirichlet(np.ones(3), size=20)
+    rows = localization_frame(
+        {"noise": maps},
+        rng.integers(3, size=20),
+        y_proba,
+        [0, 1, 2],
+        boxes=boxes,
+        masks=masks,
+        thresholds=0.8,
+        region="all",
+    )
+    predicted = boxes_from_heatmaps(maps, 0.8, region="all")
+    assert not np.array_equal(predicted, boxes_from_heatmaps(maps, 0.8))
+    np.testing.assert_array_equal(rows[CORNERS], predicted)
+    np.testing.assert_array_equal(rows["iou"], box_iou(boxes, predicted))
+    np.testing.assert_array_equal(rows["hit"], pointing_game_score(masks, maps, average=None))
+    np.testing.assert_array_equal(rows["energy"], energy_in_box_score(boxes, maps, average=None))
+    np.testing.assert_array_equal(rows["regions"], count_regions(maps, 0.8))
+    np.testing.assert_array_equal(rows["probability"], y_proba[np.arange(20), rows["y"]])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"thresholds": None}, r"`thresholds` must be given with `boxes`, got None. Fit one"),
+        ({"thresholds": {"hot": 0.5}}, r"name each of \['hot', 'warm'\], got none for \['warm'\]"),
+        ({"boxes": BOXES[:1]}, r"must have one row for each image, got 1 and 2"),
+        ({"boxes": [[0, 0, 5, 2]] * 2}, r"`boxes_true` must be inside the image of 2 rows"),
+        ({"masks": MASKS[:, :1]}, r"`masks_true` must have the shape of `heatmaps`"),
+        ({"heatmaps": {"hot": HOT, "warm": 2 * WARM}}, r"`heatmaps of warm` must lie in \[0, 1\]"),
+        ({"heatmaps": {"hot": HOT, "warm": WARM[:1]}}, r"`heatmaps of warm` and `y_true` must hav"),
+        ({"y_true": ["bag", "shoe"]}, r"labels of `classes` \['bag', 'coat'\] only, .* \['shoe'\]"),
+    ],
+)
+def test_rows_of_what_does_not_fit_together(changes, message):
+    answers = dict(zip(["y_true", "y_proba", "classes"], ANSWERS, strict=True))
+    arguments = {"heatmaps": MAPS, **answers, "boxes": BOXES, "masks": MASKS, "thresholds": 0.5}
+    with pytest.raises(ValueError, match=message):
+        localization_frame(**(arguments | changes))
+
+
+# Explainers
+
+
+def small_classifier(names=tuple("abcdefghij")):
+    torch.manual_seed(0)
+    return CNNClassifier.from_module(SimpleCNN(), classes=names)
+
+
+@pytest.fixture(scope="module")
+def shapes():
+    shapes = make_fashion_shapes(520, image_size=16, random_state=0)
+    shapes.labels = np.array(list("abcdefghij"))[shapes.target]
+    return shapes
+
+
+def test_explainers_are_scored_on_the_true_class_part_by_part(shapes):
+    clf = small_classifier()
+    cams = {"layer": LayerCAM(FrozenEstimator(clf)), "grad": GradCAM(FrozenEstimator(clf))}
+    truth = {"boxes": shapes.boxes, "masks": shapes.masks}
+    thresholds = {"layer": 0.4, "grad": 0.6}
+    rows = evaluate_explainers(
+        clf, cams, shapes.images, shapes.labels, **truth, thresholds=thresholds, region="all"
+    )
+    maps = {name: cam.explain(shapes.images, shapes.labels) for name, cam in cams.items()}
+    y_proba = clf.predict_proba(shapes.images)
+    expected = localization_frame(
+        *(maps, shapes.labels, y_proba, clf.classes_),
+        **truth,
+        thresholds=thresholds,
+        region="all",
+    )
+    assert rows.groupby("method", sort=False)["id"].apply(list).to_dict() == {
+        "layer": list(range(520)),
+        "grad": list(range(520)),
+    }
+    pd.testing.assert_frame_equal(rows, expected, rtol=1e-5)
+    assert 0 < rows["correct"].mean() < 1
+
+
+def test_explainers_of_other_classifiers_may_be_among_them(shapes):
+    X, y = shapes.images[:5].tolist(), shapes.labels[:5].tolist()
+    clf = small_classifier()
+    drawn = randomized(clf, random_state=1)
+    cams = {
+        "grad": GradCAM(FrozenEstimator(clf)),
+        "random weights": GradCAM(FrozenEstimator(drawn)),
+        "layer": LayerCAM(FrozenEstimator(clf)),
+    }
+    boxes = shapes.boxes[:5].tolist()
+    rows = evaluate_explainers(clf, cams, X, y, boxes=boxes, thresholds=0.5)
+    assert rows["method"].tolist() == list(cams) * 5
+    assert rows["hit"].isna().all()
+    for name, cam in cams.items():
+        predicted = boxes_from_heatmaps(cam.explain(X, y), 0.5)
+        of_method = rows[rows["method"] == name]
+        np.testing.assert_array_equal(of_method[CORNERS], predicted)
+        assert of_method["predicted"].tolist() == clf.predict(X).tolist()
+    assert clf.predict(X).tolist() != drawn.predict(X).tolist()
+
+
+@pytest.mark.parametrize("name", ["y", "boxes", "masks"])
+def test_fewer_rows_than_images(shapes, name):
+    arguments = {"y": shapes.labels, "boxes": shapes.boxes, "masks": shapes.masks}
+    arguments[name] = arguments[name][:-1]
+    clf = small_classifier()
+    cams = {"grad": GradCAM(FrozenEstimator(clf))}
+    with pytest.raises(ValueError, match=rf"`{name}` and `X` must have one row .* got 519 and 520"):
+        evaluate_explainers(clf, cams, shapes.images, **arguments, thresholds=0.5)
+
+
+def test_explainers_without_thresholds_are_refused_before_anything_is_explained(shapes):
+    # These explainers could not explain anything.
+    cams = {"grad": GradCAM(None)}
+    for thresholds, message in [(None, "must be given with `boxes`"), ({}, "got none for")]:
+        with pytest.raises(ValueError, match=message):
+            evaluate_explainers(
+                *(small_classifier(), cams, shapes.images, shapes.labels),
+                boxes=shapes.boxes,
+                thresholds=thresholds,
+            )
+
+
+# Tables
+
+
+def rows_of(n=200, seed=0):
+    """Rows of three methods, the second better than the first, some values undefined."""
+    rng = np.random.default_rng(seed)
+    iou = rng.uniform(0, 0.8, size=n)
+    iou[:10] = NAN
+    correct = rng.random(n) < 0.9
+    frames = []
+    for number, method in enumerate(["CAM", "LayerCAM", "resolution oracle"]):
+        values = {
+            "iou": iou + 0.1 * number,
+            "hit": np.where(np.arange(n) < 20, NAN, rng.random(n) < 0.5),
+            "energy": np.where(np.arange(n) < 30, NAN, rng.random(n)),
+            "empty_map": rng.random(n) < 0.1,
+            "no_box": rng.random(n) < 0.2,
+        }
+        frames.append(pd.DataFrame({"id": np.arange(n), "method": method, **values}))
+        frames[-1]["correct"] = correct
+    return pd.concat(frames, ignore_index=True)
+
+
+def test_summary_by_hand():
+    rows = pd.DataFrame(
+        {
+            "id": range(5),
+            "method": "CAM",
+            "correct": [True, True, False, True, True],
+            "iou": [0.5, 0.7, 0.9, 0.3, NAN],
+            "hit": [1, 0, 1, NAN, 1],
+            "energy": [0.2, 0.4, NAN, NAN, NAN],
+            "empty_map": [False, False, True, False, False],
+            "no_box": [False, False, True, True, False],
+        }
+    )
+    frame = summarize(rows)
+    assert frame.index.tolist() == ["CAM"]
+    assert frame.index.name == "method"
+    expected = {
+        "n": 5,
+        "n_iou": 4,
+        "mean_iou": 0.6,
+        "box_accuracy_0.3": 1,
+        "box_accuracy_0.5": 3 / 4,
+        "box_accuracy_0.7": 2 / 4,
+        "top1_localization": 2 / 4,
+        "n_hit": 4,
+        "pointing_game": 3 / 4,
+        "n_energy": 2,
+        "energy": 0.3,
+        "empty_maps": 1 / 5,
+        "no_boxes": 2 / 5,
+    }
+    values = [name for name in frame.columns if not name.endswith(("_low", "_high"))]
+    assert values == list(expected)
+    np.testing.assert_allclose(frame.loc["CAM", values], list(expected.values()), rtol=1e-12)
+    with_interval = {name for name in values if f"{name}_low" in frame}
+    assert set(values) - with_interval == {
+        *("n", "n_iou", "n_hit", "n_energy", "empty_maps", "no_boxes")
+    }
+
+
+def test_intervals_of_shares_are_wilson_s():
+    rows = rows_of()
+    row = summarize(rows).loc["CAM"]
+    cam = rows[(rows["method"] == "CAM") & rows["iou"].notna()]
+    hits = {
+        "box_accuracy_0.3": (cam["iou"] >= 0.3).sum(),
+        "box_accuracy_0.5": (cam["iou"] >= 0.5).sum(),
+        "box_accuracy_0.7": (cam["iou"] >= 0.7).sum(),
+        "top1_localization": ((cam["iou"] >= 0.5) & cam["correct"]).sum(),
+    }
+    for name, count in hits.items():
+        expected = wilson_interval(count, 190)
+        np.testing.assert_array_equal(row[[f"{name}_low", f"{name}_high"]], expected)
+    hit = rows.loc[rows["method"] == "CAM", "hit"]
+    expected = wilson_interval(hit.sum(), 180)
+    np.testing.assert_array_equal(row[["pointing_game_low", "pointing_game_high"]], expected)
+
+
+def test_intervals_of_means_are_those_of_a_bootstrap_over_images():
+    rows = rows_of()
+    rows = rows[rows["method"] == "CAM"]
+    row = summarize(rows, random_state=3).loc["CAM"]
+    iou = rows["iou"].dropna()
+    expected = bootstrap_difference(iou, np.zeros(len(iou)), random_state=3)
+    np.testing.assert_allclose(row[["mean_iou", "mean_iou_low", "mean_iou_high"]], expected)
+    # Close to the normal approximation, for both means.
+    for name, values in {"mean_iou": iou, "energy": rows["energy"].dropna()}.items():
+        half = 1.96 * values.std() / np.sqrt(len(values))
+        ends = row[[f"{name}_low", f"{name}_high"]]
+        np.testing.assert_allclose(ends, [values.mean() - half, values.mean() + half], atol=0.005)
+
+
+def test_differences_are_paired():
+    frame = summarize(rows_of(), reference="CAM")
+    names = ["iou_difference", "iou_difference_low", "iou_difference_high"]
+    # Each image gains the same, so the interval of the difference has no width.
+    np.testing.assert_allclose(frame.loc["LayerCAM", names], [0.1] * 3, rtol=1e-12)
+    np.testing.assert_array_equal(frame.loc["CAM", names], [0, 0, 0])
+    assert frame.loc["LayerCAM", "mean_iou_high"] - frame.loc["LayerCAM", "mean_iou_low"] > 0.05
+    assert "iou_difference" not in summarize(rows_of())
+
+
+def test_difference_and_share_are_of_the_images_of_both_methods():
+    rows = rows_of()
+    rows = rows[(rows["method"] == "CAM") | (rows["id"] >= 100)]
+    frame = summarize(rows, reference="LayerCAM")
+    iou = rows[rows["method"] == "CAM"].set_index("id")["iou"].loc[100:]
+    assert frame.loc["CAM", "iou_difference"] == pytest.approx(-0.1)
+    share = frame.loc["CAM", "share_of_oracle"]
+    assert share == pytest.approx(iou.mean() / (iou.mean() + 0.2), rel=1e-12)
+
+
+def test_share_of_the_oracle():
+    rows = rows_of()
+    frame = summarize(rows)
+    shares = frame["mean_iou"] / frame.loc["resolution oracle", "mean_iou"]
+    np.testing.assert_allclose(frame["share_of_oracle"], shares, rtol=1e-12)
+    assert frame.loc["resolution oracle", "share_of_oracle"] == 1
+    assert "share_of_oracle" not in summarize(rows, oracle="oracle of layer 2")
+
+
+def test_methods_without_boxes_or_masks_have_nan():
+    answers = (["bag", "coat"], [[0.7, 0.3], [0.6, 0.4]], ["bag", "coat"])
+    frame = summarize(localization_frame({"warm": WARM}, *answers))
+    assert frame.loc["warm", ["n", "n_iou", "n_hit", "n_energy"]].tolist() == [2, 0, 0, 0]
+    undefined = frame.drop(columns=["n", "n_iou", "n_hit", "n_energy", "empty_maps"])
+    assert undefined.isna().all(axis=None)
+
+
+def test_one_image_has_no_bootstrap_interval():
+    row = summarize(rows_of().query("id == 50")).loc["CAM"]
+    assert row[["mean_iou_low", "mean_iou_high"]].isna().all()
+    assert 0 < row["mean_iou"] < 1
+
+
+def test_summary_is_repeatable():
+    rows = rows_of()
+    pd.testing.assert_frame_equal(summarize(rows), summarize(rows))
+    assert not summarize(rows).equals(summarize(rows, random_state=1))
+
+
+def test_summary_of_several_rows_of_an_image_or_an_unknown_reference():
+    rows = rows_of()
+    with pytest.raises(
+        ValueError, match=r"one row for each image and method, got several .*'seed'"
+    ):
+        summarize(pd.concat([rows, rows]))
+    with pytest.raises(ValueError, match=r"one of the methods \['CAM', .*\], got 'GradCAM'"):
+        summarize(rows, reference="GradCAM")
+
+
+# Chance
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "box"),
+    [
+        ((4, 6), (3, 2), [2, 1, 5, 3]),
+        ((5, 7), (3, 1), [2, 2, 5, 3]),
+        ((128, 128), (28, 20), [50, 54, 78, 74]),
+        ((4, 4), (4, 4), [0, 0, 4, 4]),
+        ((4, 4), (1.4, 0.2), [2, 2, 3, 3]),
+    ],
+)
+def test_centre_box_and_full_frame(shape, size, box):
+    h, w = shape
+    # Two boxes whose mean size is `size`, and an image without one.
+    (width, height), more = size, 0.1
+    boxes = [
+        [0, 0, width - more, height - more],
+        [w - width - more, h - height - more, w, h],
+        [NAN] * 4,
+    ]
+    boxes = np.clip(boxes, 0, [w, h, w, h])
+    if size == (w, h):
+        boxes[0] = boxes[1]
+    maps = chance_heatmaps((3, h, w), boxes)
+    assert list(maps) == ["centre box", "full frame"]
+    np.testing.assert_array_equal(boxes_from_heatmaps(maps["centre box"], 0.5), [box] * 3)
+    np.testing.assert_array_equal(boxes_from_heatmaps(maps["full frame"], 0.5), [[0, 0, w, h]] * 3)
+    assert maps["centre box"][2].argmax() == (h // 2) * w + w // 2
+
+
+def test_chance_rows_stand_beside_the_methods():
+    maps = chance_heatmaps((2, 2, 4), BOXES)
+    rows = localization_frame({**MAPS, **maps}, *ANSWERS, boxes=BOXES, thresholds=0.5)
+    iou = rows.pivot(index="id", columns="method", values="iou")
+    assert iou["full frame"].tolist() == [0.5, 0.5]
+    assert iou["centre box"].tolist() == [1, 1 / 3]
+    energy = rows.pivot(index="id", columns="method", values="energy")
+    assert energy["full frame"].tolist() == [0.5, 0.5]
+
+
+def test_chance_needs_a_box():
+    with pytest.raises(ValueError, match=r"`boxes` must hold at least one box, got NaN only"):
+        chance_heatmaps((1, 4, 4), [[NAN] * 4])
