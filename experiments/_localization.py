@@ -16,7 +16,7 @@ from fmcam.explain import (
 from fmcam.localize import HeatmapToBox
 from fmcam.report import chance_heatmaps, localization_frame
 
-__all__ = ["BLOCKS", "REFERENCE", "known_maps", "localize", "main_explainers", "maps_of"]
+__all__ = ["BLOCKS", "REFERENCE", "known_maps", "localize", "main_explainers"]
 
 BLOCKS = [f"features.{block}" for block in range(5)]
 REFERENCE = "pixels unlike the border"  # on a blank canvas the item itself
@@ -46,17 +46,6 @@ def known_maps(explainer, data, boxes):
     }
 
 
-def maps_of(explainers, data):
-    """Maps of the true class by name; those of one classifier share its forward passes."""
-    groups = {}
-    for name, explainer in explainers.items():
-        groups.setdefault(id(explainer.classifier_), {})[name] = explainer
-    found = {}
-    for group in groups.values():
-        found |= explain_together(group, data.images, data.target)
-    return {name: found[name] for name in explainers}
-
-
 def localize(clf, explainers, validation, test):
     """Rows of the test canvases, thresholds fitted on the validation canvases, and the test maps.
 
@@ -70,12 +59,15 @@ def localize(clf, explainers, validation, test):
     oracle = next(iter(explainers.values()))
     boxers = {}
     fitting = {
-        **maps_of(explainers, validation),
+        **explain_together(explainers, validation.images, validation.target),
         **known_maps(oracle, validation, validation.boxes),
     }
     for name in list(fitting):
         boxers[name] = HeatmapToBox().fit(fitting.pop(name), validation.boxes)
-    maps = {**maps_of(explainers, test), **known_maps(oracle, test, validation.boxes)}
+    maps = {
+        **explain_together(explainers, test.images, test.target),
+        **known_maps(oracle, test, validation.boxes),
+    }
     rows = localization_frame(
         maps,
         test.target,

@@ -15,7 +15,7 @@ from sklearn.frozen import FrozenEstimator
 
 from experiments._canvas import trained
 from experiments._config import option
-from experiments._localization import BLOCKS, REFERENCE, localize, maps_of
+from experiments._localization import BLOCKS, REFERENCE, localize
 from experiments._run import Run, run_script
 from experiments.localize import Config as LocalizeConfig
 from experiments.localize import canvases_of, first, plan, validation_canvases
@@ -38,6 +38,7 @@ from fmcam.explain import (
     ScoreCAM,
     SmoothedExplainer,
     XGradCAM,
+    explain_together,
     randomized,
 )
 from fmcam.metrics import (
@@ -101,7 +102,7 @@ def make_explainers(clf, batch_size):
         **early,
         "LayerCAM, all blocks": LayerCAM(frozen, layer=BLOCKS, **size),
         "Grad-CAM++, all blocks": GradCAMPlusPlus(frozen, layer=BLOCKS, **size),
-        "Occlusion": Occlusion(frozen, **size),
+        "Occlusion": Occlusion(frozen, size=24, stride=16, **size),
         "Guided backpropagation": GuidedBackprop(frozen, **size),
         "Guided Grad-CAM": GuidedGradCAM(frozen, layer="features", **size),
         "centre": CenterMap(frozen, **size),
@@ -133,7 +134,7 @@ def faithfulness(clf, maps, data):
 def sanity(explainers, data, maps, boxers):
     """One row a method: what is left of its maps where the network has learned nothing."""
     rows = {}
-    for name, of_chance in maps_of(explainers, data).items():
+    for name, of_chance in explain_together(explainers, data.images, data.target).items():
         boxes = boxers[name].transform(of_chance)
         rows[name] = {
             "rank_correlation_random_weights": np.nanmean(

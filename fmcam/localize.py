@@ -7,9 +7,9 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from ._validation import check_boxes, check_heatmaps, check_same_rows
-from .metrics import boxes_from_heatmaps, mean_iou_score
-from .metrics._oracle import THRESHOLDS
+from fmcam._validation import check_boxes, check_heatmaps, check_same_rows
+from fmcam.metrics import boxes_from_heatmaps, mean_iou_score
+from fmcam.metrics._oracle import THRESHOLDS
 
 __all__ = ["CAMLocalizer", "HeatmapToBox"]
 

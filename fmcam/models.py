@@ -62,9 +62,7 @@ class SimpleCNN(_FeaturesThenHead):
         self.features = nn.Sequential(
             nn.Conv2d(in_channels, 8, 5, padding=2), nn.MaxPool2d(2), nn.ReLU()
         )
-        self.head = nn.Sequential(
-            _AverageTo(14), nn.Flatten(), nn.Linear(8 * 14 * 14, n_classes)
-        )
+        self.head = nn.Sequential(_AverageTo(14), nn.Flatten(), nn.Linear(8 * 14 * 14, n_classes))
 
 
 class LeNet5(_FeaturesThenHead):

@@ -40,7 +40,7 @@ def make(kind, net=None, **params):
 
 @pytest.fixture(scope="module", name="X")
 def images():
-    return np.random.default_rng(0).normal(size=(5, 1, 24, 24)).astype(np.float32)
+    return np.random.default_rng(0).normal(size=(5, 1, 16, 16)).astype(np.float32)
 
 
 class Broken(BaseExplainer):
@@ -223,5 +223,5 @@ def test_all_explainers_of_the_design_are_here():
 
 def test_modules_of_any_kind_are_explained(X):
     net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.LazyLinear(3))
-    net(torch.zeros(1, 1, 24, 24))
+    net(torch.zeros(1, 1, 16, 16))
     assert make(fmcam.explain.GradCAM, net).transform(X).max() == 1

@@ -276,9 +276,18 @@ class TestSharing:
         explain_together({kind.__name__: kind(clf) for kind in GRADIENT_CAMS}, X, y)
         assert len(forwards) == 1
 
-    def test_other_classifiers_are_refused(self, lenet):
-        with pytest.raises(ValueError, match="must share one fitted classifier"):
-            explain_together({"a": GradCAM(frozen(lenet)), "b": GradCAM(frozen(lenet))}, [])
+    def test_explainers_of_several_classifiers(self, lenet):
+        torch.manual_seed(1)
+        X = random_images((3, 1, 28, 28))
+        explainers = {
+            "a": GradCAM(frozen(lenet)),
+            "b": CAM(frozen(CNN_CAM())),
+            "c": LayerCAM(frozen(lenet)),
+        }
+        together = explain_together(explainers, X)
+        assert list(together) == ["a", "b", "c"]
+        for name, explainer in explainers.items():
+            np.testing.assert_allclose(together[name], explainer.transform(X), atol=1e-6)
 
     def test_none_is_refused(self):
         with pytest.raises(ValueError, match="at least one explainer"):

@@ -152,15 +152,13 @@ class Batch:
         return Recording(self.clf, self.images, self.layers)
 
 
-@torch.inference_mode(False)  # no gradient passes tensors made in that mode
-@torch.no_grad()
 def explain_together(explainers, X, y=None, *, out=None):
-    """Heatmaps of several explainers of one classifier, which share each forward.
+    """Heatmaps of several explainers; those of one classifier share its forwards.
 
     Parameters
     ----------
     explainers : mapping of str to explainer
-        All of the same fitted classifier.
+        Of fitted classifiers.
     X, y
         As in ``explain``.
     out : mapping of str to path, default=None
@@ -182,13 +180,31 @@ def explain_together(explainers, X, y=None, *, out=None):
     >>> maps["b"].shape
     (2, 28, 28)
     """
-    clf = _shared_classifier(explainers)
+    if not explainers:
+        raise ValueError("`explainers` must hold at least one explainer, got none.")
+    groups: dict[int, dict] = {}
+    for name, explainer in explainers.items():
+        if explainer.normalize not in ("minmax", None):
+            raise ValueError(
+                f"`normalize` must be 'minmax' or None, got {explainer.normalize!r} ({name})."
+            )
+        groups.setdefault(id(explainer.classifier_), {})[name] = explainer
+    found: dict[str, np.ndarray] = {}
+    for group in groups.values():
+        found |= _explain_group(group, X, y, out or {})
+    return {name: found[name] for name in explainers}
+
+
+@torch.inference_mode(False)  # no gradient passes tensors made in that mode
+@torch.no_grad()
+def _explain_group(explainers, X, y, out):
+    """The maps of explainers of one classifier."""
+    clf = next(iter(explainers.values())).classifier_
     batch_size = min(explainer.batch_size for explainer in explainers.values())
     batches, n_images = _image_batches(clf, X, batch_size)
     columns = None if y is None else _columns_of(clf, y, n_images)
-    writers = {name: MapWriter(n_images, (out or {}).get(name)) for name in explainers}
-    start = 0
-    layers = None
+    writers = {name: MapWriter(n_images, out.get(name)) for name in explainers}
+    start, layers = 0, None
     with tqdm(
         total=n_images, unit="image", disable=None, delay=_PROGRESS_AFTER, leave=False
     ) as progress:
@@ -227,23 +243,6 @@ def min_max(maps):
     span = high - low
     flat = span <= _FLAT * high.abs()
     return torch.where(flat, 0, (maps - low) / torch.where(flat, 1, span))
-
-
-def _shared_classifier(explainers):
-    if not explainers:
-        raise ValueError("`explainers` must hold at least one explainer, got none.")
-    for name, explainer in explainers.items():
-        if explainer.normalize not in ("minmax", None):
-            raise ValueError(
-                f"`normalize` must be 'minmax' or None, got {explainer.normalize!r} ({name})."
-            )
-    first, *others = (explainer.classifier_ for explainer in explainers.values())
-    if any(other is not first for other in others):
-        raise ValueError(
-            "`explainers` must share one fitted classifier, got several. Wrap the same classifier "
-            "in FrozenEstimator for each."
-        )
-    return first
 
 
 def _image_batches(clf, X, batch_size):

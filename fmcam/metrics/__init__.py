@@ -9,26 +9,26 @@ What is undefined is NaN and left out of means: any score without a true box or 
 a sum that is zero. No box, or no hottest pixel, is a miss.
 """
 
-from ._boxes import (
+from fmcam.metrics._boxes import (
     box_accuracy_score,
     box_iou,
     mean_iou_score,
     top1_localization_score,
 )
-from ._faithfulness import (
+from fmcam.metrics._faithfulness import (
     average_drop_error,
     deletion_auc_error,
     increase_in_confidence_score,
     insertion_auc_score,
 )
-from ._from_heatmaps import boxes_from_heatmaps, count_regions
-from ._heatmaps import (
+from fmcam.metrics._from_heatmaps import boxes_from_heatmaps, count_regions
+from fmcam.metrics._heatmaps import (
     energy_in_box_score,
     pixel_average_precision_score,
     pointing_game_score,
     rank_correlation,
 )
-from ._oracle import max_box_accuracy_score
+from fmcam.metrics._oracle import max_box_accuracy_score
 
 __all__ = [
     "average_drop_error",

@@ -3,8 +3,8 @@
 import numpy as np
 from sklearn.utils.multiclass import unique_labels
 
-from .._validation import check_boxes, check_same_rows
-from ._images import average_images
+from fmcam._validation import check_boxes, check_same_rows
+from fmcam.metrics._images import average_images
 
 
 def box_iou(boxes_true, boxes_pred):

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .._validation import check_heatmaps
-from ._regions import regions_at
+from fmcam._validation import check_heatmaps
+from fmcam.metrics._regions import regions_at
 
 
 def boxes_from_heatmaps(heatmaps, threshold, *, region="largest"):

@@ -7,8 +7,8 @@ import numpy as np
 from scipy.stats import rankdata
 from sklearn.utils import check_scalar
 
-from .._validation import check_boxes, check_heatmaps, check_masks, check_same_rows
-from ._images import average_images, map_batches
+from fmcam._validation import check_boxes, check_heatmaps, check_masks, check_same_rows
+from fmcam.metrics._images import average_images, map_batches
 
 _IGNORED = 255
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from .._validation import check_boxes, check_heatmaps, check_same_rows
-from ._boxes import check_iou_thresholds, iou
-from ._from_heatmaps import boxes_from_heatmaps
-from ._images import average_images
-from ._wsol import best_iou_of_outlines
+from fmcam._validation import check_boxes, check_heatmaps, check_same_rows
+from fmcam.metrics._boxes import check_iou_thresholds, iou
+from fmcam.metrics._from_heatmaps import boxes_from_heatmaps
+from fmcam.metrics._images import average_images
+from fmcam.metrics._wsol import best_iou_of_outlines
 
 THRESHOLDS = np.arange(1, 50) / 50  # where the best threshold of heatmaps is looked for
 

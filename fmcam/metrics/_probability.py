@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import column_or_1d
 
-from .._validation import check_heatmaps, check_images, check_same_rows
+from fmcam._validation import check_heatmaps, check_images, check_same_rows
 
 _ROUNDING = 1e-3  # lets the rounding of float16 through and stops what is no probability
 

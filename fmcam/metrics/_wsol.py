@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._regions import blocks, find_regions
+from fmcam.metrics._regions import blocks, find_regions
 
 THRESHOLDS = np.arange(0, 1, 0.001)
 _N_LEVELS = 255

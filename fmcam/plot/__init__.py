@@ -6,12 +6,12 @@ it and `frame` returns the numbers of the picture. For a confusion matrix use
 `sklearn.metrics.ConfusionMatrixDisplay`.
 """
 
-from ._comparison import ComparisonDisplay
-from ._heatmaps import HeatmapDisplay
-from ._history import HistoryDisplay
-from ._localization import LocalizationCurveDisplay
-from ._roc import RocCurvesDisplay
-from ._search import SearchDisplay
+from fmcam.plot._comparison import ComparisonDisplay
+from fmcam.plot._heatmaps import HeatmapDisplay
+from fmcam.plot._history import HistoryDisplay
+from fmcam.plot._localization import LocalizationCurveDisplay
+from fmcam.plot._roc import RocCurvesDisplay
+from fmcam.plot._search import SearchDisplay
 
 __all__ = [
     "ComparisonDisplay",

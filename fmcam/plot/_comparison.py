@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from ._style import BLUE, GREY, ORANGE, get_axes
+from fmcam.plot._style import BLUE, GREY, ORANGE, get_axes
 
 
 class ComparisonDisplay:

@@ -5,11 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from .._validation import check_boxes, check_heatmaps, check_images, check_same_rows
-from ..metrics import boxes_from_heatmaps
-from ..report._checks import check_class_names
-from ..report._localization import check_thresholds, explain_by_classifier
-from ._panels import (
+from fmcam._validation import check_boxes, check_heatmaps, check_images, check_same_rows
+from fmcam.metrics import boxes_from_heatmaps
+from fmcam.plot._panels import (
     BOX_STYLES,
     box_line,
     corner_columns,
@@ -18,7 +16,9 @@ from ._panels import (
     write_labels,
     write_prediction,
 )
-from ._style import get_axes
+from fmcam.plot._style import get_axes
+from fmcam.report._checks import check_class_names
+from fmcam.report._localization import check_thresholds
 
 
 class HeatmapDisplay:
@@ -113,18 +113,19 @@ class HeatmapDisplay:
             )
         if not isinstance(explainers, Mapping):
             explainers = {type(explainers).__name__: explainers}
-        heatmaps: dict[str, np.ndarray] = {}
-        y_pred: dict[str, np.ndarray] = {}
-        probability: dict[str, np.ndarray] = {}
-        for clf, maps in explain_by_classifier(explainers, X, y if explained == "true" else None):
+        from fmcam.explain import explain_together  # here, so that other displays need no torch
+
+        heatmaps = explain_together(explainers, X, y if explained == "true" else None)
+        y_pred, probability = {}, {}
+        for name, explainer in explainers.items():
+            clf = explainer.classifier_
             y_proba = clf.predict_proba(X)
-            predicted = _named(clf.classes_[y_proba.argmax(axis=1)], clf.classes_, class_names)
-            heatmaps |= maps
-            y_pred |= dict.fromkeys(maps, predicted)
-            probability |= dict.fromkeys(maps, y_proba.max(axis=1))
+            predicted = clf.classes_[y_proba.argmax(axis=1)]
+            y_pred[name] = _named(predicted, clf.classes_, class_names)
+            probability[name] = y_proba.max(axis=1)
         return cls.from_heatmaps(
             X,
-            {name: heatmaps[name] for name in explainers},
+            heatmaps,
             y_true=None if y is None else _named(y, clf.classes_, class_names),
             y_pred=y_pred,
             probability=probability,

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ._style import BLUE, ORANGE, get_axes
+from fmcam.plot._style import BLUE, ORANGE, get_axes
 
 _STYLES = {
     "train": {"color": BLUE, "marker": "o"},

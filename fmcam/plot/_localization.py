@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from ..report import wilson_interval
-from ._style import PALETTE, get_axes
+from fmcam.plot._style import PALETTE, get_axes
+from fmcam.report import wilson_interval
 
 _IOU_THRESHOLDS = np.arange(1, 101) / 100
 _DASHES = ["-", (0, (4, 1)), (0, (1, 1))]

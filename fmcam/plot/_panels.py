@@ -6,7 +6,7 @@ the columns `corner_columns`.
 
 import numpy as np
 
-from ._style import ORANGE, PALETTE
+from fmcam.plot._style import ORANGE, PALETTE
 
 BOX_STYLES: dict[str, dict] = {
     "true": {"label": "true box", "color": "white", "linestyle": "-"},

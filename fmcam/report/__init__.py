@@ -4,13 +4,18 @@ Probabilities `y_proba` are of shape (n, k), n images by k classes, and their co
 `classes`, the k labels in sorted order, as in `clf.classes_`.
 """
 
-from ._classification import calibration_error, classification_frame, overall_frame
-from ._compare import compare_classifiers, compare_per_class
-from ._csv import write_csv
-from ._localization import evaluate_explainers, localization_frame
-from ._paired import BootstrapDifference, McNemarTest, bootstrap_difference, mcnemar_test
-from ._rates import wilson_interval
-from ._summary import chance_heatmaps, summarize
+from fmcam.report._classification import calibration_error, classification_frame, overall_frame
+from fmcam.report._compare import compare_classifiers, compare_per_class
+from fmcam.report._csv import write_csv
+from fmcam.report._localization import evaluate_explainers, localization_frame
+from fmcam.report._paired import (
+    BootstrapDifference,
+    McNemarTest,
+    bootstrap_difference,
+    mcnemar_test,
+)
+from fmcam.report._rates import wilson_interval
+from fmcam.report._summary import chance_heatmaps, summarize
 
 __all__ = [
     "BootstrapDifference",

@@ -5,8 +5,8 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from ._checks import check_class_names, check_probabilities
-from ._paired import N_RESAMPLES, compare_correct
+from fmcam.report._checks import check_class_names, check_probabilities
+from fmcam.report._paired import N_RESAMPLES, compare_correct
 
 _RECALL_COLUMNS = {
     "n": "support",

@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import gen_batches
 
-from .._validation import check_heatmaps, check_same_rows
-from ..metrics import (
+from fmcam._validation import check_heatmaps, check_same_rows
+from fmcam.metrics import (
     box_iou,
     boxes_from_heatmaps,
     count_regions,
     energy_in_box_score,
     pointing_game_score,
 )
-from ._checks import check_probabilities
+from fmcam.report._checks import check_probabilities
 
 _CORNERS = ["x0", "y0", "x1", "y1"]
 _SCORES = ["threshold", *_CORNERS, "iou", "hit", "energy", "empty_map", "no_box", "regions"]
@@ -75,6 +75,8 @@ def evaluate_explainers(
     >>> len(rows), rows["method"].unique().tolist(), bool(rows["iou"].between(0, 1).all())
     (40, ['CAM', 'LayerCAM'], True)
     """
+    from fmcam.explain import explain_together  # here, so that reports of numbers need no torch
+
     X, y = np.asarray(X), np.asarray(y)
     truth = {"boxes": boxes, "masks": masks}
     truth = {name: np.asarray(known) for name, known in truth.items() if known is not None}
@@ -83,11 +85,8 @@ def evaluate_explainers(
     thresholds = check_thresholds(thresholds, explainers, needed="boxes" in truth)
     parts = []
     for rows in gen_batches(len(X), _IMAGES_AT_ONCE):
-        heatmaps: dict[str, np.ndarray] = {}
-        for _, maps in explain_by_classifier(explainers, X[rows], y[rows]):
-            heatmaps |= maps
         part = localization_frame(
-            {name: heatmaps[name] for name in explainers},
+            explain_together(explainers, X[rows], y[rows]),
             y[rows],
             clf.predict_proba(X[rows]),
             clf.classes_,
@@ -97,17 +96,6 @@ def evaluate_explainers(
         )
         parts.append(part.assign(id=part["id"] + rows.start))
     return pd.concat(parts, ignore_index=True)
-
-
-def explain_by_classifier(explainers, X, y=None):
-    """Yield each classifier and the maps of its explainers, by name, from shared forward passes."""
-    from ..explain import explain_together  # here, so that reports of numbers need no torch
-
-    groups: dict[int, dict] = {}
-    for name, explainer in explainers.items():
-        groups.setdefault(id(explainer.classifier_), {})[name] = explainer
-    for group in groups.values():
-        yield next(iter(group.values())).classifier_, explain_together(group, X, y)
 
 
 def localization_frame(

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from .._validation import check_boxes
-from ._paired import bootstrap_difference
-from ._rates import wilson_interval
+from fmcam._validation import check_boxes
+from fmcam.report._paired import bootstrap_difference
+from fmcam.report._rates import wilson_interval
 
 _IOU_THRESHOLDS = (0.3, 0.5, 0.7)
 
