@@ -145,7 +145,7 @@ class Occlusion(BaseExplainer):
         Pixels on a side of the patch. None: an eighth of the shorter side of the image.
     stride : int or None, default=None
         Pixels from one patch to the next, at most `size`. None: half of `size`. An image needs one
-        forward for each patch, 225 with the defaults.
+        forward for each patch: 225 with the defaults, if it is a square of whole patches.
     normalize : "minmax" or None, default="minmax"
         "minmax" stretches each map to [0, 1]; a flat one becomes zeros. None leaves raw values.
     batch_size : int, default=128
