@@ -176,7 +176,8 @@ def compare(run, config, folder):
     data, items = (load_dataset(fitted.dataset, subset) for subset in ("train", "test"))
     (clf,) = trained(plan(fitted), data.images, data.target, Path(folder) / "checkpoints")
     test = canvases_of(fitted, first(items, config.images), random_state=0)
-    validation = validation_canvases(replace(fitted, validation=config.validation), fitted.seeds[0])
+    fitted = replace(fitted, validation=config.validation)
+    validation = validation_canvases(fitted, data, fitted.seeds[0])
 
     explainers = make_explainers(clf, config.batch_size)
     rows, boxers, maps = localize(clf, explainers, validation, test)

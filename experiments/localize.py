@@ -91,21 +91,20 @@ def write_classification(run, config, fitted, canvases, names):
     return rows
 
 
-def validation_canvases(config, seed):
-    """Canvases of training images that the training with this seed held out."""
-    data = load_dataset(config.dataset, "train")
+def validation_canvases(config, data, seed):
+    """Canvases of the images of `data` that the training with this seed held out."""
     _, rows = split_rows(data.target, config.rows, seed)
     rows = rows[: config.validation]
     items = Bunch(images=data.images[rows], target=data.target[rows])
     return canvases_of(config, items, random_state=1)
 
 
-def write_localization(run, config, fitted, test, names):
+def write_localization(run, config, fitted, data, test, names):
     """Rows of each seed, their summary, and pictures of the first seed."""
     rows, summaries = {}, {}
     for seed, clf in zip(config.seeds, fitted, strict=True):
         explainers = main_explainers(clf, config.batch_size)
-        validation = validation_canvases(config, seed)
+        validation = validation_canvases(config, data, seed)
         rows[seed], boxers, maps = localize(clf, explainers, validation, test)
         summaries[seed] = summarize(rows[seed], reference=REFERENCE)
         if seed == config.seeds[0]:
@@ -167,7 +166,8 @@ def main(config):
     items = load_dataset(config.dataset, "test")
     test = canvases_of(config, items, random_state=0)
     classified = write_classification(run, config, fitted, test, items.target_names)
-    means = write_localization(run, config, fitted, first(test, config.images), items.target_names)
+    some = first(test, config.images)
+    means = write_localization(run, config, fitted, data, some, items.target_names)
     text = metrics_summary(config, classified, means)
     run.write_text("metrics_summary.txt", text)
     print(text)

@@ -21,7 +21,6 @@ KINDS = [
     if isinstance(kind := getattr(fmcam.explain, name), type) and issubclass(kind, BaseExplainer)
 ]
 NOT_SCALE_FREE = {"GradCAMPlusPlus", "ScoreCAM"}  # both take exponentials of the logit
-RANDOM = {"RandomMap"}  # draws anew for each image
 
 
 def make_net(seed=0):
@@ -134,8 +133,7 @@ class TestEveryExplainer:
         check_batch_size(make(kind), X)
 
     def test_row_order(self, kind, X):
-        if kind.__name__ not in RANDOM:
-            check_row_order(make(kind), X)
+        check_row_order(make(kind), X)
 
     def test_logit_scale(self, kind, X):
         if kind.__name__ in NOT_SCALE_FREE:

@@ -331,6 +331,8 @@ class TestInput:
             np.testing.assert_allclose(cam.transform(stream), expected, atol=1e-6)
         y = np.arange(7)
         np.testing.assert_allclose(cam.explain(Canvases(X), y), cam.explain(X, y), atol=1e-6)
+        ready = DataLoader(torch.as_tensor(X).split(2), batch_size=None)  # batches already
+        np.testing.assert_allclose(cam.transform(ready), expected, atol=1e-6)
 
     def test_output_file(self, lenet, tmp_path):
         X = random_images((7, 1, 28, 28))

@@ -145,11 +145,18 @@ class Batch:
         self.clf = clf
         self.images = images
         self.layers = tuple(layers)
+        self._found: dict = {}
 
     @cached_property
     def recording(self):
         """One forward of these images."""
         return Recording(self.clf, self.images, self.layers)
+
+    def once(self, key, compute):
+        """`compute()`, called once for each key: what classes and explainers share."""
+        if key not in self._found:
+            self._found[key] = compute()
+        return self._found[key]
 
 
 def explain_together(explainers, X, y=None, *, out=None):
@@ -250,7 +257,7 @@ def _image_batches(clf, X, batch_size):
     if isinstance(X, DataLoader | Dataset):
         loader = X if isinstance(X, DataLoader) else DataLoader(X, batch_size=batch_size)
         stream = (images.to(clf.device) for images, _ in StreamedBatches(loader))
-        sized = hasattr(loader.dataset, "__len__")
+        sized = hasattr(loader.dataset, "__len__") and loader.batch_sampler is not None
         return stream, len(loader.dataset) if sized else None  # type: ignore[arg-type]
     images = as_image_array(clf, X, reset=False)
     batches = ArrayBatches(ArrayDataset(images), clf.device, batch_size=batch_size)

@@ -18,6 +18,7 @@ __all__ = [
     "HiResCAM",
     "LayerCAM",
     "XGradCAM",
+    "aligned_grid",
 ]
 
 _grids: WeakKeyDictionary = WeakKeyDictionary()
@@ -85,9 +86,14 @@ class BaseCAM(BaseExplainer):
         maps = self.raw_map(batch, layer, columns).relu()
         if not self.upsample:
             return maps
-        size = batch.images.shape[2:]
-        grid = _grid_of(batch, layer) if self.align else half_pixel_grid(size, maps.shape[1:])
-        return upsample(maps, size, grid)
+        return upsample(maps, batch.images.shape[2:], self.grid_of(batch, layer))
+
+    def grid_of(self, batch, layer):
+        """Where the cells of a layer are drawn."""
+        if self.align:
+            return aligned_grid(batch, layer)
+        maps = batch.recording.activations[layer]
+        return half_pixel_grid(batch.images.shape[2:], maps.shape[2:])
 
     @abstractmethod
     def raw_map(self, batch, layer, columns):
@@ -102,8 +108,8 @@ class BaseCAM(BaseExplainer):
         """
 
 
-def _grid_of(batch, layer):
-    """The grid of a layer, looked up once for each network and size of image."""
+def aligned_grid(batch, layer):
+    """Where a layer's receptive fields are centred, found once for each network and image size."""
     net, image = batch.clf.module_.net, batch.images[:1]
     known = _grids.setdefault(net, {})
     key = layer, tuple(image.shape[1:])

@@ -9,8 +9,7 @@ from torch.overrides import TorchFunctionMode
 
 from fmcam.explain._base import BaseExplainer, explain_together
 from fmcam.explain._cam import GradCAM
-from fmcam.explain._once import once
-from fmcam.explain._recording import undisturbed
+from fmcam.explain._recording import fast_layout, undisturbed
 
 __all__ = ["BaseAttribution", "GuidedBackprop", "GuidedGradCAM"]
 
@@ -152,7 +151,7 @@ class GuidedGradCAM(BaseAttribution):
 
 
 def _guided_gradient(batch, columns):
-    recording = once(batch, GuidedRecording, lambda: GuidedRecording(batch.clf, batch.images))
+    recording = batch.once(GuidedRecording, lambda: GuidedRecording(batch.clf, batch.images))
     return recording.gradient(columns)
 
 
@@ -172,7 +171,7 @@ class GuidedRecording:
     """
 
     def __init__(self, clf, images):
-        layout = torch.channels_last if images.device.type == "cpu" else torch.preserve_format
+        layout = fast_layout(images)
         pixels = images.detach().to(torch.float32, copy=True, memory_format=layout)
         self._pixels = pixels.requires_grad_()
         with undisturbed(clf), torch.enable_grad(), _GuideReLUs() as relus:

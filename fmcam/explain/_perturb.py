@@ -7,10 +7,9 @@ import torch
 from torch.nn import functional
 
 from fmcam.explain._base import BaseExplainer, min_max
-from fmcam.explain._cam import BaseCAM, _grid_of
-from fmcam.explain._geometry import half_pixel_grid, upsample
-from fmcam.explain._once import once
-from fmcam.explain._recording import undisturbed
+from fmcam.explain._cam import BaseCAM
+from fmcam.explain._geometry import upsample
+from fmcam.explain._recording import fast_layout, undisturbed
 
 __all__ = ["AblationCAM", "Occlusion", "ScoreCAM"]
 
@@ -50,7 +49,7 @@ class ScoreCAM(BaseCAM):
     def raw_map(self, batch, layer, columns):
         """The weighted sum; zeros where all maps are flat."""
         key = ScoreCAM, layer, self.align
-        logits = once(batch, key, lambda: self._masked_logits(batch, layer))
+        logits = batch.once(key, lambda: self._masked_logits(batch, layer))
         weights = _pick(logits, columns).softmax(dim=1).nan_to_num(0)
         activations = batch.recording.activations[layer].float()
         return torch.einsum("nkhw,nk->nhw", activations, weights)
@@ -58,8 +57,7 @@ class ScoreCAM(BaseCAM):
     def _masked_logits(self, batch, layer):
         """Logits (n, k, n_classes) of the images seen through each map; -inf for flat maps."""
         activations = batch.recording.activations[layer].float()
-        size, cells = batch.images.shape[2:], activations.shape[2:]
-        grid = _grid_of(batch, layer) if self.align else half_pixel_grid(size, cells)
+        size, grid = batch.images.shape[2:], self.grid_of(batch, layer)
 
         def see_through(image, k):
             masks = min_max(upsample(activations[image, k], size, grid))
@@ -116,7 +114,7 @@ class AblationCAM(BaseCAM):
             weights = head[columns] * activations.mean(dim=(2, 3))
         else:
             key = AblationCAM, layer
-            logits = once(batch, key, lambda: self._ablated_logits(batch, layer))
+            logits = batch.once(key, lambda: self._ablated_logits(batch, layer))
             weights = _pick(batch.recording.logits[:, None] - logits, columns)
         return torch.einsum("nkhw,nk->nhw", activations, weights)
 
@@ -185,7 +183,7 @@ class Occlusion(BaseExplainer):
         rows = _windows(height, size, stride).to(batch.images.device)
         cols = _windows(width, size, stride).to(batch.images.device)
         key = Occlusion, size, stride
-        logits = once(batch, key, lambda: self._hidden_logits(batch, rows, cols))
+        logits = batch.once(key, lambda: self._hidden_logits(batch, rows, cols))
         falls = _pick(batch.recording.logits[:, None] - logits, columns)
         sums = rows.T @ falls.unflatten(1, (len(rows), len(cols))) @ cols
         return (sums / torch.outer(rows.sum(dim=0), cols.sum(dim=0))).relu()
@@ -231,10 +229,8 @@ def _pick(logits, columns):
 
 
 def _infer(clf, images):
-    if images.device.type == "cpu":  # faster there, as in a recording
-        images = images.to(memory_format=torch.channels_last)
     with undisturbed(clf):
-        return clf.infer(images)
+        return clf.infer(images.to(memory_format=fast_layout(images)))
 
 
 def _infer_without(clf, layer, image, chosen):

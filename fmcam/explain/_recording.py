@@ -9,7 +9,7 @@ from torch import nn
 
 from fmcam.classifiers._nets import modes_kept
 
-__all__ = ["Recording", "default_layer", "undisturbed"]
+__all__ = ["Recording", "default_layer", "fast_layout", "undisturbed"]
 
 _TOLERANCES = {torch.float32: 1e-4, torch.bfloat16: 3e-2}
 _spatial_layers: WeakKeyDictionary = WeakKeyDictionary()
@@ -51,9 +51,7 @@ class Recording:
             for name, module in modules.items():
                 handle = module.register_forward_hook(self._hook(name))
                 hooks.callback(handle.remove)
-            if images.device.type == "cpu":  # a fifth to a third faster there
-                images = images.to(memory_format=torch.channels_last)
-            logits = clf.infer(images)
+            logits = clf.infer(images.to(memory_format=fast_layout(images)))
         for name in layers:
             self._check(name, clf, images)
         self._logits = logits
@@ -152,6 +150,11 @@ def undisturbed(clf):
     with torch.inference_mode(False), torch.no_grad(), modes_kept(clf.module_):
         clf.module_.eval()
         yield
+
+
+def fast_layout(images):
+    """The memory format to run images in: on the CPU channels last saves a fifth to a third."""
+    return torch.channels_last if images.device.type == "cpu" else torch.preserve_format
 
 
 def default_layer(clf, images):

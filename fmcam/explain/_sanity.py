@@ -10,8 +10,8 @@ from sklearn.utils import check_random_state
 from fmcam._validation import check_masks
 from fmcam.classifiers._inputs import as_image_array
 from fmcam.explain._base import Batch, min_max
-from fmcam.explain._cam import BaseCAM, _grid_of
-from fmcam.explain._geometry import half_pixel_grid, upsample
+from fmcam.explain._cam import BaseCAM, aligned_grid
+from fmcam.explain._geometry import upsample
 
 __all__ = ["oracle_heatmaps", "randomized"]
 
@@ -156,12 +156,11 @@ def oracle_heatmaps(explainer, X, masks):
 def _shown_by(explainer, batch, layer, objects):
     """Objects (m, h, w) averaged over the cells of a layer and drawn at their own size again."""
     size, cells = objects.shape[1:], batch.recording.activations[layer].shape[2:]
-    grid = _grid_of(batch, layer)
+    grid = aligned_grid(batch, layer)
     rows, columns = (
         _area_weights(*axis) for axis in zip(size, cells, grid.start, grid.stride, strict=True)
     )
-    drawn = grid if explainer.align else half_pixel_grid(size, cells)
-    return upsample(rows @ objects @ columns.T, size, drawn)
+    return upsample(rows @ objects @ columns.T, size, explainer.grid_of(batch, layer))
 
 
 def _area_weights(n_pixels, n_cells, start, stride):

@@ -1,0 +1,97 @@
+"""The scripts localize and compare_methods on a few drawn garments."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments import compare_methods, localize
+from experiments._localization import REFERENCE
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    config = localize.Config(
+        dataset="shapes",
+        canvas=40,
+        feature_canvas=32,
+        rows=300,
+        epochs=1,
+        seeds=(1, 2),
+        images=10,
+        validation=12,
+        batch_size=32,
+        precision="float32",
+        out=str(tmp_path_factory.mktemp("localize") / "blank"),
+    )
+    localize.main(config)
+    return config
+
+
+def read(config, name):
+    return pd.read_csv(f"{config.out}/{name}")
+
+
+def test_rows_and_summary(run):
+    rows, summary, seeds = (read(run, f"{name}.csv") for name in ("rows", "summary", "seeds"))
+    assert (rows.groupby(["seed", "method"]).size() == 10).all()
+    means = rows.groupby(["seed", "method"])["iou"].mean()
+    found = summary.set_index(["seed", "method"])["mean_iou"]
+    np.testing.assert_allclose(found, means.loc[found.index], atol=1e-5)
+    over_seeds = means.groupby("method").agg(["mean", "std"])
+    found = seeds.set_index("method")
+    for number in ("mean", "std"):
+        np.testing.assert_allclose(
+            found[f"mean_iou_{number}"], over_seeds.loc[found.index, number], atol=1e-5
+        )
+
+
+def test_what_is_not_black_is_the_item_on_a_blank_canvas(run):
+    rows = read(run, "rows.csv")
+    assert rows.loc[rows["method"] == REFERENCE, "iou"].min() > 0.95  # but for a faint pixel
+
+
+def test_thresholds_come_from_held_out_canvases(run):
+    """The validation canvases hold other images than those trained on."""
+    data = localize.load_dataset("shapes", "train")
+    train, held_out = localize.split_rows(data.target, run.rows, 1)
+    assert not set(train) & set(held_out)
+    canvases = localize.validation_canvases(run, data, 1)
+    masks = canvases.masks.astype(bool)
+    for item, canvas, mask in zip(data.images[held_out], canvases.images, masks, strict=False):
+        assert sorted(canvas[0][mask]) == sorted(item[item > 0])
+    assert len(masks) == 12
+
+
+def test_finished_trainings_are_kept(run):
+    files = sorted(Path(run.out, "checkpoints").iterdir())
+    times, before = [file.stat().st_mtime_ns for file in files], read(run, "rows.csv")
+    localize.main(dataclasses.replace(run, resume=True))
+    assert [file.stat().st_mtime_ns for file in files] == times
+    pd.testing.assert_frame_equal(read(run, "rows.csv"), before)
+
+
+def test_the_summary_names_accuracy_and_methods(run):
+    text = Path(run.out, "metrics_summary.txt").read_text()
+    accuracy = read(run, "classification.csv")["accuracy"].mean()
+    assert f"test accuracy      {accuracy:.4f}" in text
+    assert "Grad-CAM++, all blocks" in text
+    assert "knows the objects" in text
+
+
+def test_every_method_on_the_same_canvases(run, tmp_path):
+    config = compare_methods.Config(
+        runs=(run.out,), images=6, validation=6, slow=3, out=str(tmp_path)
+    )
+    compare_methods.main(config)
+    table = read(config, "summary.csv").set_index("method")
+    assert (table["n"] == 6).all()
+    last = table.loc[["CAM", "Grad-CAM", "HiResCAM", "XGrad-CAM"], "pixel_average_precision"]
+    np.testing.assert_allclose(last, last.iloc[0], rtol=1e-3)
+    early = table.loc[[f"{name}, block 3" for name in ("Grad-CAM", "HiResCAM", "XGrad-CAM")]]
+    assert early["pixel_average_precision"].nunique() == 3
+    class_blind = table.loc[["centre", "edges", REFERENCE]]
+    np.testing.assert_allclose(class_blind["rank_correlation_random_weights"], 1)
+    assert table.loc[REFERENCE, "oracle_max_box_accuracy_v2"] == 1
