@@ -398,9 +398,9 @@ class TestErrors:
             GradCAM(frozen(lenet)).explain(self.X, [10, 0, 11])
 
     def test_layer_that_does_not_exist(self, lenet):
-        message = r"no layer 'featurs'. Did you mean 'features'\? Layers that give maps: .*features"
+        message = r"no layer 'feature'. Did you mean 'features'\? Layers that give maps: .*features"
         with pytest.raises(ValueError, match=message):
-            GradCAM(frozen(lenet), layer="featurs").transform(self.X)
+            GradCAM(frozen(lenet), layer="feature").transform(self.X)
 
     def test_layer_without_spatial_size(self, lenet):
         with pytest.raises(ValueError, match=r"but 'head.2' gives \(120,\).*Layers that do: "):

@@ -141,7 +141,7 @@ def test_rows_hold_the_metrics_of_each_image():
         ({"boxes": [[0, 0, 5, 2]] * 2}, r"`boxes_true` must be inside the image of 2 rows"),
         ({"masks": MASKS[:, :1]}, r"`masks_true` must have the shape of `heatmaps`"),
         ({"heatmaps": {"hot": HOT, "warm": 2 * WARM}}, r"`heatmaps of warm` must lie in \[0, 1\]"),
-        ({"heatmaps": {"hot": HOT, "warm": WARM[:1]}}, r"`heatmaps of warm` and `y_true` must hav"),
+        ({"heatmaps": {"hot": HOT, "warm": WARM[:1]}}, r"`heatmaps of warm` and `y_true` must "),
         ({"y_true": ["bag", "shoe"]}, r"labels of `classes` \['bag', 'coat'\] only, .* \['shoe'\]"),
     ],
 )
