@@ -181,7 +181,9 @@ def test_compare_trains_each_network_for_each_seed(searched, tmp_path):
     assert summary.loc["SimpleCNN tuned", "accuracy_std"] == pytest.approx(tuned.std(ddof=1))
     differences = pd.read_csv(out / "simplecnn_minus_lenet5.csv", index_col="class")
     assert differences.loc["all classes", "recall_a"] == pytest.approx(tuned.mean())
-    assert len(list((out / "figures").iterdir())) == 13
+    figures = {path.name for path in (out / "figures").iterdir()}
+    assert len(figures) == 14
+    assert "gradcam.png" in figures
 
 
 def test_differences_over_seeds_by_hand():
