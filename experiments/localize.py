@@ -12,7 +12,7 @@ from sklearn.utils import Bunch
 from experiments._canvas import OPTIMIZERS, CanvasFit, split_rows, trained
 from experiments._config import option
 from experiments._localization import REFERENCE, localize, main_explainers
-from experiments._pipeline import DATASETS, score
+from experiments._pipeline import DATASETS
 from experiments._run import Run, run_script
 from fmcam.datasets import load_dataset, make_canvas
 from fmcam.plot import (
@@ -21,7 +21,7 @@ from fmcam.plot import (
     LocalizationCurveDisplay,
     RocCurvesDisplay,
 )
-from fmcam.report import summarize
+from fmcam.report import overall_frame, summarize
 
 PICTURED = 6
 SHOWN = ("CAM", "Grad-CAM", "LayerCAM", "Grad-CAM++, all blocks")
@@ -77,8 +77,16 @@ def first(bunch, n):
 
 def write_classification(run, config, fitted, canvases, names):
     """Tables and curves of the classifiers; the curves are those of the first seed."""
-    scored = [score(clf, canvases.images, canvases.target) for clf in fitted]
-    frames, probas = zip(*scored, strict=True)
+    probas = [clf.predict_proba(canvases.images) for clf in fitted]
+    frames = [
+        overall_frame(
+            canvases.target,
+            proba,
+            clf.classes_,
+            extra={"fit_time": clf.checkpoint_["metrics"]["fit_time"]},
+        )
+        for clf, proba in zip(fitted, probas, strict=True)
+    ]
     rows = pd.concat(frames, keys=config.seeds, names=["seed"]).droplevel(1)
     run.write_table("classification.csv", rows)
     history = HistoryDisplay.from_estimator(fitted[0])
