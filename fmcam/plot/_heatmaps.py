@@ -1,6 +1,7 @@
 """Heatmaps over their images."""
 
 from collections.abc import Mapping
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,8 @@ from fmcam.plot._panels import (
 from fmcam.plot._style import get_axes
 from fmcam.report._checks import check_class_names
 from fmcam.report._localization import check_thresholds
+
+_TITLE_WIDTH = 16  # characters over a panel
 
 
 class HeatmapDisplay:
@@ -244,7 +247,7 @@ class HeatmapDisplay:
                 if opacity and not shared:
                     write_prediction(panel, label)
                 if row == 0:
-                    panel.set_title(title)
+                    panel.set_title(fill(title, _TITLE_WIDTH))
             write_labels(panels[0], label, with_prediction=shared)
         self._explain_colors(cmap)
         return self

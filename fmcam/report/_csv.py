@@ -14,7 +14,7 @@ def write_csv(frame, path):
     frame : DataFrame
         Its index is written too if it has a name.
     path : str or path-like
-        The file to write.
+        The file to write; compressed if its name ends in .gz.
 
     Raises
     ------
@@ -36,7 +36,8 @@ def write_csv(frame, path):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            frame.to_csv(beside, index=named)
+            compression = "gzip" if path.suffix == ".gz" else None
+            frame.to_csv(beside, index=named, compression=compression)
             os.replace(beside, path)
         finally:
             beside.unlink(missing_ok=True)
