@@ -117,7 +117,7 @@ def write_localization(run, config, fitted, data, test, names):
         summaries[seed] = summarize(rows[seed], reference=REFERENCE)
         if seed == config.seeds[0]:
             write_pictures(run, rows[seed], boxers, maps, clf, test, names)
-    run.write_table("rows.csv.gz", pd.concat(rows, names=["seed", "row"]).droplevel("row").round(4))
+    run.write_table("rows.csv.gz", pd.concat(rows, names=["seed", "row"]).droplevel("row").round(3))
     summary = pd.concat(summaries, names=["seed"])
     run.write_table("summary.csv", summary)
     means = summary[SUMMARIZED].groupby("method", sort=False).agg(["mean", "std", "count"])
