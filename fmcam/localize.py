@@ -86,6 +86,8 @@ class HeatmapToBox(TransformerMixin, BaseEstimator):
             self.threshold_ = float(self.thresholds_[self.scores_.argmax()])
         elif isinstance(self.threshold, Real) and 0 <= float(self.threshold) <= 1:
             self.threshold_ = float(self.threshold)
+            for name in ("thresholds_", "scores_"):  # of a fit before
+                vars(self).pop(name, None)
         else:
             raise ValueError(
                 f'`threshold` must be "fit" or a number in [0, 1], got {self.threshold!r}.'

@@ -509,3 +509,20 @@ def test_named_classifiers_build_their_nets(squares):
         clf = kind(max_epochs=1, random_state=0).fit(X[:12], y[:12])
         assert type(clf.module_.net) is kind().module
         assert clf.module_.net.features(torch.zeros(1, 1, 16, 16)).ndim == 4
+
+
+def test_an_epoch_trains_all_parts_whatever_mode_they_were_left_in(squares):
+    X, y = squares
+    seen = []
+
+    class Modes(Callback):
+        def on_batch_end(self, net, training=None, **kwargs):
+            seen.append({part.training for part in net.module_.modules()})
+
+    clf = LeNet5Classifier(max_epochs=1, callbacks=[Modes()], random_state=0).fit(X, y)
+    seen.clear()
+    clf.module_.train()
+    clf.module_.net.head.eval()
+    clf.partial_fit(X, y)
+    assert seen
+    assert all(modes == {True} for modes in seen)

@@ -265,3 +265,12 @@ def test_boxes_of_other_images_are_an_error(scenes):
         localizer.fit(X, boxes[:29], labels=labels)
     with pytest.raises(ValueError, match="`y` must have shape"):
         localizer.fit(X, labels)
+
+
+def test_a_number_forgets_the_scores_of_an_earlier_fit():
+    maps = np.array([[[0.0, 0.3, 0.8, 0.7, 0.1]]])
+    to_box = HeatmapToBox().fit(maps, [[2, 0, 4, 1]])
+    assert hasattr(to_box, "scores_")
+    to_box.set_params(threshold=0.5).fit(maps)
+    assert not hasattr(to_box, "scores_")
+    assert not hasattr(to_box, "thresholds_")

@@ -1,4 +1,4 @@
-"""One forward through a network that keeps what explainers need: the only hooks of the project."""
+"""One forward through a network that keeps the maps and gradients that CAMs need."""
 
 import contextlib
 import difflib
