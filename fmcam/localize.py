@@ -87,7 +87,7 @@ class HeatmapToBox(TransformerMixin, BaseEstimator):
         elif isinstance(self.threshold, Real) and 0 <= float(self.threshold) <= 1:
             self.threshold_ = float(self.threshold)
             for name in ("thresholds_", "scores_"):  # of a fit before
-                vars(self).pop(name, None)
+                self.__dict__.pop(name, None)
         else:
             raise ValueError(
                 f'`threshold` must be "fit" or a number in [0, 1], got {self.threshold!r}.'

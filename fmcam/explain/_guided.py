@@ -231,6 +231,9 @@ def _relu_(input):
 
 
 _RELUS = {
-    **dict.fromkeys((functional.relu, torch.relu, torch.Tensor.relu), _relu),
-    **dict.fromkeys((torch.relu_, torch.Tensor.relu_), _relu_),
+    functional.relu: _relu,
+    torch.relu: _relu,
+    torch.Tensor.relu: _relu,
+    torch.relu_: _relu_,
+    torch.Tensor.relu_: _relu_,
 }
