@@ -63,6 +63,16 @@ def test_pooling_comes_before_relu(net_class):
     assert all(order[place - 1] is nn.Conv2d and order[place + 1] is nn.ReLU for place in pools)
 
 
+def test_head_runs_in_float32_under_autocast():
+    net = CNN_CAM().eval()
+    images = torch.randn(2, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            maps, logits = net.features(images), net(images)
+        assert maps.dtype == torch.bfloat16
+        assert torch.equal(logits, net.head(maps.float()))
+
+
 def test_resnet18_equals_torchvision_with_its_own_keys():
     theirs = torchvision.models.resnet18(num_classes=7).eval()
     ours = ResNet18(n_classes=7).eval()
