@@ -15,10 +15,10 @@ from sklearn.frozen import FrozenEstimator
 
 from experiments._canvas import trained
 from experiments._config import option
-from experiments._localization import BLOCKS, REFERENCE, localize
+from experiments._localization import BLOCKS, FUSED, REFERENCE, choose_blocks, localize
 from experiments._run import Run, run_script
+from experiments.localize import CHOOSING, canvases_of, first, plan, validation_canvases
 from experiments.localize import Config as LocalizeConfig
-from experiments.localize import canvases_of, first, plan, validation_canvases
 from fmcam.datasets import load_dataset
 from fmcam.explain import (
     CAM,
@@ -56,7 +56,8 @@ from fmcam.report import summarize
 
 EARLY = "features.2"
 STEPS = 16
-SHOWN = ("CAM", "LayerCAM", "Grad-CAM++, all blocks", "Guided Grad-CAM")
+PICTURED = 4  # classes
+SHOWN = ("CAM", "LayerCAM", FUSED, "Guided Grad-CAM")
 PRINTED = ["n", "mean_iou", "box_accuracy_0.5", "box_accuracy_0.7", "pointing_game"]
 PRINTED += ["deletion_auc", "insertion_auc", "rank_correlation_random_weights", "seconds_per_1000"]
 
@@ -75,8 +76,8 @@ class Config:
     out: str = option("runs/compare_methods", "folder of the results")
 
 
-def make_explainers(clf, batch_size):
-    """All methods by name: at the last layer, at an earlier one, and those without a layer."""
+def make_explainers(clf, blocks, batch_size):
+    """All methods by name: at the last layer, at an earlier one, fused, and without a layer."""
     frozen, size = FrozenEstimator(clf), {"batch_size": batch_size}
     cams = {
         "CAM": CAM,
@@ -102,6 +103,7 @@ def make_explainers(clf, batch_size):
         **early,
         "LayerCAM, all blocks": LayerCAM(frozen, layer=BLOCKS, **size),
         "Grad-CAM++, all blocks": GradCAMPlusPlus(frozen, layer=BLOCKS, **size),
+        FUSED: GradCAMPlusPlus(frozen, layer=blocks, **size),
         "Occlusion": Occlusion(frozen, size=24, stride=16, **size),
         "Guided backpropagation": GuidedBackprop(frozen, **size),
         "Guided Grad-CAM": GuidedGradCAM(frozen, layer="features", **size),
@@ -179,10 +181,11 @@ def compare(run, config, folder):
     fitted = replace(fitted, validation=config.validation)
     validation = validation_canvases(fitted, data, fitted.seeds[0])
 
-    explainers = make_explainers(clf, config.batch_size)
+    blocks = choose_blocks(clf, first(validation, CHOOSING), config.batch_size)
+    explainers = make_explainers(clf, blocks, config.batch_size)
     rows, boxers, maps = localize(clf, explainers, validation, test)
     some = first(test, config.slow)
-    of_chance = make_explainers(randomized(clf, random_state=0), config.batch_size)
+    of_chance = make_explainers(randomized(clf, random_state=0), blocks, config.batch_size)
     table = summarize(rows, reference=REFERENCE).join(
         [
             pixel_scores(maps, test),
@@ -199,8 +202,9 @@ def compare(run, config, folder):
 
 
 def pictures(clf, maps, boxers, test, names):
-    """One test canvas of each class under some of the methods."""
+    """One test canvas of each of some classes under some of the methods."""
     labels, rows = np.unique(test.target, return_index=True)
+    labels, rows = labels[:PICTURED], rows[:PICTURED]
     proba = clf.predict_proba(test.images[rows])
     shown = {name: maps[name][rows] for name in SHOWN}
     return HeatmapDisplay.from_heatmaps(

@@ -11,7 +11,13 @@ from sklearn.utils import Bunch
 
 from experiments._canvas import OPTIMIZERS, CanvasFit, split_rows, trained
 from experiments._config import option
-from experiments._localization import REFERENCE, localize, main_explainers
+from experiments._localization import (
+    FUSED,
+    REFERENCE,
+    choose_blocks,
+    localize,
+    main_explainers,
+)
 from experiments._pipeline import DATASETS
 from experiments._run import Run, run_script
 from fmcam.datasets import load_dataset, make_canvas
@@ -23,9 +29,10 @@ from fmcam.plot import (
 )
 from fmcam.report import overall_frame, summarize
 
-PICTURED = 6
-SHOWN = ("CAM", "Grad-CAM", "LayerCAM", "Grad-CAM++, all blocks")
-CURVES = ("CAM", "LayerCAM", "Grad-CAM++, all blocks", REFERENCE, "centre box")
+PICTURED = 4
+CHOOSING = 300  # of the held-out canvases, to choose blocks on
+SHOWN = ("CAM", "Grad-CAM", "LayerCAM", FUSED)
+CURVES = ("CAM", "LayerCAM", FUSED, REFERENCE, "centre box")
 SUMMARIZED = ["mean_iou", "box_accuracy_0.5", "box_accuracy_0.7", "pointing_game", "energy"]
 
 
@@ -109,14 +116,17 @@ def validation_canvases(config, data, seed):
 
 def write_localization(run, config, fitted, data, test, names):
     """Rows of each seed, their summary, and pictures of the first seed."""
-    rows, summaries = {}, {}
+    rows, summaries, chosen = {}, {}, {}
     for seed, clf in zip(config.seeds, fitted, strict=True):
-        explainers = main_explainers(clf, config.batch_size)
         validation = validation_canvases(config, data, seed)
+        blocks = choose_blocks(clf, first(validation, CHOOSING), config.batch_size)
+        chosen[f"seed {seed}"] = blocks
+        explainers = main_explainers(clf, blocks, config.batch_size)
         rows[seed], boxers, maps = localize(clf, explainers, validation, test)
         summaries[seed] = summarize(rows[seed], reference=REFERENCE)
         if seed == config.seeds[0]:
             write_pictures(run, rows[seed], boxers, maps, clf, test, names)
+    run.write_json("chosen_blocks.json", chosen)
     run.write_table("rows.csv.gz", pd.concat(rows, names=["seed", "row"]).droplevel("row").round(3))
     summary = pd.concat(summaries, names=["seed"])
     run.write_table("summary.csv", summary)

@@ -1,14 +1,18 @@
 """The scripts localize and compare_methods on a few drawn garments."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.frozen import FrozenEstimator
 
 from experiments import compare_methods, localize
-from experiments._localization import REFERENCE
+from experiments._localization import BLOCKS, FUSED, REFERENCE
+from fmcam.explain import GradCAMPlusPlus
+from fmcam.localize import HeatmapToBox
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +81,25 @@ def test_the_summary_names_accuracy_and_methods(run):
     text = Path(run.out, "metrics_summary.txt").read_text()
     accuracy = read(run, "classification.csv")["accuracy"].mean()
     assert f"test accuracy      {accuracy:.4f}" in text
-    assert "Grad-CAM++, all blocks" in text
+    assert FUSED in text
     assert "knows the objects" in text
+
+
+def test_the_chosen_blocks_are_the_run_that_fits_held_out_canvases_best(run):
+    data = localize.load_dataset("shapes", "train")
+    (clf,) = localize.trained(
+        localize.plan(run)[:1], data.images, data.target, Path(run.out, "checkpoints")
+    )
+    canvases = localize.validation_canvases(run, data, run.seeds[0])
+
+    def best_score(blocks):
+        cam = GradCAMPlusPlus(FrozenEstimator(clf), layer=list(blocks))
+        maps = cam.explain(canvases.images, canvases.target)
+        return HeatmapToBox().fit(maps, canvases.boxes).scores_.max()
+
+    chosen = json.loads(Path(run.out, "chosen_blocks.json").read_text())[f"seed {run.seeds[0]}"]
+    scores = {blocks: best_score(blocks) for blocks in map(tuple, (BLOCKS[:3], BLOCKS, BLOCKS[2:]))}
+    assert best_score(chosen) >= max(scores.values())
 
 
 def test_every_method_on_the_same_canvases(run, tmp_path):
