@@ -18,3 +18,10 @@ def data_home():
     if not folder or not Path(folder).is_dir():
         pytest.skip("FMCAM_DATA names no folder with the real data sets")
     return Path(folder)
+
+
+@pytest.fixture
+def cache(monkeypatch, tmp_path):
+    """The folder of decoded pictures in a user's cache that is empty."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "fmcam" / "pictures"

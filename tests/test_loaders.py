@@ -32,7 +32,7 @@ def test_fashion_mnist_by_name(data_home, subset):
 
 
 def test_unknown_names():
-    with pytest.raises(ValueError, match="must be 'fashion-mnist' or 'shapes', got 'mnist'"):
+    with pytest.raises(ValueError, match="'imagenette' or 'pets', got 'mnist'"):
         load_dataset("mnist")
     with pytest.raises(ValueError, match="`subset` must be 'train' or 'test', got 'val'"):
         load_dataset("shapes", "val")

@@ -5,7 +5,11 @@ from typing import TYPE_CHECKING
 from fmcam.datasets._base import get_data_home
 from fmcam.datasets._canvas import make_canvas
 from fmcam.datasets._fashion_mnist import fetch_fashion_mnist
+from fmcam.datasets._image_folder import load_image_folder
+from fmcam.datasets._imagenette import fetch_imagenette
 from fmcam.datasets._loaders import get_data_loaders, load_dataset
+from fmcam.datasets._oxford_pets import fetch_oxford_pets
+from fmcam.datasets._pictures import load_image
 from fmcam.datasets._shapes import make_fashion_shapes
 
 if TYPE_CHECKING:
@@ -14,9 +18,13 @@ if TYPE_CHECKING:
 __all__ = [
     "CanvasFashionMNIST",
     "fetch_fashion_mnist",
+    "fetch_imagenette",
+    "fetch_oxford_pets",
     "get_data_home",
     "get_data_loaders",
     "load_dataset",
+    "load_image",
+    "load_image_folder",
     "make_canvas",
     "make_fashion_shapes",
 ]

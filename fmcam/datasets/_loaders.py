@@ -5,6 +5,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
 from fmcam.datasets._fashion_mnist import fetch_fashion_mnist
+from fmcam.datasets._imagenette import fetch_imagenette
+from fmcam.datasets._oxford_pets import fetch_oxford_pets
 from fmcam.datasets._shapes import make_fashion_shapes
 
 _SHAPES = {  # subset: number of images and seed
@@ -18,23 +20,24 @@ def load_dataset(name, subset="train", *, data_home=None):
 
     Parameters
     ----------
-    name : {"fashion-mnist", "shapes"}
-        :func:`fetch_fashion_mnist`, or 6,000 training and 2,000 test images of
-        :func:`make_fashion_shapes`, always the same.
+    name : {"fashion-mnist", "shapes", "imagenette", "pets"}
+        :func:`fetch_fashion_mnist`; 6,000 training and 2,000 test images of
+        :func:`make_fashion_shapes`, always the same; :func:`fetch_imagenette`;
+        :func:`fetch_oxford_pets`.
     subset : {"train", "test"}, default="train"
-        Which part.
+        Which part. For Imagenette, which has no test images, "test" is its "val".
     data_home : str or path-like, default=None
         Folder of the data sets, see :func:`get_data_home`. "shapes" needs none.
 
     Returns
     -------
     sklearn.utils.Bunch
-        images, target, target_names and DESCR; with "shapes" also boxes and masks.
+        images, target, target_names and DESCR, and what else the function named there returns.
 
     Raises
     ------
     OSError
-        If Fashion-MNIST is missing and cannot be downloaded.
+        If the files are missing and cannot be downloaded.
     ValueError
         If `name` or `subset` is unknown, or a file is damaged.
 
@@ -44,14 +47,21 @@ def load_dataset(name, subset="train", *, data_home=None):
     >>> load_dataset("shapes", "test").images.shape
     (2000, 1, 28, 28)
     """
-    if name == "fashion-mnist":
-        return fetch_fashion_mnist(data_home, subset)
-    if name != "shapes":
-        raise ValueError(f"The data set must be 'fashion-mnist' or 'shapes', got {name!r}.")
-    if subset not in _SHAPES:
+    if subset not in ("train", "test"):
         raise ValueError(f"`subset` must be 'train' or 'test', got {subset!r}.")
-    n_samples, seed = _SHAPES[subset]
-    return make_fashion_shapes(n_samples, random_state=seed)
+    match name:
+        case "fashion-mnist":
+            return fetch_fashion_mnist(data_home, subset)
+        case "shapes":
+            n_samples, seed = _SHAPES[subset]
+            return make_fashion_shapes(n_samples, random_state=seed)
+        case "imagenette":
+            return fetch_imagenette(data_home, "val" if subset == "test" else "train")
+        case "pets":
+            return fetch_oxford_pets(data_home, subset)
+    raise ValueError(
+        f"The data set must be 'fashion-mnist', 'shapes', 'imagenette' or 'pets', got {name!r}."
+    )
 
 
 def get_data_loaders(
