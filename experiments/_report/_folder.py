@@ -1,0 +1,150 @@
+"""What a results folder holds: tables, records, texts and pictures; what is damaged is noted."""
+
+import base64
+import io
+import json
+import zlib
+from dataclasses import dataclass, field
+
+import pandas as pd
+from PIL import Image
+
+__all__ = ["GALLERY_COLUMNS", "Contents", "Picture", "read_folder"]
+
+GALLERY_COLUMNS = ("file", "method", "y_true", "y_pred", "error_type", "iou")
+_LOOKED_FOR = "*.csv, *.csv.gz, *.json, *.txt, and *.png and *.jpg here and in figures/"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG or JPEG picture: width and height in pixels, and the file as a data URI."""
+
+    width: int
+    height: int
+    uri: str
+
+
+@dataclass
+class Contents:
+    """What was read, by the file's path in the folder; `notes` name what could not be read.
+
+    `gallery` holds a row's values and its picture; `notes` a file and what is wrong with it.
+    """
+
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    records: dict[str, dict] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    figures: dict[str, Picture] = field(default_factory=dict)
+    gallery: list[tuple[dict[str, str], Picture]] = field(default_factory=list)
+    notes: list[tuple[str, str]] = field(default_factory=list)
+
+    def read(self, name, function, *arguments):
+        """Return what `function` reads; None, and a note, if the file is damaged."""
+        try:
+            return function(*arguments)
+        except (ValueError, OSError, EOFError, zlib.error) as error:
+            self.notes.append((name, getattr(error, "strerror", None) or str(error)))
+            return None
+
+
+def read_folder(folder):
+    """Return the contents of a results folder.
+
+    Parameters
+    ----------
+    folder : Path
+        CSV tables (also compressed), JSON records and texts lie in it, PNG and JPEG figures in it
+        or in ``figures/``. ``gallery.csv`` lists pictures of single images, one a row: `file`
+        (PNG or JPEG, relative to `folder`), `method`, `y_true`, `y_pred`, `error_type` and `iou`,
+        any of which but `file` may be empty; further columns are shown as they are. A figure that
+        is in the gallery is no longer among the figures.
+
+    Returns
+    -------
+    contents : Contents
+
+    Raises
+    ------
+    OSError
+        If there is no such folder, or nothing in it to show.
+    """
+    if not folder.is_dir():
+        raise OSError(f"There is no folder {folder}. Name the folder that an experiment wrote.")
+    contents = Contents()
+    for found, read, *patterns in (
+        (contents.tables, _table, "*.csv", "*.csv.gz"),
+        (contents.records, _record, "*.json"),
+        (contents.texts, _text, "*.txt"),
+        (contents.figures, _picture, "*.png", "*.jpg", "figures/*.png", "figures/*.jpg"),
+    ):
+        for path in sorted(path for pattern in patterns for path in folder.glob(pattern)):
+            if path.name == "gallery.csv" or path.name.startswith("."):
+                continue
+            name = path.relative_to(folder).as_posix()
+            content = contents.read(name, read, path)
+            if content is not None:
+                found[name] = content
+    _read_gallery(contents, folder)
+    if contents == Contents():
+        raise OSError(_nothing_in(folder))
+    return contents
+
+
+def _nothing_in(folder):
+    inside = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    hint = f" Or name one of its folders: {', '.join(inside)}." if inside else ""
+    return f"There is nothing to show in {folder}: looked for {_LOOKED_FOR}.{hint}"
+
+
+def _table(path):
+    # Only an empty field is a missing value: a class may be called "None" or "NA".
+    return pd.read_csv(path, keep_default_na=False, na_values=[""], low_memory=False)
+
+
+def _record(path):
+    record = json.loads(_text(path))
+    if not isinstance(record, dict):
+        raise ValueError(f"must hold names and values, got {str(record)[:80]}")
+    return record
+
+
+def _text(path):
+    return path.read_text(encoding="utf-8")
+
+
+def _picture(path):
+    content = path.read_bytes()
+    try:
+        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
+            image.load()
+            size, kind = image.size, Image.MIME[image.format]
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError("is no whole PNG or JPEG picture") from error
+    return Picture(*size, f"data:{kind};base64,{base64.b64encode(content).decode()}")
+
+
+def _read_gallery(contents, folder):
+    path = folder / "gallery.csv"
+    rows = contents.read(path.name, _gallery_rows, path) if path.exists() else None
+    for row in rows or ():
+        picture = contents.read(row["file"], _gallery_picture, folder, row["file"])
+        if picture is not None:
+            contents.gallery.append((row, picture))
+            contents.figures.pop(row["file"], None)
+
+
+def _gallery_rows(path):
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    missing = [name for name in GALLERY_COLUMNS if name not in frame]
+    if missing:
+        raise ValueError(
+            f"must have the columns {', '.join(GALLERY_COLUMNS)}, lacks {', '.join(missing)}"
+        )
+    return frame.to_dict("records")
+
+
+def _gallery_picture(folder, name):
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise ValueError("lies outside the folder")
+    return _picture(path)
