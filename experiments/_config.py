@@ -12,9 +12,14 @@ import yaml
 __all__ = ["option", "parse"]
 
 
-def option(default, help, choices=None):
-    """A field of a configuration, with the text of its flag."""
-    return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
+def option(default, help, choices=None, *, yaml=None):
+    """A field of a configuration, with the text of its flag.
+
+    `yaml` is its other name in a file, such as "training.learning_rate": `learning_rate` (or the
+    field's own name) in the section `training`.
+    """
+    metadata = {"help": help, "choices": choices, "yaml": yaml}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def parse(config_class, arguments, *, prog, description):
@@ -26,7 +31,8 @@ def parse(config_class, arguments, *, prog, description):
         With fields made by :func:`option`. ``batch_size: int`` becomes ``--batch-size``, a tuple
         takes several values, a bool is ``--flag`` or ``--no-flag``.
     arguments : list of str
-        ``--config file.yaml`` reads the same names from a file; flags win over the file.
+        ``--config file.yaml`` reads the same names from a file, or those of :func:`option` in
+        their sections; flags win over the file.
     prog, description : str
         For the help text.
     """
@@ -79,19 +85,52 @@ def _without_none(kind):
 def _arguments_from_yaml(flags, config_class, path):
     if not Path(path).is_file():
         flags.error(f"--config: there is no file {path}")
-    settings = yaml.safe_load(Path(path).read_text()) or {}
-    if not isinstance(settings, dict):
-        flags.error(f"--config: {path} must hold `name: value` lines, got {settings!r}")
-    names = [field.name for field in dataclasses.fields(config_class)]
+    try:
+        settings = yaml.safe_load(Path(path).read_text()) or {}
+        given = list(_settings(_mapping(settings, path), config_class, path))
+    except (ValueError, yaml.YAMLError) as error:
+        flags.error(f"--config: {error}")
     arguments = []
-    for name, value in settings.items():
-        if name not in names:
-            near = difflib.get_close_matches(str(name), names, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(names)}"
-            flags.error(f"--config: {path} has an unknown setting {name!r}{hint}")
+    for name, value in given:
         if isinstance(value, bool):
             arguments.append(_flag(name) if value else _flag(f"no_{name}"))
         elif value is not None:
             values = value if isinstance(value, list) else [value]
             arguments += [_flag(name), *map(str, values)]
     return arguments
+
+
+def _settings(settings, config_class, path):
+    """Yield the field's name and the value of each setting in a file, also in its sections."""
+    flat = {field.name: field.name for field in dataclasses.fields(config_class)}
+    sections = _sections(config_class)
+    for name, value in settings.items():
+        if name in sections and (isinstance(value, dict) or name not in flat):
+            for inner, inner_value in _mapping(value, f"{path}: {name}").items():
+                yield _known(inner, sections[name], f"{path}: {name}"), inner_value
+        else:
+            yield _known(name, dict.fromkeys(sections) | flat, path), value
+
+
+def _sections(config_class):
+    """The names in each section of a file, and the fields that they stand for."""
+    sections = {}
+    for field in dataclasses.fields(config_class):
+        if field.metadata["yaml"]:
+            section, _, name = field.metadata["yaml"].partition(".")
+            sections.setdefault(section, {}).update({name: field.name, field.name: field.name})
+    return sections
+
+
+def _mapping(settings, place):
+    if not isinstance(settings, dict):
+        raise ValueError(f"{place} must hold `name: value` lines, got {settings!r}")
+    return settings
+
+
+def _known(name, fields, place):
+    if name not in fields:
+        near = difflib.get_close_matches(str(name), fields, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(fields)}"
+        raise ValueError(f"{place} has an unknown setting {name!r}{hint}")
+    return fields[name]

@@ -2,21 +2,25 @@
 
 import hashlib
 import json
-import time
 from dataclasses import asdict, dataclass
 
 import joblib
 import torch
-from skorch.callbacks import GradientNormClipping
+from sklearn.model_selection import StratifiedShuffleSplit
+from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping, LRScheduler
+from skorch.dataset import ValidSplit
 from tqdm import tqdm
 
 import fmcam
 from fmcam.classifiers import (
     CNNCAMClassifier,
     FlipAndShift,
+    GrowingSize,
     LeNet5Classifier,
     OneCycle,
+    RandomResizedCrop,
     ResNet18Classifier,
+    Resumable,
     SimpleCNNClassifier,
     load_classifier,
     measure_cost,
@@ -24,7 +28,18 @@ from fmcam.classifiers import (
 )
 from fmcam.report import overall_frame
 
-__all__ = ["BASELINE", "CLASSIFIERS", "DATASETS", "Fit", "make_classifier", "score", "train"]
+__all__ = [
+    "BASELINE",
+    "CLASSIFIERS",
+    "DATASETS",
+    "OPTIMIZERS",
+    "PHOTOGRAPHS",
+    "SCHEDULERS",
+    "Fit",
+    "make_classifier",
+    "score",
+    "train",
+]
 
 CLASSIFIERS = {
     "simplecnn": SimpleCNNClassifier,
@@ -33,7 +48,17 @@ CLASSIFIERS = {
     "resnet18": ResNet18Classifier,
 }
 DATASETS = ("fashion-mnist", "shapes")
+PHOTOGRAPHS = ("imagenette",)
 BASELINE = {"lr": 0.01, "batch_size": 128, "weight_decay": 0.0}
+OPTIMIZERS = {
+    "sgd": {
+        "optimizer": torch.optim.SGD,
+        "optimizer__momentum": 0.9,
+        "optimizer__nesterov": True,
+    },
+    "adam": {"optimizer": torch.optim.Adam},
+}
+SCHEDULERS = ("one-cycle", "cosine", "reduce-on-plateau", "none")
 
 
 def make_classifier(
@@ -45,28 +70,88 @@ def make_classifier(
     epochs,
     seed,
     precision="float32",
-    shift=1,
     smoothing=0.05,
+    optimizer="sgd",
+    scheduler="one-cycle",
+    val_size=0,
+    patience=None,
+    image_size=None,
+    first_size=None,
+    weights=None,
 ):
-    """A classifier trained as all are: one-cycle SGD, shifted images, smoothed labels.
+    """A classifier trained as all are: by default one-cycle SGD, shifted images, smoothed labels.
 
     Gradients are clipped, as without that a high rate now and then ends a training at chance.
-    Garments are not mirrored: the shoes of Fashion-MNIST all point one way.
+    Garments are not mirrored: the shoes of Fashion-MNIST all point one way. With an `image_size`
+    the images are photographs: parts of them, mirrored or not, are resized to that.
     """
+    callbacks = [
+        *_schedule(scheduler, epochs, "valid_loss" if val_size else "train_loss"),
+        ("clip", GradientNormClipping(1.0)),
+    ]
+    if first_size is not None:
+        callbacks.append(("growing", GrowingSize(first_size)))
+    if patience is not None:
+        callbacks.append(("early", EarlyStopping(patience=patience, load_best=True, sink=_silent)))
     return CLASSIFIERS[model](
-        optimizer=torch.optim.SGD,
-        optimizer__momentum=0.9,
-        optimizer__nesterov=True,
+        **OPTIMIZERS[optimizer],
         optimizer__weight_decay=weight_decay,
         lr=lr,
         batch_size=batch_size,
         max_epochs=epochs,
         criterion__label_smoothing=smoothing,
-        augment=FlipAndShift(shift, flip=False),
-        callbacks=[("one_cycle", OneCycle()), ("clip", GradientNormClipping(1.0))],
+        augment=RandomResizedCrop(image_size) if image_size else FlipAndShift(1, flip=False),
+        train_split=_held_out(val_size, seed),
+        callbacks=callbacks,
         precision=precision,
         random_state=seed,
+        **({} if weights is None else {"module__weights": weights}),
     )
+
+
+def _schedule(name, epochs, monitor):
+    if name == "none":
+        return []
+    if name == "one-cycle":
+        return [("one_cycle", OneCycle())]
+    if name == "cosine":
+        return [("cosine", LRScheduler("CosineAnnealingLR", T_max=epochs))]
+    return [("plateau", LRScheduler("ReduceLROnPlateau", monitor=monitor, patience=2))]
+
+
+def _held_out(val_size, seed):
+    if val_size == 0:
+        return None
+    return ValidSplit(
+        StratifiedShuffleSplit(1, test_size=val_size, random_state=seed), stratified=True
+    )
+
+
+def _silent(*_):
+    """Nothing: EarlyStopping would print, also into a pipe."""
+
+
+class BatchLog(Callback):
+    """Print the loss after every few batches and the numbers of each epoch, also into a file."""
+
+    def __init__(self, every):
+        self.every = every
+
+    def on_batch_end(self, net, training=None, **kwargs):
+        """Print the mean loss since the last line, if it is time for one."""
+        batches = net.history[-1, "batches"]
+        if training and len(batches) % self.every == 0:
+            loss = sum(batch["train_loss"] for batch in batches[-self.every :]) / self.every
+            place = f"epoch {len(net.history)}/{net.max_epochs}"
+            batch = f"batch {len(batches)}/{net.n_batches_}"
+            print(f"{place}, {batch}: train_loss {loss:.4f}", flush=True)
+
+    def on_epoch_end(self, net, **kwargs):
+        """Print the epoch's numbers."""
+        row = net.history[-1]
+        known = ("train_loss", "train_acc", "valid_loss", "valid_acc", "lr", "size", "dur")
+        numbers = ", ".join(f"{name} {row[name]:.4g}" for name in known if name in row)
+        print(f"epoch {len(net.history)}/{net.max_epochs}: {numbers}", flush=True)
 
 
 @dataclass(frozen=True)
@@ -82,6 +167,14 @@ class Fit:
     epochs: int
     seed: int
     precision: str = "float32"
+    smoothing: float = 0.05
+    optimizer: str = "sgd"
+    scheduler: str = "one-cycle"
+    val_size: int = 0
+    patience: int | None = None
+    image_size: int | None = None
+    first_size: int | None = None
+    weights: str | None = None
 
     def classifier(self):
         """The classifier, not yet fitted."""
@@ -96,16 +189,31 @@ class Fit:
         slug = self.name.lower().replace(" ", "-")
         return folder / f"{slug}-seed{self.seed}-{digest}.safetensors"
 
+    def state_file(self, folder):
+        """Where the state of an unfinished training is kept."""
+        return self.file(folder).with_suffix(".unfinished")
 
-def train(fits, X, y, folder, jobs):
+    def forget(self, folder):
+        """Delete its files."""
+        for path in (self.file(folder), self.state_file(folder)):
+            path.unlink(missing_ok=True)
+
+
+def train(fits, X, y, folder, jobs, *, save_every=None, log_every=None):
     """Fitted classifiers in the order of `fits`, those with a checkpoint in `folder` read from it.
 
-    Each runs in a process of its own on one thread, so the number of jobs changes no result.
+    Each runs in a process of its own on one thread, so the number of jobs changes no result; one
+    that is alone runs here on all threads. With `save_every` its state is kept after that many
+    epochs, and it goes on from there. With `log_every` a line is printed after that many batches.
     """
     folder.mkdir(parents=True, exist_ok=True)
     missing = [fit for fit in fits if not fit.file(folder).exists()]
-    tasks = (joblib.delayed(_fit_and_save)(fit, X, y, fit.file(folder)) for fit in missing)
-    with joblib.parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1):
+    threads = torch.get_num_threads() if len(fits) == 1 else 1
+    tasks = (
+        joblib.delayed(_fit_and_save)(fit, X, y, folder, threads, save_every, log_every)
+        for fit in missing
+    )
+    with joblib.parallel_config("loky", n_jobs=min(jobs, len(fits)), inner_max_num_threads=1):
         done = joblib.Parallel(return_as="generator_unordered", batch_size=1)(tasks)
         kept = len(fits) - len(missing)
         for _ in tqdm(done, initial=kept, total=len(fits), unit="fit", disable=None):
@@ -113,15 +221,22 @@ def train(fits, X, y, folder, jobs):
     return [load_classifier(fit.file(folder)) for fit in fits]
 
 
-def _fit_and_save(fit, X, y, path):
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _fit_and_save(fit, X, y, folder, threads, save_every, log_every):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    state_file = fit.state_file(folder)
+    clf = fit.classifier()
+    if log_every:
+        clf.set_params(callbacks__print_log=BatchLog(log_every))
+    if save_every:
+        clf.callbacks.append(("resumable", Resumable(state_file, save_every)))
     try:
-        start = time.perf_counter()
-        clf = fit.classifier().fit(X, y)
-        save_classifier(clf, path, metrics={"fit_time": time.perf_counter() - start})
+        clf.fit(X, y)
+        seconds = sum(clf.history[:, "dur"])  # also those before a stop
+        save_classifier(clf, fit.file(folder), metrics={"fit_time": seconds})
+        state_file.unlink(missing_ok=True)
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
 
 
 def score(clf, X, y):

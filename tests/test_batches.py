@@ -1,8 +1,10 @@
-"""Batches out of one tensor, streams, augmentation and the one-cycle schedule."""
+"""Batches out of one tensor, streams, augmentation in training, schedules and frozen layers."""
 
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
+from skorch.callbacks import Callback
 from skorch.dataset import Dataset as ArrayDataset
 from skorch.dataset import ValidSplit
 from torch import nn
@@ -11,9 +13,11 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, Tenso
 from fmcam.classifiers import (
     CNNCAMClassifier,
     CNNClassifier,
-    FlipAndShift,
+    Frozen,
+    GrowingSize,
     LeNet5Classifier,
     OneCycle,
+    RandomResizedCrop,
 )
 from fmcam.classifiers._batches import ArrayBatches, StreamedBatches, resident_arrays
 from fmcam.models import CNN_CAM
@@ -245,39 +249,6 @@ def test_options_of_a_data_loader_bring_a_data_loader(monkeypatch):
 # Augmentation -------------------------------------------------------------------------------------
 
 
-def moved(image, dx, dy, mirrored):
-    image = image[..., ::-1] if mirrored else image
-    padded = np.pad(image, ((0, 0), (2, 2), (2, 2)))
-    return padded[:, 2 - dy : 2 - dy + image.shape[1], 2 - dx : 2 - dx + image.shape[2]]
-
-
-def test_flip_and_shift_gives_mirrored_and_moved_images_all_kinds_equally_often():
-    rng = np.random.default_rng(0)
-    image = rng.integers(1, 255, (2, 5, 6), dtype=np.uint8)
-    out = FlipAndShift(2)(
-        torch.as_tensor(np.repeat(image[None], 5000, axis=0)), torch.Generator().manual_seed(0)
-    )
-    kinds = {
-        moved(image, dx, dy, mirrored).tobytes(): 0
-        for dx in range(-2, 3)
-        for dy in range(-2, 3)
-        for mirrored in (False, True)
-    }
-    assert len(kinds) == 50
-    for changed in out.numpy():
-        kinds[changed.tobytes()] += 1
-    assert min(kinds.values()) > 60
-    assert max(kinds.values()) < 145
-
-
-def test_flip_and_shift_can_do_nothing_and_leaves_the_batch_alone():
-    images = torch.rand(4, 3, 5, 5)
-    before = images.clone()
-    assert torch.equal(FlipAndShift(0, flip=False)(images), images)
-    FlipAndShift(2)(images)
-    assert torch.equal(images, before)
-
-
 def test_augmentation_is_for_training_only_and_seeded():
     data = ArrayDataset(np.random.default_rng(0).integers(0, 255, (40, 1, 16, 16), dtype=np.uint8))
     y = np.arange(40) % 2
@@ -330,3 +301,136 @@ def test_one_cycle_halfway_down_by_hand():
     assert OneCycle(warmup=0.25).factor(0.625) == pytest.approx(0.5)
     # half of the rise from .04 to 1
     assert OneCycle(warmup=0.25, start=0.04).factor(0.125) == pytest.approx(0.52)
+
+
+def test_a_group_with_a_rate_of_its_own_rises_to_that():
+    seen = []
+
+    class Rates(Callback):
+        def on_batch_end(self, net, training=None, **kwargs):
+            seen.append([group["lr"] for group in net.optimizer_.param_groups])
+
+    X, y = squares_of(16)[1], np.arange(64) % 2
+    clf = stream_clf(max_epochs=4, lr=0.01, batch_size=32, callbacks=[OneCycle(), Rates()])
+    groups = [("no such name", {"lr": 5.0}), ("net.head.*", {"lr": 0.02}), ("*.bias", {})]
+    clf.set_params(optimizer__param_groups=groups).fit(X, y)
+    clf.partial_fit(X, y)
+    # no group for the first pattern; half of the rise from .04 to 1 after one of two batches
+    assert len(seen) == 16
+    assert [row[1] for row in seen] == [row[2] for row in seen]
+    np.testing.assert_allclose([row[0] for row in seen], [2 * row[1] for row in seen])
+    assert seen[0] == pytest.approx([0.0008, 0.0004, 0.0004])
+    assert seen[1] == pytest.approx([0.0104, 0.0052, 0.0052])
+    assert max(seen) == pytest.approx([0.02, 0.01, 0.01])
+    assert seen[8:] == seen[:8]
+
+
+# Growing sizes ------------------------------------------------------------------------------------
+
+
+def test_sizes_grow_and_the_parameter_stays():
+    images = np.random.default_rng(0).integers(0, 255, (12, 3, 100, 100), dtype=np.uint8)
+    seen = []
+
+    class Sizes(Callback):
+        def on_batch_end(self, net, batch=None, training=None, **kwargs):
+            seen.append((len(net.history), training, tuple(batch[0].shape[-2:])))
+
+    augment = RandomResizedCrop(96)
+    clf = CNNCAMClassifier(
+        max_epochs=5,
+        batch_size=6,
+        augment=augment,
+        train_split=ValidSplit(2),
+        callbacks=[GrowingSize(32, until=0.6), Sizes()],
+        random_state=0,
+    ).fit(images, np.arange(12) % 2)
+    # shares 0, .2, .4, .6, .8 of the training: 0, 2/3, 4/3, 2 steps of 32, and no more
+    assert clf.history[:, "size"] == [32, 32, 64, 96, 96]
+    assert (augment.size, clf.augment is augment) == (96, True)
+    assert {shape for _, training, shape in seen if not training} == {(100, 100)}
+    assert clf.predict(images).shape == (12,)
+    again = clone(clf).fit(images, np.arange(12) % 2)
+    assert again.history[:, "train_loss"] == clf.history[:, "train_loss"]
+
+
+def test_the_images_of_a_growing_training_have_the_size_that_the_history_says():
+    images = np.zeros((8, 1, 64, 64), dtype=np.uint8)
+    seen = []
+
+    class Net(CNN_CAM):
+        def forward(self, images):
+            if self.training:
+                seen.append(images.shape[-1])
+            return super().forward(images)
+
+    CNNClassifier(
+        Net,
+        max_epochs=4,
+        augment=RandomResizedCrop(64),
+        callbacks=[GrowingSize(32, until=0.5)],
+        random_state=0,
+    ).fit(images, np.arange(8) % 2)
+    assert seen == [32, 32, 64, 64]
+
+
+@pytest.mark.parametrize(
+    ("augment", "first", "message"),
+    [
+        (None, 32, r"needs an `augment` with a `size`, such as RandomResizedCrop\(128\), got None"),
+        (RandomResizedCrop(100), 32, "multiples of 32.*got 32 and 100"),
+        (RandomResizedCrop(64), 40, "multiples of 32.*got 40 and 64"),
+        (RandomResizedCrop(64), 96, "not the larger, got 96 and 64"),
+        (RandomResizedCrop(64), 0, "got 0 and 64"),
+    ],
+)
+def test_sizes_that_cannot_grow(augment, first, message):
+    clf = CNNCAMClassifier(max_epochs=1, augment=augment, callbacks=[GrowingSize(first)])
+    with pytest.raises(ValueError, match=message):
+        clf.fit(squares_of(64)[1], np.arange(64) % 2)
+
+
+# Frozen layers ------------------------------------------------------------------------------------
+
+
+def frozen_clf(patterns, **params):
+    params = {"max_epochs": 2, "batch_size": 16, "lr": 0.01, "random_state": 0, **params}
+    return CNNCAMClassifier(callbacks=[("frozen", Frozen(patterns))], **params)
+
+
+def state_of(clf, prefix):
+    state = clf.module_.state_dict()
+    return {name: value.clone() for name, value in state.items() if name.startswith(prefix)}
+
+
+def test_frozen_layers_and_their_statistics_stay_and_the_rest_learns():
+    X, y = squares_of(16)[1], np.arange(64) % 2
+    clf = frozen_clf("net.features.[01].*", train_split=ValidSplit(4)).fit(X, y)
+    untrained = frozen_clf("net.features.*", max_epochs=0).fit(X, y)
+    for name, value in state_of(untrained, "net").items():
+        is_frozen = name.startswith(("net.features.0", "net.features.1"))
+        assert torch.equal(value, clf.module_.state_dict()[name]) == is_frozen, name
+
+
+def test_frozen_layers_are_trainable_afterwards():
+    X, y = squares_of(16)[1], np.arange(64) % 2
+    clf = frozen_clf(["net.features.*"]).fit(X, y)
+    assert all(weight.requires_grad for weight in clf.module_.parameters())
+    before = state_of(clf, "net.features.0")
+    clf.set_params(callbacks__frozen__patterns=[]).partial_fit(X, y)
+    assert all(not torch.equal(v, before[n]) for n, v in state_of(clf, "net.features.0").items())
+
+
+def test_layers_are_trainable_after_an_interrupt():
+    def interrupt(images, generator):
+        raise KeyboardInterrupt
+
+    clf = frozen_clf("net.features.*", augment=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(squares_of(16)[1], np.arange(64) % 2)
+    assert all(weight.requires_grad for weight in clf.module_.parameters())
+
+
+def test_a_pattern_that_no_parameter_has():
+    with pytest.raises(ValueError, match=r"like 'features\.\*'.*'net\.features\.0\.0\.weight'"):
+        frozen_clf(["net.head.*", "features.*"]).fit(squares_of(16)[1], np.arange(64) % 2)

@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from experiments import compare, grid_search, train
 from experiments._config import option, parse
-from experiments._pipeline import Fit
+from experiments._pipeline import SCHEDULERS, Fit, make_classifier
 from experiments._run import Run
-from fmcam.classifiers import load_classifier
+from fmcam.classifiers import FlipAndShift, OneCycle, load_classifier
 from fmcam.datasets import load_dataset
 
 ROOT = Path(__file__).parent.parent
@@ -39,9 +40,9 @@ TINY = {
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    lr: tuple[float, ...] = option((0.1,), "rates")
-    batch_size: int | None = option(None, "size")
-    dataset: str = option("shapes", "images", ("shapes", "fashion-mnist"))
+    lr: tuple[float, ...] = option((0.1,), "rates", yaml="training.learning_rate")
+    batch_size: int | None = option(None, "size", yaml="training.batch_size")
+    dataset: str = option("shapes", "images", ("shapes", "fashion-mnist"), yaml="dataset.name")
     resume: bool = option(False, "go on")
 
 
@@ -64,8 +65,36 @@ def test_a_yaml_file_is_the_same_as_flags_and_flags_win(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "training: {learning_rate: [0.1, 0.2], batch_size: 8}\ndataset: {name: fashion-mnist}",
+        "training: {lr: [0.1, 0.2]}\nbatch_size: 8\ndataset: fashion-mnist",
+    ],
+)
+def test_sections_of_a_yaml_file(tmp_path, text):
+    file = tmp_path / "settings.yaml"
+    file.write_text(text)
+    expected = Settings((0.1, 0.2), 8, "fashion-mnist")
+    assert settings_of("--config", str(file)) == expected
+    given = settings_of("--config", str(file), "--lr", "0.3")
+    assert given == dataclasses.replace(expected, lr=(0.3,))
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
+        (
+            "trainng: {lr: 1}",
+            "settings.yaml has an unknown setting 'trainng'; did you mean",
+        ),
+        ("training: 3", "settings.yaml: training must hold `name: value` lines, got 3"),
+        (
+            "training: {leraning_rate: 1}",
+            "training has an unknown setting 'leraning_rate'; did",
+        ),
+        ("training: {name: 1}", "setting 'name'; known are learning_rate, lr, batch_size"),
+        ("dataset: {nam: shapes}", "dataset has an unknown setting 'nam'; did you mean 'name'?"),
+        ("lr: [", "--config: while parsing"),
         ("batchsize: 8", "unknown setting 'batchsize'; did you mean 'batch_size'?"),
         ("dataset: mnist", "invalid choice: 'mnist'"),
         ("batch_size: many", "invalid int value: 'many'"),
@@ -211,6 +240,137 @@ def test_train_writes_tables_and_pictures(tmp_path):
     }
 
 
+def train_config(out, **settings):
+    settings = {"lr": 0.03, "batch_size": 64, "epochs": 4, "jobs": 1, "out": str(out), **settings}
+    return train.Config("simplecnn", "shapes", **settings)
+
+
+def test_a_training_goes_on_in_the_middle(tmp_path, monkeypatch):
+    steps, change = [], FlipAndShift.__call__
+
+    def interrupted(self, images, generator=None):
+        steps.append(len(images))
+        if len(steps) == 210:  # of 94 in an epoch
+            raise KeyboardInterrupt
+        return change(self, images, generator)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FlipAndShift, "__call__", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train.main(train_config(tmp_path / "stopped", save_every=1))
+        (state,) = (tmp_path / "stopped" / "checkpoints").iterdir()
+        assert state.suffix == ".unfinished"
+        train.main(train_config(tmp_path / "stopped", resume=True))
+    assert len(steps) == 210 + 2 * 94
+    assert not state.exists()
+    train.main(train_config(tmp_path / "whole"))
+    loss = [
+        pd.read_csv(tmp_path / out / "rows.csv")["log_loss"].item() for out in ("stopped", "whole")
+    ]
+    assert loss[0] == loss[1]
+    history = [pd.read_csv(tmp_path / out / "history.csv") for out in ("stopped", "whole")]
+    assert history[0]["epoch"].max() == 4
+    pd.testing.assert_frame_equal(*history)
+
+
+def test_without_resume_a_training_in_any_folder_begins_anew(tmp_path):
+    folder = tmp_path / "kept"
+    config = train_config(tmp_path / "out", epochs=1, checkpoint_dir=str(folder))
+    train.main(config)
+    (file,) = folder.iterdir()
+    (folder / "mine.txt").write_text("")
+    before = file.stat().st_mtime_ns
+    train.main(dataclasses.replace(config, resume=True))
+    assert file.stat().st_mtime_ns == before
+    train.main(config)
+    assert file.stat().st_mtime_ns > before
+    assert sorted(path.name for path in folder.iterdir()) == sorted([file.name, "mine.txt"])
+
+
+def test_lines_about_a_training_go_into_a_pipe(tmp_path, capsys):
+    train.main(train_config(tmp_path, epochs=1, log_every=40, val_size=600, patience=1))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines[:3]] == [
+        "epoch 1/1, batch 40/85",  # (6000 - 600) / 64
+        "epoch 1/1, batch 80/85",
+        "epoch 1/1",
+    ]
+    assert {"train_loss", "valid_acc", "lr", "dur"} <= set(lines[2].replace(",", "").split())
+
+
+WNIDS = (
+    "n01440764 n02102040 n02979186 n03000684 n03028079 "
+    "n03394916 n03417042 n03425413 n03445777 n03888257"
+)
+
+
+def photographs(folder):
+    """Imagenette in little: pictures of ten brightnesses in its folders."""
+    rng = np.random.default_rng(0)
+    for subset, n in (("train", 6), ("val", 2)):
+        for label, wnid in enumerate(WNIDS.split()):
+            for number in range(n):
+                image = rng.integers(0, 60, (170, 180, 3)) + 18 * label
+                path = folder / "imagenette2-160" / subset / wnid / f"{wnid}_{number}.JPEG"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(image.astype(np.uint8)).save(path)
+
+
+def test_photographs_by_the_recipe(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    photographs(tmp_path)
+    arguments = ["--config", str(ROOT / "configs" / "imagenette.yaml"), "--epochs", "2"]
+    sizes = ["--image-size", "64", "--first-size", "32", "--batch-size", "20"]
+    folders = ["--data-dir", str(tmp_path), "--out", str(tmp_path / "out")]
+    config = parse(train.Config, [*arguments, *sizes, *folders], prog="train", description="d")
+    train.main(config)
+    (checkpoint,) = (tmp_path / "out" / "checkpoints").iterdir()
+    clf = load_classifier(checkpoint)
+    assert clf.history[:, "size"] == [32, 32]
+    assert clf.image_shape_ == (3, 160, 160)
+    assert clf.precision == "bfloat16"
+    assert clf.get_params()["optimizer__weight_decay"] == config.weight_decay
+    with pytest.raises(SystemExit, match=r"num_classes is 7, but imagenette has 10"):
+        train.main(dataclasses.replace(config, num_classes=7))
+    with pytest.raises(SystemExit, match=r"input_shape is \(3, 99, 99\), but .* \(3, 160, 160\)"):
+        train.main(dataclasses.replace(config, input_shape=(3, 99, 99)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"image_size": 64}, "--image-size and --first-size are for imagenette"),
+        ({"dataset": "imagenette", "first_size": 64}, "--first-size grows to --image-size"),
+        ({"patience": 2}, "--patience needs images held out to look at, by --val-size"),
+        ({"weights": "DEFAULT"}, "--weights is for resnet18, not lenet5"),
+    ],
+    ids=str,
+)
+def test_settings_of_a_training_that_contradict_each_other(tmp_path, settings, message):
+    with pytest.raises(SystemExit, match=message):
+        train.main(train.Config(**settings, out=str(tmp_path / "out")))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_schedules_end_where_they_should(scheduler):
+    clf = make_classifier(
+        "lenet5",
+        **{"lr": 0.01, "batch_size": 20, "weight_decay": 0.0, "epochs": 10, "seed": 0},
+        **{"scheduler": scheduler, "optimizer": "adam", "val_size": 8},
+    )
+    images = np.random.default_rng(0).integers(0, 255, (48, 1, 16, 16), dtype=np.uint8)
+    clf.fit(images, np.arange(48) % 2)  # noise: the held-out loss soon rises
+    rate = clf.optimizer_.param_groups[0]["lr"]
+    if scheduler == "reduce-on-plateau":
+        assert rate in [pytest.approx(0.01 * 0.1**drops) for drops in (1, 2, 3)]
+    else:
+        expected = {"one-cycle": 0.01 * OneCycle().factor(0.95), "cosine": 0, "none": 0.01}
+        assert rate == pytest.approx(expected[scheduler])
+    assert len(clf.history) == 10
+    assert "valid_loss" in clf.history[-1]
+
+
 def test_checkpoints_of_other_settings_have_other_names(tmp_path):
     fit = Fit("LeNet-5 tuned", "shapes", "lenet5", 0.1, 64, 1e-4, 3, seed=1)
     assert fit.file(tmp_path).name.startswith("lenet-5-tuned-seed1-")
@@ -247,11 +407,11 @@ def test_ctrl_c_leaves_a_folder_to_resume_and_says_how(tmp_path):
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-    deadline = time.time() + 60
+    deadline = time.time() + 300
     while time.time() < deadline and len(list(out.glob("fits/*.json"))) < 2:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     kept = {path: path.stat().st_mtime_ns for path in out.glob("fits/*.json")}
     assert process.returncode == 1
     assert 2 <= len(kept) < 12

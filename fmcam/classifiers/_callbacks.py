@@ -1,12 +1,16 @@
-"""skorch callbacks that every classifier carries."""
+"""skorch callbacks: schedules of rate and size, frozen layers, and those that all carry."""
 
+import fnmatch
 import math
 import multiprocessing
 import sys
 
+from sklearn.base import clone
 from skorch.callbacks import Callback
 
-__all__ = ["BatchAccuracy", "OneCycle", "print_on_terminal"]
+__all__ = ["BatchAccuracy", "Frozen", "GrowingSize", "OneCycle", "print_on_terminal"]
+
+_STRIDE = 32
 
 
 class BatchAccuracy(Callback):
@@ -24,6 +28,8 @@ class BatchAccuracy(Callback):
 
 class OneCycle(Callback):
     """Learning rate that rises to the classifier's `lr` and falls to zero, batch by batch.
+
+    A parameter group with an `lr` of its own (``optimizer__param_groups``) rises to that.
 
     Both parts are half cosines, as in the one-cycle policy [1]_ of torch's OneCycleLR; but the peak
     is the parameter `lr` and the length is `max_epochs`, so a search over `lr`, `batch_size` or
@@ -62,7 +68,9 @@ class OneCycle(Callback):
 
     def on_train_begin(self, net, **kwargs):
         """Start a cycle."""
-        self.epochs_done_ = 0
+        self.first_epoch_ = len(net.history)
+        (groups,), _ = net.get_params_for_optimizer("optimizer", net.get_all_learnable_params())
+        self.own_peaks_ = [group.get("lr") for group in groups]
 
     def on_epoch_begin(self, net, **kwargs):
         """Count the batches of the epoch from zero."""
@@ -77,15 +85,129 @@ class OneCycle(Callback):
         """Set the rate of every parameter group."""
         if not training:
             return
-        progress = (self.epochs_done_ + self.batch_ / net.n_batches_) / net.max_epochs
-        for group in net.optimizer_.param_groups:
-            group["lr"] = net.lr * self.factor(progress)
+        epochs = len(net.history) - 1 - self.first_epoch_ + self.batch_ / net.n_batches_
+        factor = self.factor(epochs / net.max_epochs)
+        for group, peak in zip(net.optimizer_.param_groups, self.own_peaks_, strict=True):
+            group["lr"] = factor * (net.lr if peak is None else peak)
         self.batch_ += 1
 
     def on_epoch_end(self, net, **kwargs):
         """Note the rate of the epoch's last batch in the history."""
-        self.epochs_done_ += 1
         net.history.record("lr", net.optimizer_.param_groups[0]["lr"])
+
+
+class GrowingSize(Callback):
+    """Small training images in the first epochs, larger ones later [1]_: early epochs are cheap.
+
+    The side of the classifier's :class:`RandomResizedCrop` starts at `first` and grows in steps of
+    32 pixels, the stride of a ResNet's last maps, to the crop's own `size`. The parameter `augment`
+    stays as it is.
+
+    Parameters
+    ----------
+    first : int
+        Side in the first epoch, in pixels; a multiple of 32, as must be the crop's `size`.
+    until : float, default=0.6
+        Share of the training, in (0, 1], after which the full size is reached. The steps before
+        take equally long.
+
+    References
+    ----------
+    .. [1] Tan and Le, "EfficientNetV2: Smaller Models and Faster Training", ICML 2021, section 4.
+       https://arxiv.org/abs/2104.00298
+
+    Examples
+    --------
+    >>> from fmcam.classifiers import GrowingSize
+    >>> [GrowingSize(64).size(progress, last=128) for progress in (0, 0.29, 0.3, 0.6, 1)]
+    [64, 64, 96, 128, 128]
+    """
+
+    def __init__(self, first, until=0.6):
+        self.first = first
+        self.until = until
+
+    def size(self, progress, last):
+        """Side of the images after a share `progress` of the training that ends at `last`."""
+        steps = (last - self.first) // _STRIDE
+        return self.first + _STRIDE * min(int(steps * progress / self.until), steps)
+
+    def on_train_begin(self, net, **kwargs):
+        """Check the sizes."""
+        last = getattr(net.augment, "size", None)
+        if last is None:
+            raise ValueError(
+                "GrowingSize needs an `augment` with a `size`, such as RandomResizedCrop(128), got "
+                f"{net.augment!r}."
+            )
+        if self.first % _STRIDE or last % _STRIDE or not 0 < self.first <= last:
+            raise ValueError(
+                f"`first` and the size of `augment` must be multiples of {_STRIDE}, the former not "
+                f"the larger, got {self.first} and {last}."
+            )
+        self.first_epoch_ = len(net.history)
+
+    def on_epoch_begin(self, net, **kwargs):
+        """Set the side of the epoch's images."""
+        progress = (len(net.history) - 1 - self.first_epoch_) / net.max_epochs
+        size = self.size(progress, net.augment.size)
+        net.augment_ = clone(net.augment).set_params(size=size)
+        net.history.record("size", size)
+
+
+class Frozen(Callback):
+    """Keep parts of the network as they are while the rest is trained.
+
+    Their weights take no gradient, and batch normalization among them stays in evaluation mode, so
+    that its running statistics do not move either. After the training they are trainable again.
+
+    Parameters
+    ----------
+    patterns : str or list of str
+        Names of parameters of `module_`, with wildcards as in ``optimizer__param_groups``, such
+        as ``"net.features.*"``; an empty list freezes nothing.
+    """
+
+    def __init__(self, patterns):
+        self.patterns = patterns
+
+    def on_train_begin(self, net, **kwargs):
+        """Freeze the parameters; ValueError for a pattern that none has."""
+        patterns = [self.patterns] if isinstance(self.patterns, str) else self.patterns
+        parameters = dict(net.module_.named_parameters())
+        for pattern in patterns:
+            if not fnmatch.filter(parameters, pattern):
+                raise ValueError(
+                    f"No parameter has a name like {pattern!r}. The names are {list(parameters)}."
+                )
+        self.frozen_ = [
+            name
+            for name, parameter in parameters.items()
+            if parameter.requires_grad and any(fnmatch.fnmatch(name, p) for p in patterns)
+        ]
+        _let_train(net, self.frozen_, False)
+        self.still_ = [name for name, part in net.module_.named_modules() if _is_still(part)]
+
+    def on_batch_begin(self, net, training=None, **kwargs):
+        """Put frozen batch normalization in evaluation mode."""
+        if training:
+            for name in self.still_:
+                net.module_.get_submodule(name).eval()
+
+    def on_train_end(self, net, **kwargs):
+        """Let the frozen parameters be trained again."""
+        _let_train(net, self.frozen_, True)
+
+
+def _let_train(net, names, trainable):
+    for name in names:
+        net.module_.get_parameter(name).requires_grad_(trainable)
+
+
+def _is_still(part):
+    weights = list(part.parameters(recurse=False))
+    has_statistics = getattr(part, "running_mean", None) is not None
+    return has_statistics and weights and not any(weight.requires_grad for weight in weights)
 
 
 def print_on_terminal(text):

@@ -6,7 +6,6 @@ everything else (see :func:`save_classifier`).
 
 import inspect
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ import fmcam
 from fmcam import models
 from fmcam.classifiers import _named
 from fmcam.classifiers._cnn import CNNClassifier
+from fmcam.classifiers._files import replacing
 from fmcam.classifiers._nets import count_outputs
 from fmcam.classifiers._parameters import constructor_names
 from fmcam.models import Standardize, StandardizedNet
@@ -65,7 +65,6 @@ def save_classifier(clf, path, *, class_names=None, metrics=None):
     ...     load_classifier(f"{folder}/lenet.safetensors").checkpoint_["metrics"]
     {'accuracy': 0.5}
     """
-    path = Path(path)
     header = {
         "classifier": type(clf).__name__,
         "module": type(clf.module_.net).__name__,
@@ -80,12 +79,8 @@ def save_classifier(clf, path, *, class_names=None, metrics=None):
         "fmcam": fmcam.__version__,
     }
     weights = {name: tensor.contiguous() for name, tensor in clf.module_.state_dict().items()}
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(path) as beside:
         beside.write_bytes(save(weights, metadata={_FORMAT: json.dumps(header)}))
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _parameters_to_json(clf):

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from fmcam.classifiers._batches import ArrayBatches, StreamedBatches
 from fmcam.classifiers._callbacks import BatchAccuracy, print_on_terminal
 from fmcam.classifiers._conventions import Conventions
+from fmcam.classifiers._generators import seeded
 from fmcam.classifiers._inputs import as_image_array, encode_labels, stream_classes
 from fmcam.classifiers._nets import (
     check_classes,
@@ -73,7 +74,8 @@ class CNNClassifier(Conventions):
         How flat rows become images. None: one square channel, an error where that is impossible.
         "pad": one square channel of at least 16x16, the rows filled up with zeros.
     augment : callable or None, default=None
-        ``augment(images, generator)`` changes each training batch, as :class:`FlipAndShift` does.
+        ``augment(images, generator)`` changes each training batch, as :class:`FlipAndShift` and
+        :class:`RandomResizedCrop` do; images of another size are fine where the network takes them.
     precision : {"float32", "bfloat16"}, default="float32"
         "bfloat16" runs the network under torch's autocast: about twice as fast on processors with
         such instructions, slower on others. The weights stay float32.
@@ -118,7 +120,7 @@ class CNNClassifier(Conventions):
 
     # What a training is about while it goes on.
     _afresh = _streaming = _in_epoch = False
-    _generator = None
+    _generator = augment_ = None
 
     def __init__(
         self,
@@ -273,9 +275,12 @@ class CNNClassifier(Conventions):
                 self.initialize()
             elif not hasattr(self, "optimizer_"):
                 self._initialize_optimizer()
+            epochs_before = len(self.history)
             self.notify("on_train_begin", X=X, y=y)
+            resumed = len(self.history) - epochs_before
+            self._afresh = afresh and not resumed
             try:
-                self.fit_loop(X, y, **fit_params)
+                self.fit_loop(X, y, **{"epochs": self.max_epochs - resumed, **fit_params})
             except _EarlyStop:
                 pass
             finally:
@@ -318,12 +323,13 @@ class CNNClassifier(Conventions):
     def _training(self, afresh, streaming):
         """Note what training this is, with torch's generators seeded from `random_state`."""
         self._afresh, self._streaming = afresh, streaming
+        self.augment_ = self.augment
         seed = None
         if self.random_state is not None:
             seed = int(check_random_state(self.random_state).randint(2**31))
             seed += 0 if afresh else len(self.history)
         try:
-            with _seeded(seed, self.device) as self._generator:
+            with seeded(seed, self.device) as self._generator:
                 yield
         finally:
             self._afresh, self._streaming, self._generator = False, False, None
@@ -371,9 +377,9 @@ class CNNClassifier(Conventions):
 
     def train_step(self, batch, **fit_params):
         """One step of the optimizer on one batch, augmented."""
-        if self.augment is not None:
+        if self.augment_ is not None:
             images, columns = batch
-            batch = self.augment(images, self._generator), columns
+            batch = self.augment_(images, self._generator), columns
         return super().train_step(batch, **fit_params)
 
     def infer(self, x, **fit_params):
@@ -449,15 +455,3 @@ class CNNClassifier(Conventions):
         """The most probable label of each image, ndarray of shape (n,)."""
         columns = self.predict_proba(X).argmax(axis=1)
         return self.classes_[columns]
-
-
-@contextlib.contextmanager
-def _seeded(seed, device):
-    """A seeded generator for the batches, torch's own seeded too and put back after; or nothing."""
-    if seed is None:
-        yield None
-        return
-    devices = [device] if torch.device(device).type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        yield torch.Generator().manual_seed(seed)

@@ -28,7 +28,31 @@ class CNNCAMClassifier(CNNClassifier):
 
 
 class ResNet18Classifier(CNNClassifier):
-    """:class:`CNNClassifier` of :class:`fmcam.models.ResNet18`; `module__weights` pretrains it."""
+    """:class:`CNNClassifier` of :class:`fmcam.models.ResNet18`; `module__weights` pretrains it.
+
+    Examples
+    --------
+    Fine-tuning: at first the convolutions stay as they are and a new head is trained; then all is
+    trained, the convolutions at a tenth of the head's rate. ``module__weights="DEFAULT"`` would
+    start from ImageNet.
+
+    >>> import numpy as np
+    >>> from fmcam.classifiers import Frozen, OneCycle, ResNet18Classifier
+    >>> X = np.random.default_rng(0).integers(0, 255, (8, 3, 32, 32), dtype=np.uint8)
+    >>> y = np.repeat(["cat", "dog"], 4)
+    >>> clf = ResNet18Classifier(
+    ...     module__weights=None,
+    ...     max_epochs=1,
+    ...     optimizer__param_groups=[("net.head.*", {"lr": 0.01})],
+    ...     lr=0.001,
+    ...     callbacks=[("one_cycle", OneCycle()), ("frozen", Frozen("net.features.*"))],
+    ...     random_state=0,
+    ... )
+    >>> clf = clf.fit(X, y)
+    >>> clf = clf.set_params(callbacks__frozen__patterns=[]).partial_fit(X, y)
+    >>> len(clf.history)
+    2
+    """
 
     def __init__(self, module=ResNet18, **kwargs):
         super().__init__(module, **kwargs)
