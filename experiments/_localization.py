@@ -18,7 +18,7 @@ from fmcam.explain import (
 from fmcam.localize import HeatmapToBox
 from fmcam.report import chance_heatmaps, localization_frame
 
-__all__ = ["BLOCKS", "FUSED", "REFERENCE", "choose_blocks", "known_maps", "localize"]
+__all__ = ["BLOCKS", "FUSED", "REFERENCE", "choose_fusion", "known_maps", "localize"]
 __all__ += ["main_explainers"]
 
 BLOCKS = [f"features.{block}" for block in range(5)]
@@ -26,11 +26,19 @@ FUSED = "Grad-CAM++, chosen blocks"
 REFERENCE = "pixels unlike the border"  # on a blank canvas the item itself
 
 
-def choose_blocks(clf, held_out, batch_size):
-    """The run of blocks whose maps, fused, give the best boxes on held-out canvases.
+def choose_fusion(clf, held_out, batch_size, regions=("largest", "all")):
+    """The run of blocks whose fused maps, and the kind of region, that box held-out items best.
 
     Fine maps of early blocks fit an item's outline, coarse maps of late blocks tell it from other
-    things; how much of each is needed depends on the scene. All runs share one forward.
+    things; how much of each is needed depends on the scene. So does whether a box goes around the
+    largest region or around all: an item alone on its canvas may fall to pieces, as a sandal does,
+    but among clutter the other regions are other things. All runs of blocks share one forward.
+
+    Returns
+    -------
+    blocks : list of str
+    region : str
+        As `HeatmapToBox` takes it.
     """
     runs = [tuple(BLOCKS[i:j]) for i, j in combinations(range(len(BLOCKS) + 1), 2)]
     explainers = {
@@ -39,15 +47,18 @@ def choose_blocks(clf, held_out, batch_size):
     }
     maps = explain_together(explainers, held_out.images, held_out.target)
     reached = {
-        run: HeatmapToBox().fit(found, held_out.boxes).scores_.max() for run, found in maps.items()
+        (run, region): HeatmapToBox(region=region).fit(found, held_out.boxes).scores_.max()
+        for run, found in maps.items()
+        for region in regions
     }
-    return list(max(reached, key=reached.get))
+    blocks, region = max(reached, key=reached.get)
+    return list(blocks), region
 
 
 def main_explainers(clf, blocks, batch_size):
     """The methods of `experiments.localize`, and two that know nothing of the network.
 
-    `blocks` are those that :func:`choose_blocks` chose for this network.
+    `blocks` are those that :func:`choose_fusion` chose for this network.
     """
     frozen, size = FrozenEstimator(clf), {"batch_size": batch_size}
     chance = FrozenEstimator(randomized(clf, random_state=0))
@@ -72,8 +83,10 @@ def known_maps(explainer, data, boxes):
     }
 
 
-def localize(clf, explainers, validation, test):
+def localize(clf, explainers, validation, test, region):
     """Rows of the test canvases, thresholds fitted on the validation canvases, and the test maps.
+
+    Boxes go around the same kind of `region` for all methods.
 
     Returns
     -------
@@ -89,7 +102,7 @@ def localize(clf, explainers, validation, test):
         **known_maps(oracle, validation, validation.boxes),
     }
     for name in list(fitting):
-        boxers[name] = HeatmapToBox().fit(fitting.pop(name), validation.boxes)
+        boxers[name] = HeatmapToBox(region=region).fit(fitting.pop(name), validation.boxes)
     maps = {
         **explain_together(explainers, test.images, test.target),
         **known_maps(oracle, test, validation.boxes),
@@ -102,5 +115,6 @@ def localize(clf, explainers, validation, test):
         boxes=test.boxes,
         masks=test.masks,
         thresholds={name: boxer.threshold_ for name, boxer in boxers.items()},
+        region=region,
     )
     return rows, boxers, maps

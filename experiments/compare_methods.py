@@ -1,7 +1,8 @@
 """Every explainer on the same network and canvases: how well it localizes, how true, how fast.
 
 Networks and canvases come from finished runs of `experiments.localize`. Thresholds are fitted on
-held-out canvases and frozen; what is chosen on the test canvases themselves is named oracle.
+held-out canvases and frozen; what is chosen on the test canvases themselves is named oracle. All
+boxes go around the largest region.
 """
 
 import json
@@ -15,7 +16,7 @@ from sklearn.frozen import FrozenEstimator
 
 from experiments._canvas import trained
 from experiments._config import option
-from experiments._localization import BLOCKS, FUSED, REFERENCE, choose_blocks, localize
+from experiments._localization import BLOCKS, FUSED, REFERENCE, choose_fusion, localize
 from experiments._run import Run, run_script
 from experiments.localize import CHOOSING, canvases_of, first, plan, validation_canvases
 from experiments.localize import Config as LocalizeConfig
@@ -182,9 +183,10 @@ def compare(run, config, folder):
     fitted = replace(fitted, validation=config.validation)
     validation = validation_canvases(fitted, data, fitted.seeds[0])
 
-    blocks = choose_blocks(clf, first(validation, CHOOSING), config.batch_size)
+    held_out = first(validation, CHOOSING)
+    blocks, region = choose_fusion(clf, held_out, config.batch_size, regions=("largest",))
     explainers = make_explainers(clf, blocks, config.batch_size)
-    rows, boxers, maps = localize(clf, explainers, validation, test)
+    rows, boxers, maps = localize(clf, explainers, validation, test, region)
     some = first(test, config.slow)
     of_chance = make_explainers(randomized(clf, random_state=0), blocks, config.batch_size)
     table = summarize(rows, reference=REFERENCE).join(

@@ -14,7 +14,7 @@ from experiments._config import option
 from experiments._localization import (
     FUSED,
     REFERENCE,
-    choose_blocks,
+    choose_fusion,
     localize,
     main_explainers,
 )
@@ -30,7 +30,7 @@ from fmcam.plot import (
 from fmcam.report import overall_frame, summarize
 
 PICTURED = 4
-CHOOSING = 300  # of the held-out canvases, to choose blocks on
+CHOOSING = 300  # of the held-out canvases, to choose blocks and region on
 SHOWN = ("CAM", "Grad-CAM", "LayerCAM", FUSED)
 CURVES = ("CAM", "LayerCAM", FUSED, REFERENCE, "centre box")
 SUMMARIZED = ["mean_iou", "box_accuracy_0.5", "box_accuracy_0.7", "pointing_game", "energy"]
@@ -119,14 +119,14 @@ def write_localization(run, config, fitted, data, test, names):
     rows, summaries, chosen = {}, {}, {}
     for seed, clf in zip(config.seeds, fitted, strict=True):
         validation = validation_canvases(config, data, seed)
-        blocks = choose_blocks(clf, first(validation, CHOOSING), config.batch_size)
-        chosen[f"seed {seed}"] = blocks
+        blocks, region = choose_fusion(clf, first(validation, CHOOSING), config.batch_size)
+        chosen[f"seed {seed}"] = {"blocks": blocks, "region": region}
         explainers = main_explainers(clf, blocks, config.batch_size)
-        rows[seed], boxers, maps = localize(clf, explainers, validation, test)
+        rows[seed], boxers, maps = localize(clf, explainers, validation, test, region)
         summaries[seed] = summarize(rows[seed], reference=REFERENCE)
         if seed == config.seeds[0]:
             write_pictures(run, rows[seed], boxers, maps, clf, test, names)
-    run.write_json("chosen_blocks.json", chosen)
+    run.write_json("chosen.json", chosen)
     run.write_table("rows.csv.gz", pd.concat(rows, names=["seed", "row"]).droplevel("row").round(3))
     summary = pd.concat(summaries, names=["seed"])
     run.write_table("summary.csv", summary)
