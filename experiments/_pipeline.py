@@ -199,8 +199,8 @@ class Fit:
             path.unlink(missing_ok=True)
 
 
-def train(fits, X, y, folder, jobs, *, save_every=None, log_every=None):
-    """Fitted classifiers in the order of `fits`, those with a checkpoint in `folder` read from it.
+def train(fits, data, folder, jobs, *, save_every=None, log_every=None):
+    """Classifiers fitted on `data`, one for each of `fits`; checkpoints in `folder` are read.
 
     Each runs in a process of its own on one thread, so the number of jobs changes no result; one
     that is alone runs here on all threads. With `save_every` its state is kept after that many
@@ -210,7 +210,7 @@ def train(fits, X, y, folder, jobs, *, save_every=None, log_every=None):
     missing = [fit for fit in fits if not fit.file(folder).exists()]
     threads = torch.get_num_threads() if len(fits) == 1 else 1
     tasks = (
-        joblib.delayed(_fit_and_save)(fit, X, y, folder, threads, save_every, log_every)
+        joblib.delayed(_fit_and_save)(fit, data, folder, threads, save_every, log_every)
         for fit in missing
     )
     with joblib.parallel_config("loky", n_jobs=min(jobs, len(fits)), inner_max_num_threads=1):
@@ -221,7 +221,7 @@ def train(fits, X, y, folder, jobs, *, save_every=None, log_every=None):
     return [load_classifier(fit.file(folder)) for fit in fits]
 
 
-def _fit_and_save(fit, X, y, folder, threads, save_every, log_every):
+def _fit_and_save(fit, data, folder, threads, save_every, log_every):
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     state_file = fit.state_file(folder)
@@ -231,9 +231,14 @@ def _fit_and_save(fit, X, y, folder, threads, save_every, log_every):
     if save_every:
         clf.callbacks.append(("resumable", Resumable(state_file, save_every)))
     try:
-        clf.fit(X, y)
+        clf.fit(data.images, data.target)
         seconds = sum(clf.history[:, "dur"])  # also those before a stop
-        save_classifier(clf, fit.file(folder), metrics={"fit_time": seconds})
+        save_classifier(
+            clf,
+            fit.file(folder),
+            class_names=[data.target_names[label] for label in clf.classes_],
+            metrics={"fit_time": seconds},
+        )
         state_file.unlink(missing_ok=True)
     finally:
         torch.set_num_threads(before)

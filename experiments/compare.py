@@ -170,7 +170,7 @@ def main(config):
     run = Run(config, "compare", kept=("checkpoints",))
     data, test = (load_dataset(config.dataset, subset) for subset in ("train", "test"))
     print(f"{len(fits)} trainings of {config.epochs} epochs on {len(data.target):,} images")
-    fitted = train(fits, data.images, data.target, run.folder / "checkpoints", config.jobs)
+    fitted = train(fits, data, run.folder / "checkpoints", config.jobs)
     scored = [score(clf, test.images, test.target) for clf in fitted]
     summary, probas = write_tables(run, fits, scored, test)
     differences = write_seed_means(run, probas, test, config.seeds)

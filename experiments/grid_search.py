@@ -102,7 +102,7 @@ def main(config):
         )
     run.write_json("best.json", best)
     print(f"Training the winners on all {len(data.target):,} images", flush=True)
-    fitted = train(fits, data.images, data.target, run.folder / "checkpoints", config.jobs)
+    fitted = train(fits, data, run.folder / "checkpoints", config.jobs)
     summary = pd.concat([score(clf, test.images, test.target)[0] for clf in fitted])
     means, deviations = zip(*cross_validated, strict=True)
     chosen = pd.DataFrame.from_dict(best, orient="index").assign(

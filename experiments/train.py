@@ -97,7 +97,7 @@ def main(config):
         for fit in fits:
             fit.forget(folder)
     fitted = train(
-        *(fits, data.images, data.target, folder, config.jobs),
+        *(fits, data, folder, config.jobs),
         save_every=config.save_every,
         log_every=config.log_every,
     )

@@ -238,6 +238,9 @@ def test_train_writes_tables_and_pictures(tmp_path):
         "roc.png",
         "confusion.png",
     }
+    (checkpoint,) = (tmp_path / "checkpoints").iterdir()
+    names = load_dataset("shapes").target_names
+    assert load_classifier(checkpoint).checkpoint_["class_names"] == names
 
 
 def train_config(out, **settings):

@@ -1,0 +1,142 @@
+"""All explainers by the names that people type, and what they say about pictures, in numbers."""
+
+import inspect
+from functools import partial
+
+import numpy as np
+import torch
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import Bunch
+
+from fmcam.explain import (
+    CAM,
+    AblationCAM,
+    CenterMap,
+    EdgeMap,
+    EigenCAM,
+    ForegroundMap,
+    GradCAM,
+    GradCAMPlusPlus,
+    GuidedBackprop,
+    GuidedGradCAM,
+    HiResCAM,
+    LayerCAM,
+    Occlusion,
+    RandomMap,
+    ScoreCAM,
+    XGradCAM,
+    explain_together,
+)
+from fmcam.metrics import box_iou, boxes_from_heatmaps
+
+__all__ = ["METHODS", "explain", "make_explainers", "record", "top_classes"]
+
+METHODS = {
+    "cam": CAM,
+    "grad-cam": GradCAM,
+    "grad-cam++": GradCAMPlusPlus,
+    "hirescam": HiResCAM,
+    "xgrad-cam": XGradCAM,
+    "layer-cam": LayerCAM,
+    "eigen-cam": EigenCAM,
+    "score-cam": ScoreCAM,
+    "ablation-cam": AblationCAM,
+    "occlusion": Occlusion,
+    "guided-backprop": GuidedBackprop,
+    "guided-grad-cam": GuidedGradCAM,
+    "center-map": CenterMap,
+    "edge-map": EdgeMap,
+    "foreground-map": ForegroundMap,
+    "random-map": partial(RandomMap, random_state=0),
+}
+BATCH = 32
+TOP = 5
+
+
+def make_explainers(clf, methods, layers):
+    """Explainers by method and layer; the layer is None where none is asked for or taken."""
+    explainers = {}
+    for method in methods:
+        kind = METHODS[method]
+        takes_layer = "layer" in inspect.signature(kind).parameters
+        for layer in layers if layers and takes_layer else [None]:
+            chosen = {} if layer is None else {"layer": layer}
+            explainers[method, layer] = kind(FrozenEstimator(clf), batch_size=BATCH, **chosen)
+    return explainers
+
+
+def explain(clf, explainers, images, column, threshold):
+    """What a network and its explainers say about some images.
+
+    Parameters
+    ----------
+    clf : CNNClassifier
+    explainers : dict
+        As :func:`make_explainers` gives them.
+    images : ndarray of shape (n, c, h, w)
+    column : int or None
+        The class to explain, by its position; None: the predicted one of each image.
+    threshold : float in (0, 1]
+
+    Returns
+    -------
+    Bunch
+        proba : (n, k); columns : (n,), the classes explained; edges : (n, h, w) of the images; and
+        dicts with the keys of `explainers`: maps (n, h, w), boxes (n, 4) in half-open pixels of the
+        images, layers, the names looked at, and of guided methods attributions (n, c, h, w).
+    """
+    proba = clf.predict_proba(images)
+    columns = proba.argmax(axis=1) if column is None else np.full(len(images), column)
+    y = clf.classes_[columns]
+    maps = explain_together(explainers, images, y)
+    first = torch.as_tensor(images[:1], device=clf.device)
+    return Bunch(
+        proba=proba,
+        columns=columns,
+        edges=EdgeMap(FrozenEstimator(clf)).transform(images),
+        maps=maps,
+        boxes={key: boxes_from_heatmaps(found, threshold) for key, found in maps.items()},
+        layers={key: explainer.layers_for(clf, first) for key, explainer in explainers.items()},
+        attributions={
+            key: explainer.attribute(images, y)
+            for key, explainer in explainers.items()
+            if hasattr(explainer, "attribute")
+        },
+    )
+
+
+def top_classes(proba, names):
+    """The likeliest classes of an image and their probabilities, the likeliest first."""
+    columns = np.argsort(-proba, kind="stable")[:TOP]
+    return [(names[column], float(proba[column])) for column in columns]
+
+
+def record(picture, row, key, found, names, threshold):
+    """The numbers about one picture and explainer, as JSON has them; what is unknown is None.
+
+    Boxes are in half-open pixels of the upright original.
+    """
+    top = top_classes(found.proba[row], names)
+    column, box = found.columns[row], found.boxes[key][row]
+    iou = box_iou([picture.box_true], [box]).item()
+    return {
+        "file": picture.file,
+        "width": picture.placement.width,
+        "height": picture.placement.height,
+        "true": picture.y_true,
+        "predicted": top[0][0],
+        "probability": top[0][1],
+        "top": [{"class": name, "probability": probability} for name, probability in top],
+        "explained": names[column],
+        "explained_probability": float(found.proba[row, column]),
+        "method": key[0],
+        "layer": ", ".join(found.layers[key]) or None,
+        "threshold": threshold,
+        "box": _corners(picture, box),
+        "box_true": _corners(picture, picture.box_true),
+        "iou": None if np.isnan(iou) else iou,
+    }
+
+
+def _corners(picture, box):
+    return None if np.isnan(box).any() else picture.boxes_in_original(box[None])[0].tolist()

@@ -1,0 +1,189 @@
+"""Pictures from files and data sets as a network sees them, and where they lie in the originals."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+from sklearn.utils import check_random_state
+
+from fmcam.datasets import (
+    fetch_fashion_mnist,
+    fetch_imagenette,
+    fetch_oxford_pets,
+    get_data_home,
+    load_image_folder,
+)
+from fmcam.datasets._pictures import read_picture
+from fmcam.datasets._placement import Placement
+
+__all__ = [
+    "SOURCES",
+    "Picture",
+    "draw_rows",
+    "fetch_source",
+    "label_names",
+    "read_files",
+    "read_rows",
+]
+
+SOURCES = ("imagenette", "pets", "fashion-mnist", "folder")
+NO_BOX = np.full(4, np.nan)
+
+
+class Picture(NamedTuple):
+    """A square that a network sees.
+
+    Attributes
+    ----------
+    file : str
+        Where it comes from.
+    image : ndarray of shape (c, size, size), uint8
+        Grey or colour.
+    placement : Placement
+        How it was made of the original.
+    y_true : str or None
+        Name of its class, where that is known.
+    box_true : ndarray of shape (4,)
+        x0, y0, x1, y1 of the object in half-open pixels of the square; NaN where it is not known.
+    """
+
+    file: str
+    image: np.ndarray
+    placement: Placement
+    y_true: str | None = None
+    box_true: np.ndarray = NO_BOX
+
+    def boxes_in_original(self, boxes):
+        """Boxes of shape (n, 4) in pixels of the square as pixels of the upright original."""
+        scale = np.divide(self.placement.resized, (self.placement.width, self.placement.height))
+        return (boxes + np.tile(self.placement.corner, 2)) / np.tile(scale, 2)
+
+
+def read_files(paths, image_shape, fit):
+    """The pictures in some files.
+
+    Parameters
+    ----------
+    paths : sequence of str
+    image_shape : tuple (c, size, size)
+        Of the images that the network takes; with one channel pictures become grey.
+    fit : {"crop", "stretch"}
+
+    Returns
+    -------
+    list of Picture
+
+    Raises
+    ------
+    ValueError
+        If a file is no picture; it says which, and why.
+    """
+    pictures = []
+    for path in paths:
+        try:
+            image, (width, height) = read_picture(path, image_shape[-1], fit)
+        except ValueError as error:
+            raise ValueError(f"{path} {error}") from error
+        if image_shape[0] == 1:
+            image = np.asarray(Image.fromarray(image.transpose(1, 2, 0)).convert("L"))[None]
+        placement = Placement(width, height, image_shape[-1], fit)
+        pictures.append(Picture(str(path), image, placement))
+    return pictures
+
+
+def fetch_source(name, split, *, size, fit, folder=None, labels="folder"):
+    """A data set as a Bunch.
+
+    Parameters
+    ----------
+    name : one of `SOURCES`
+    split : {"train", "val"}
+        "val" is the part for testing. A folder is one whole.
+    size, fit
+        As for `fmcam.datasets.load_image`.
+    folder, labels
+        As for `fmcam.datasets.load_image_folder`, where `name` is "folder".
+
+    Returns
+    -------
+    sklearn.utils.Bunch
+        As the data set's own function returns it; with `root`, the folder of its `filenames`, or
+        where there are no files with `name`, to call images by.
+    """
+    subset = {"train": "train", "val": "test"}[split]
+    match name:
+        case "imagenette":
+            data = fetch_imagenette(subset=split, size=size, fit=fit)
+            data.root = get_data_home() / "imagenette2-160"
+        case "pets":
+            data = fetch_oxford_pets(subset=subset, size=size, fit=fit)
+            data.root = get_data_home() / "oxford-iiit-pet"
+        case "fashion-mnist":
+            data = fetch_fashion_mnist(subset=subset)
+            data.name = f"{name}-{subset}"
+        case "folder":
+            data = load_image_folder(folder, size=size, fit=fit, labels=labels)
+            data.root = Path(folder)
+    return data
+
+
+def label_names(data):
+    """The name of each label in a data set."""
+    labels = np.unique(data.target).tolist()
+    return {
+        label: label if isinstance(label, str) else data.target_names[label] for label in labels
+    }
+
+
+def draw_rows(data, n, seed):
+    """`n` different rows of a data set at random.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many.
+    """
+    if n > len(data.target):
+        raise ValueError(f"--random {n}: there are only {len(data.target)} images.")
+    return check_random_state(seed).choice(len(data.target), n, replace=False).tolist()
+
+
+def read_rows(data, rows, image_shape, fit):
+    """The pictures in some rows of a data set, with what it knows about them.
+
+    Parameters
+    ----------
+    data : Bunch
+        Of :func:`fetch_source`.
+    rows : sequence of int
+    image_shape, fit
+        As for :func:`read_files`.
+
+    Returns
+    -------
+    list of Picture
+
+    Raises
+    ------
+    ValueError
+        If there is no such row, or a file is no picture.
+    """
+    outside = [row for row in rows if not 0 <= row < len(data.target)]
+    if outside:
+        raise ValueError(
+            f"--index: the images are numbered from 0 to {len(data.target) - 1}, got {outside}."
+        )
+    if "filenames" in data:
+        pictures = read_files([data.root / data.filenames[row] for row in rows], image_shape, fit)
+    else:
+        side = data.images.shape[-1]
+        whole = Placement(side, side, side, "crop")
+        pictures = [Picture(f"{data.name}-{row}", data.images[row], whole) for row in rows]
+    names = label_names(data)
+    labels = data.target[list(rows)].tolist()
+    boxes = data.boxes[list(rows)] if "boxes" in data else [NO_BOX] * len(labels)
+    return [
+        picture._replace(y_true=names[label], box_true=box)
+        for picture, label, box in zip(pictures, labels, boxes, strict=True)
+    ]

@@ -1,0 +1,220 @@
+"""Where a network looks: heatmaps of pictures of one's own, or of a data set's, with the numbers.
+
+For each picture and method: the picture as the network sees it, the heatmap, both together with the
+box around the hottest region, the classes and their probabilities.
+"""
+
+import contextlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import fill
+
+import numpy as np
+import pandas as pd
+
+from experiments._config import option
+from experiments._drawing import AttributionDisplay, PictureDisplay
+from experiments._explaining import METHODS, explain, make_explainers, record, top_classes
+from experiments._networks import check_network, load_network, similar
+from experiments._pictures import (
+    SOURCES,
+    draw_rows,
+    fetch_source,
+    label_names,
+    read_files,
+    read_rows,
+)
+from experiments._run import Run, run_script
+from fmcam.plot import HeatmapDisplay
+
+NAME_WIDTH = 24  # characters
+GALLERY = ["file", "method", "y_true", "y_pred", "error_type", "iou"]
+GALLERY += ["probability", "explained", "explained_probability", "layer", "image"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of a visualization."""
+
+    model: str | None = option(
+        None, "checkpoint; with --arch also a file of its weights, or a name such as DEFAULT"
+    )
+    arch: str | None = option(None, "network of torchvision, such as resnet50")
+    image: tuple[str, ...] | None = option(None, "pictures to explain")
+    random: int | None = option(None, "how many images of the data set to draw")
+    index: tuple[int, ...] | None = option(None, "images of the data set, counted from 0")
+    dataset: str | None = option(None, "where --random and --index choose from", SOURCES)
+    folder: str | None = option(None, "of --dataset folder")
+    labels: str = option("folder", "what names the classes in --folder", ("folder", "name"))
+    split: str = option("val", "part of the data set; val is its test part", ("train", "val"))
+    seed: int = option(0, "of --random")
+    class_idx: int | None = option(
+        None, "class to explain, counted from 0; by default the predicted one"
+    )
+    class_name: str | None = option(None, "class to explain, by its name")
+    method: tuple[str, ...] = option(("grad-cam",), "what makes the heatmaps", METHODS)
+    layer: tuple[str, ...] | None = option(
+        None, "layers of the network to look at, one heatmap each; by default the last with maps"
+    )
+    threshold: float = option(0.5, "from which a heatmap is hot, in (0, 1], for the box")
+    image_size: int | None = option(None, "side of the images; by default the network's own")
+    fit: str | None = option(
+        None,
+        "crop the centre or stretch to a square; by default stretch for pets, else crop",
+        ("crop", "stretch"),
+    )
+    out: str = option("runs/visualize", "folder of the results")
+
+
+def check(config):
+    """End with a message if settings are missing or contradict each other."""
+    chosen = [config.image, config.random, config.index]
+    from_dataset = config.image is None
+    for wrong, message in (
+        (config.model is None, "Name a checkpoint with --model."),
+        (sum(one is not None for one in chosen) != 1, "Give one of --image, --random, --index."),
+        (from_dataset and config.dataset is None, "--random and --index need --dataset."),
+        (not from_dataset and config.dataset is not None, "--dataset does not go with --image."),
+        ((config.dataset == "folder") != (config.folder is not None), _FOLDER),
+        (config.random is not None and config.random < 1, "--random must be 1 or more."),
+        (None not in (config.class_idx, config.class_name), "Give --class-idx or --class-name."),
+        (not 0 < config.threshold <= 1, "--threshold must be in (0, 1]."),
+    ):
+        if wrong:
+            raise SystemExit(message)
+    for path in config.image or ():
+        if not Path(path).is_file():
+            raise SystemExit(f"--image: there is no file {path}.")
+    check_network(config.model, config.arch)
+
+
+_FOLDER = "--dataset folder and --folder PATH go together."
+
+
+def load_pictures(config, image_shape):
+    """The pictures asked for, and the names of the data set's labels by label."""
+    fit = config.fit or ("stretch" if config.dataset == "pets" else "crop")
+    if config.image is not None:
+        return read_files(config.image, image_shape, fit), {}
+    where = {"folder": config.folder, "labels": config.labels}
+    data = fetch_source(config.dataset, config.split, size=image_shape[-1], fit=fit, **where)
+    for file, reason in data.get("unreadable", pd.DataFrame()).itertuples(index=False):
+        print(f"Left out: {file} {reason}")
+    rows = config.index or draw_rows(data, config.random, config.seed)
+    return read_rows(data, rows, image_shape, fit), label_names(data)
+
+
+def class_names(clf, known_labels):
+    """The name of each class: from the checkpoint, else from the data set if it has just those."""
+    known = clf.checkpoint_.get("class_names")
+    labels = clf.classes_.tolist()
+    if known is None and set(labels) == set(known_labels):
+        known = [known_labels[label] for label in labels]
+    return list(map(str, known or labels))
+
+
+def column_of(config, names):
+    """The position of the class to explain; None: the predicted one of each picture."""
+    if config.class_name is not None:
+        lower = [name.lower() for name in names]
+        if config.class_name.lower() not in lower:
+            hint = similar(config.class_name, names)
+            raise SystemExit(f"--class-name: there is no class {config.class_name!r}. {hint}")
+        return lower.index(config.class_name.lower())
+    if config.class_idx is not None and not 0 <= config.class_idx < len(names):
+        raise SystemExit(
+            f"--class-idx must be in 0..{len(names) - 1} for the {len(names)} classes of the "
+            f"network, got {config.class_idx}."
+        )
+    return config.class_idx
+
+
+@contextlib.contextmanager
+def mistakes_named():
+    """End with the message of a ValueError: all that a person needs who mistyped something."""
+    try:
+        yield
+    except ValueError as error:
+        raise SystemExit(f"{error}") from error
+
+
+def title(method, layer):
+    """What a heatmap is called."""
+    return method if layer is None else f"{method} {layer}"
+
+
+def slug(text):
+    """A text as part of a file's name."""
+    return re.sub(r"[^\w.+-]+", "-", text)
+
+
+def display_of(picture, row, keys, found, names):
+    """A picture with the heatmaps of some explainers."""
+    top = top_classes(found.proba[row], names)
+    display = HeatmapDisplay.from_heatmaps(
+        picture.image[None],
+        {title(*key): found.maps[key][[row]] for key in keys},
+        y_true=None if picture.y_true is None else [fill(picture.y_true, NAME_WIDTH)],
+        y_pred=[fill(top[0][0], NAME_WIDTH)],
+        probability=[top[0][1]],
+        boxes_true=None if np.isnan(picture.box_true).any() else [picture.box_true],
+        boxes_pred={title(*key): found.boxes[key][[row]] for key in keys},
+        title=f"heatmap of {names[found.columns[row]]}",
+    )
+    return PictureDisplay(display, top)
+
+
+def write_figures(run, folder, picture, row, found, names):
+    """Draw one picture; returns the file of each heatmap."""
+    files = {key: f"{folder}/{slug(title(*key))}.png" for key in found.maps}
+    for key, file in files.items():
+        run.write_figure(file, display_of(picture, row, [key], found, names))
+    if len(files) > 1:
+        run.write_figure(f"{folder}.png", display_of(picture, row, list(files), found, names))
+    for key, attributions in found.attributions.items():
+        display = AttributionDisplay(
+            picture.image, attributions[row], found.maps[key][row], found.edges[row], title(*key)
+        )
+        run.write_figure(files[key].replace(".png", "-pixels.png"), display)
+    return {key: f"figures/{file}" for key, file in files.items()}
+
+
+def gallery(records):
+    """The table of pictures for a report."""
+    frame = pd.DataFrame(records).rename(
+        columns={"file": "image", "picture": "file", "true": "y_true", "predicted": "y_pred"}
+    )
+    wrong = frame["y_true"].notna() & (frame["y_true"] != frame["y_pred"])
+    frame["error_type"] = np.where(wrong, "wrong class", "")
+    return frame[GALLERY].round(3)
+
+
+def main(config):
+    """Load, explain, draw, write."""
+    check(config)
+    run = Run(config, "visualize")
+    with mistakes_named():
+        clf = load_network(config.model, config.arch, config.image_size)
+        pictures, known_labels = load_pictures(config, clf.image_shape_)
+        names = class_names(clf, known_labels)
+        column = column_of(config, names)
+        explainers = make_explainers(clf, config.method, config.layer)
+        images = np.stack([picture.image for picture in pictures])
+        found = explain(clf, explainers, images, column, config.threshold)
+    (run.folder / "figures").mkdir(exist_ok=True)
+    records = []
+    for row, picture in enumerate(pictures):
+        folder = f"{row + 1:0{len(str(len(pictures)))}}-{slug(Path(picture.file).stem)}"
+        files = write_figures(run, folder, picture, row, found, names)
+        records += [
+            {**record(picture, row, key, found, names, config.threshold), "picture": file}
+            for key, file in files.items()
+        ]
+    run.write_json("records.json", {"records": records})
+    run.write_table("gallery.csv", gallery(records))
+    run.finish()
+
+
+if __name__ == "__main__":
+    run_script(main, Config, "visualize", __doc__)

@@ -1,0 +1,474 @@
+"""Pictures explained on the command line: the right pixels, boxes, classes and numbers."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torchvision
+from PIL import Image
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import Bunch
+
+from experiments import visualize
+from experiments._explaining import METHODS, explain, make_explainers
+from experiments._networks import load_network
+from experiments._pictures import Picture, draw_rows, fetch_source, read_files, read_rows
+from experiments._report._folder import read_folder
+from experiments.visualize import Config, check, class_names, column_of
+from fmcam.classifiers import CNNClassifier, load_classifier, save_classifier
+from fmcam.datasets import load_image
+from fmcam.datasets._placement import Placement
+from fmcam.explain import GradCAM, GuidedGradCAM
+from fmcam.metrics import boxes_from_heatmaps
+from fmcam.models import CNN_CAM, LeNet5, Standardize, StandardizedNet
+
+ROOT = Path(__file__).parent.parent
+SIZE = 30
+NAMES = ["Bag", "Coat", "Shirt"]
+THING = (44, 16, 76, 46)  # in pixels of the upright picture of 120 x 60
+TURN_BACK = {6: Image.Transpose.ROTATE_90}  # from upright to how orientation 6 is stored
+
+
+def drawn():
+    """A picture of 120 x 60: a yellow thing on grey, red to its left, blue to its right."""
+    picture = Image.new("RGB", (120, 60), (90, 90, 90))
+    picture.paste((255, 255, 0), THING)
+    picture.paste((255, 0, 0), (32, 4, 42, 14))
+    picture.paste((0, 0, 255), (80, 48, 88, 58))
+    return picture
+
+
+def network(n_classes=3, shape=(3, SIZE, SIZE), kind=CNN_CAM):
+    torch.manual_seed(0)
+    net = StandardizedNet(
+        kind(n_classes, shape[0]), Standardize(shape[0], *[[100.0] * shape[0]] * 2)
+    )
+    return CNNClassifier(kind).adopt(net, np.arange(n_classes), shape)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A checkpoint, a picture, and the same one stored on its side."""
+    folder = tmp_path_factory.mktemp("pictures")
+    save_classifier(network(), folder / "net.safetensors", class_names=NAMES)
+    drawn().save(folder / "wide.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    drawn().transpose(TURN_BACK[6]).save(folder / "turned.jpg", exif=exif, quality=98)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(folder):
+    """Two pictures under a method at two layers and one without a layer."""
+    visualize.main(
+        Config(
+            model=str(folder / "net.safetensors"),
+            image=(str(folder / "wide.png"), str(folder / "turned.jpg")),
+            method=("grad-cam", "guided-grad-cam", "foreground-map"),
+            layer=("features.2", "features.4"),
+            class_name="coat",
+            threshold=0.4,
+            out=str(folder / "run"),
+        )
+    )
+    return folder / "run"
+
+
+@pytest.fixture
+def records(run):
+    return json.loads((run / "records.json").read_text())["records"]
+
+
+# Numbers ------------------------------------------------------------------------------------------
+
+
+def test_one_record_for_each_picture_method_and_layer(records):
+    expected = [
+        ("grad-cam", "features.2"),
+        ("grad-cam", "features.4"),
+        ("guided-grad-cam", "features.2"),
+        ("guided-grad-cam", "features.4"),
+        ("foreground-map", None),
+    ]
+    assert [(one["method"], one["layer"]) for one in records] == 2 * expected
+    assert [Path(one["file"]).name for one in records] == 5 * ["wide.png"] + 5 * ["turned.jpg"]
+
+
+def test_the_numbers_are_those_of_the_library(folder, records):
+    clf = load_classifier(folder / "net.safetensors")
+    images = np.stack([load_image(folder / name, size=SIZE) for name in ("wide.png", "turned.jpg")])
+    proba = clf.predict_proba(images)
+    for row, one in ((0, records[0]), (1, records[5])):
+        assert one["probability"] == pytest.approx(proba[row].max(), rel=1e-6)
+        assert one["predicted"] == NAMES[proba[row].argmax()]
+        assert [top["class"] for top in one["top"]] == [NAMES[k] for k in (-proba[row]).argsort()]
+        assert one["explained"] == "Coat"
+        assert one["explained_probability"] == pytest.approx(proba[row, 1], rel=1e-6)
+        assert one["true"] is one["box_true"] is one["iou"] is None
+    for place, kind, layer in ((1, GradCAM, "features.4"), (2, GuidedGradCAM, "features.2")):
+        maps = kind(FrozenEstimator(clf), layer=layer).explain(images, [1, 1])
+        x0, y0, x1, y1 = boxes_from_heatmaps(maps, 0.4)[0]
+        # a pixel of the square is 2 pixels, and 30 pixels are cut off at the left
+        assert records[place]["box"] == [2 * x0 + 30, 2 * y0, 2 * x1 + 30, 2 * y1]
+
+
+def test_a_box_around_what_stands_out_is_where_it_was_drawn(records):
+    assert [records[row]["box"] for row in (4, 9)] == [list(THING)] * 2
+    assert [(one["width"], one["height"]) for one in records] == 10 * [(120, 60)]
+
+
+@pytest.mark.parametrize(
+    ("placement", "box", "expected"),
+    [
+        (Placement(120, 60, 32, "crop"), [0, 8, 16, 32], [30, 15, 60, 60]),  # (0 + 16) * 60 / 32
+        (Placement(60, 90, 20, "crop"), [0, 0, 20, 10], [0, 15, 60, 45]),
+        (Placement(120, 60, 30, "stretch"), [10, 10, 20, 20], [40, 20, 80, 40]),
+    ],
+)
+def test_boxes_in_pixels_of_the_original(placement, box, expected):
+    mapped = Picture("", None, placement).boxes_in_original(np.array([box]))
+    np.testing.assert_allclose(mapped, [expected])
+    np.testing.assert_allclose(placement.boxes(mapped), [box])  # and there they came from
+
+
+# Pictures -----------------------------------------------------------------------------------------
+
+
+def test_files(run, records):
+    figures = {path.relative_to(run).as_posix() for path in run.glob("figures/**/*.png")}
+    for row, name in enumerate(("1-wide", "2-turned")):
+        heatmaps = [one["picture"] for one in records[5 * row : 5 * row + 5]]
+        assert heatmaps[1:] == [
+            f"figures/{name}/grad-cam-features.4.png",
+            f"figures/{name}/guided-grad-cam-features.2.png",
+            f"figures/{name}/guided-grad-cam-features.4.png",
+            f"figures/{name}/foreground-map.png",
+        ]
+        pixels = [file.replace(".png", "-pixels.png") for file in heatmaps[2:4]]
+        figures -= {f"figures/{name}.png", *heatmaps, *pixels}
+    assert figures == set()
+
+
+@pytest.mark.parametrize("name", ["1-wide", "2-turned"])
+@pytest.mark.parametrize("file", ["foreground-map", "guided-grad-cam-features.2-pixels"])
+def test_pictures_are_upright_in_the_right_colours(run, name, file):
+    pixels = np.asarray(Image.open(run / "figures" / name / f"{file}.png").convert("RGB")).astype(
+        int
+    )
+    centres = []
+    for color in ((255, 0, 0), (255, 255, 0), (0, 0, 255)):
+        y, x = (np.abs(pixels - color).max(axis=2) < 40)[:, : pixels.shape[1] // 2].nonzero()
+        assert len(x) > 50
+        centres.append((np.median(x), np.median(y)))
+    assert centres == sorted(centres)  # from the left to the right
+    assert [y for _, y in centres] == sorted(y for _, y in centres)
+
+
+def test_a_report_shows_them(run):
+    contents = read_folder(run)
+    assert contents.notes == []
+    assert list(contents.figures) == ["figures/1-wide.png", "figures/2-turned.png"]
+    rows = [row for row, _ in contents.gallery]
+    assert [row["method"] for row in rows[:5]] == [
+        *2 * ["grad-cam"],
+        *2 * ["guided-grad-cam"],
+        "foreground-map",
+    ]
+    assert {(row["y_true"], row["error_type"], row["iou"]) for row in rows} == {("", "", "")}
+
+
+# Data sets ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def labelled(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in NAMES:
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(2):
+            drawn().rotate(10 * number).save(tmp_path / "photos" / name / f"{number}.png")
+    (tmp_path / "photos" / "Bag" / "9.jpg").write_text("no picture")
+    return tmp_path / "photos"
+
+
+def test_a_folder(folder, labelled, tmp_path, capsys):
+    model, out = str(folder / "net.safetensors"), tmp_path / "run"
+    settings = {"model": model, "dataset": "folder", "folder": str(labelled), "out": str(out)}
+    visualize.main(Config(index=(4, 1), method=("cam",), **settings))
+    gallery = pd.read_csv(out / "gallery.csv", keep_default_na=False)
+    assert gallery["y_true"].tolist() == ["Shirt", "Bag"]
+    assert gallery["image"].tolist() == [str(labelled / "Shirt/0.png"), str(labelled / "Bag/1.png")]
+    wrong = gallery["y_pred"] != gallery["y_true"]
+    assert 0 < wrong.sum() < 2
+    assert (gallery["error_type"] == "wrong class").tolist() == wrong.tolist()
+    assert "Left out: Bag/9.jpg is not a picture" in capsys.readouterr().out
+    for settings_, message in (
+        ({"index": (6,)}, r"numbered from 0 to 5, got \[6\]"),
+        ({"random": 7}, "--random 7: there are only 6 images"),
+        ({"random": 1, "labels": "name"}, "must hold files named after class"),
+    ):
+        with pytest.raises(SystemExit, match=message):
+            visualize.main(Config(**settings_, **settings))
+
+
+def test_random_rows_are_different_ones_and_the_same_for_a_seed():
+    data = Bunch(target=np.zeros(20))
+    rows = draw_rows(data, 20, seed=3)
+    assert sorted(rows) == list(range(20))
+    assert rows == draw_rows(data, 20, seed=3) != draw_rows(data, 20, seed=4)
+
+
+def test_what_a_data_set_knows(folder, tmp_path):
+    data = Bunch(
+        target=np.array([1, 5]),
+        target_names=["", "cat", "", "", "", "dog"],
+        boxes=np.array([[0.0, 0, 10, 30], [np.nan] * 4]),
+        filenames=np.array(["turned.jpg", "wide.png"]),
+        root=folder,
+    )
+    pictures = read_rows(data, [1, 0], (3, SIZE, SIZE), "stretch")
+    assert [picture.y_true for picture in pictures] == ["dog", "cat"]
+    assert np.isnan(pictures[0].box_true).all()
+    assert pictures[1].box_true.tolist() == [0, 0, 10, 30]
+    assert (pictures[1].image == load_image(folder / "turned.jpg", size=SIZE, fit="stretch")).all()
+
+
+def test_images_without_files():
+    images = np.arange(2 * 28 * 28, dtype=np.uint8).reshape(2, 1, 28, 28)
+    names = {"target": np.array([0, 1]), "target_names": ["Bag", "Coat"], "name": "garments"}
+    (picture,) = read_rows(Bunch(images=images, **names), [1], (1, 28, 28), "crop")
+    assert (picture.file, picture.y_true) == ("garments-1", "Coat")
+    assert picture.boxes_in_original(np.array([[1, 2, 3, 4]])).tolist() == [[1, 2, 3, 4]]
+
+
+def test_a_network_of_grey_images_gets_grey_ones(folder):
+    (picture,) = read_files([folder / "wide.png"], (1, SIZE, SIZE), "crop")
+    color = Image.fromarray(load_image(folder / "wide.png", size=SIZE).transpose(1, 2, 0))
+    assert (picture.image == np.asarray(color.convert("L"))).all()
+    assert picture.image.shape == (1, SIZE, SIZE)
+
+
+@pytest.mark.real_data
+def test_pets(data_home):
+    data = fetch_source("pets", "val", size=48, fit="stretch")
+    pictures = read_rows(data, [0, 7], (3, 48, 48), "stretch")
+    assert (np.stack([picture.image for picture in pictures]) == data.images[[0, 7]]).all()
+    assert pictures[0].y_true == "Abyssinian"
+
+
+# Classes ------------------------------------------------------------------------------------------
+
+
+def test_names_come_from_the_checkpoint_or_a_data_set_with_those_labels():
+    clf = network()
+    clf.checkpoint_ = {"class_names": None}
+    assert class_names(clf, {}) == ["0", "1", "2"]
+    assert class_names(clf, {0: "a", 1: "b", 2: "c"}) == ["a", "b", "c"]
+    assert class_names(clf, {0: "a", 1: "b"}) == ["0", "1", "2"]
+    clf.checkpoint_ = {"class_names": NAMES}
+    assert class_names(clf, {0: "a", 1: "b", 2: "c"}) == NAMES
+
+
+def test_the_class_to_explain():
+    assert column_of(Config(), NAMES) is None
+    assert column_of(Config(class_idx=2), NAMES) == 2
+    assert column_of(Config(class_name="shirt"), NAMES) == 2
+    with pytest.raises(SystemExit, match=r"no class 'Shrit'. Did you mean 'Shirt'\?"):
+        column_of(Config(class_name="Shrit"), NAMES)
+    with pytest.raises(SystemExit, match=r"no class 'xyz'. Known are Bag, Coat, Shirt"):
+        column_of(Config(class_name="xyz"), NAMES)
+    for column in (3, -1):
+        with pytest.raises(SystemExit, match=rf"must be in 0..2 .* got {column}"):
+            column_of(Config(class_idx=column), NAMES)
+
+
+# Networks -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def mobilenet():
+    torch.manual_seed(0)
+    net = torchvision.models.mobilenet_v3_small()
+    for part in net.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.momentum = 1.0
+    with torch.no_grad():  # random weights, but a batch has set the scales: classes differ
+        net(torch.randn(16, 3, 64, 64))
+        net.classifier[3].weight.normal_()
+    return net.eval()
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_a_network_of_torchvision(folder, mobilenet, tmp_path, monkeypatch, published):
+    weights = torchvision.models.MobileNet_V3_Small_Weights.IMAGENET1K_V1
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    file = tmp_path / "hub" / "checkpoints" / weights.url.rpartition("/")[2]
+    file.parent.mkdir(parents=True)
+    torch.save(mobilenet.state_dict(), file)
+    visualize.main(
+        Config(
+            model="DEFAULT" if published else str(file),
+            arch="mobilenet_v3_small",
+            image=(str(folder / "wide.png"),),
+            image_size=64,
+            out=str(tmp_path / "run"),
+        )
+    )
+    (one,) = json.loads((tmp_path / "run" / "records.json").read_text())["records"]
+    image = torch.tensor(load_image(folder / "wide.png", size=64))[None]
+    recipe = weights.transforms()
+    standard = torchvision.transforms.Normalize(recipe.mean, recipe.std)(image / 255)
+    with torch.no_grad():
+        top = mobilenet(standard).softmax(dim=1)[0].topk(5)
+    assert [row["class"] for row in one["top"]] == [
+        weights.meta["categories"][k] for k in top.indices
+    ]
+    found = [row["probability"] for row in one["top"]]
+    np.testing.assert_allclose(found, top.values, rtol=1e-4)
+
+
+def test_weights_for_classes_of_ones_own(tmp_path):
+    torch.manual_seed(0)
+    net = torchvision.models.mobilenet_v3_small(num_classes=3)
+    file = tmp_path / "net.pth"
+    content = {"model_state_dict": net.state_dict(), "class_names": NAMES[::-1]}
+    torch.save(content, file)
+    clf = load_network(str(file), "mobilenet_v3_small")
+    assert class_names(clf, {}) == NAMES[::-1]
+    assert clf.image_shape_ == (3, 224, 224)
+    assert clf.module_.standardize.mean.flatten()[0] == pytest.approx(255 * 0.485)
+    with pytest.raises(
+        ValueError, match=r"Pass the class .* For weights of torchvision's .* --arch"
+    ):
+        load_network(str(file))
+    own = {"mean": [1.0, 2.0, 3.0], "std": [4.0, 5.0, 6.0], "image_size": 96}
+    torch.save({**content, **own}, file)
+    clf = load_network(str(file), "mobilenet_v3_small")
+    assert clf.image_shape_ == (3, 96, 96)
+    assert clf.module_.standardize.mean.flatten().tolist() == own["mean"]
+    assert clf.module_.standardize.std.flatten().tolist() == own["std"]
+
+
+def test_the_size_of_the_images(tmp_path):
+    file = tmp_path / "net.safetensors"
+    save_classifier(network(shape=(3, 40, 40)), file)
+    assert load_network(file).image_shape_ == (3, 40, 40)
+    assert load_network(file, image_size=64).image_shape_ == (3, 64, 64)
+    save_classifier(CNNClassifier.from_module(LeNet5()), file)
+    assert load_network(file, image_size=32).image_shape_ == (1, 32, 32)
+    with pytest.raises(ValueError, match=r"does not say how large .* --image-size"):
+        load_network(file)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_by_its_usual_name(folder, method):
+    clf = network()
+    explainers = make_explainers(clf, [method], ["features.4"])
+    ((key, explainer),) = explainers.items()
+    plain = method.replace("++", "plusplus").replace("-", "")
+    assert type(explainer).__name__.lower() == plain
+    images = np.stack([load_image(folder / "wide.png", size=SIZE)])
+    found = explain(clf, explainers, images, 1, 0.5)
+    assert found.layers[key] == ([] if key[1] is None else ["features.4"])
+    assert (found.maps[key].max() == 1) != np.isnan(found.boxes[key]).all()
+
+
+# Mistakes -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"model": None}, "Name a checkpoint with --model"),
+        ({"image": None}, "one of --image, --random, --index"),
+        ({"random": 3}, "one of --image, --random, --index"),
+        ({"image": None, "random": 3}, "need --dataset"),
+        ({"dataset": "pets"}, "--dataset does not go with --image"),
+        ({"image": None, "index": (0,), "dataset": "folder"}, "--folder PATH go together"),
+        ({"folder": "photos"}, "--folder PATH go together"),
+        ({"image": None, "random": 0, "dataset": "pets"}, "--random must be 1 or more"),
+        ({"class_idx": 1, "class_name": "Coat"}, "--class-idx or --class-name"),
+        ({"threshold": 0.0}, "--threshold must be in"),
+        ({"image": ("{folder}/wide.png", "{folder}/none.png")}, "no file .*none.png"),
+        ({"model": "{folder}/none.safetensors"}, "--model: there is no file .*none.safetensors.$"),
+        ({"arch": "resnet5"}, r"no network 'resnet5'. Did you mean 'resnet50'"),
+        (
+            {"arch": "alexnet", "model": "best"},
+            "For alexnet it may also be IMAGENET1K_V1 or DEFAULT",
+        ),
+    ],
+)
+def test_mistakes_in_settings(folder, settings, message):
+    right = {"model": str(folder / "net.safetensors"), "image": (str(folder / "wide.png"),)}
+    settings = {
+        name: tuple(part.format(folder=folder) for part in value)
+        if name == "image" and value
+        else value.format(folder=folder)
+        if name == "model" and value
+        else value
+        for name, value in settings.items()
+    }
+    check(Config(**right))
+    with pytest.raises(SystemExit, match=message):
+        check(Config(**{**right, **settings}))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"image": ("net.safetensors",)}, "net.safetensors is not a picture in one of the formats"),
+        ({"layer": ("features.9",)}, "has no layer 'features.9'.* Layers that give maps: "),
+        ({"model": "wide.png"}, "is neither a checkpoint of fmcam nor a torch file"),
+    ],
+)
+def test_mistakes_in_files_and_layers(folder, tmp_path, monkeypatch, settings, message):
+    monkeypatch.chdir(folder)
+    right = {"model": "net.safetensors", "image": ("wide.png",), "out": str(tmp_path)}
+    with pytest.raises(SystemExit, match=message):
+        visualize.main(Config(**{**right, **settings}))
+
+
+# The command --------------------------------------------------------------------------------------
+
+
+def fmcam(*arguments):
+    command = [sys.executable, "-m", "experiments", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_the_command_lists_its_scripts_without_loading_them():
+    code = "import runpy, sys; sys.argv = ['fmcam', '--help']\n"
+    code += "try: runpy.run_module('experiments', run_name='__main__')\n"
+    code += "except SystemExit: print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    lines = done.stdout.splitlines()
+    assert lines[-1] == "False"
+    listed = dict(line.split(maxsplit=1) for line in lines if line.startswith("  "))
+    assert {"train", "grid-search", "visualize", "report"} <= set(listed)
+    assert listed["visualize"] == visualize.__doc__.splitlines()[0]
+
+
+def test_the_command_passes_arguments_on():
+    done = fmcam("visualize", "--help")
+    assert done.returncode == 0
+    assert "usage: python -m experiments.visualize" in done.stdout
+    assert "--class-name" in done.stdout
+    done = fmcam("report", "no-such-folder")
+    assert done.returncode == 1
+    assert "There is no folder no-such-folder" in done.stderr
+
+
+def test_the_command_names_a_mistake_and_its_version():
+    done = fmcam("paint")
+    assert done.returncode == 2
+    assert "invalid choice: 'paint'" in done.stderr
+    assert "'train'" in done.stderr
+    assert fmcam("--version").stdout.startswith("fmcam 0.")
