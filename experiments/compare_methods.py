@@ -230,7 +230,7 @@ def main(config):
         print(folder, flush=True)
         rows[Path(folder).name], tables[Path(folder).name] = compare(run, config, folder)
     rows = pd.concat(rows, names=["canvas", "row"]).droplevel("row")
-    run.write_table("rows.csv", rows.round(5))
+    run.write_table("rows.csv.gz", rows.round(5))
     table = pd.concat(tables, names=["canvas", "method"])
     run.write_table("summary.csv", table)
     print(table[PRINTED].round(3).to_string())
