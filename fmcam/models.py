@@ -19,8 +19,8 @@ __all__ = ["CNN_CAM", "LeNet5", "ResNet18", "SimpleCNN", "Standardize", "Standar
 class _FeaturesThenHead(nn.Module):
     """The contract of the networks here: `forward` is `head(features(images))`.
 
-    The head runs in float32, also under autocast: a small item hardly moves the mean of a large
-    map, and bfloat16, with three digits, would round away part of what it says.
+    The head runs in the precision of its weights, also under autocast: a small item hardly moves
+    the mean of a large map, and bfloat16, with three digits, would round away part of what it says.
     """
 
     features: nn.Module
@@ -30,7 +30,7 @@ class _FeaturesThenHead(nn.Module):
         """Logits of shape (n, n_classes) for images of shape (n, c, h, w)."""
         maps = self.features(images)
         with torch.autocast(maps.device.type, enabled=False):
-            return self.head(maps.float())
+            return self.head(maps.to(next(self.head.parameters()).dtype))
 
 
 class _AverageTo(nn.AdaptiveAvgPool2d):
