@@ -191,6 +191,7 @@ def test_compare_trains_in_the_precision_asked_for(searched, tmp_path):
     assert {fit.classifier().precision for fit in fits} == {"bfloat16"}
 
 
+@pytest.mark.slow
 def test_compare_trains_each_network_for_each_seed(searched, tmp_path):
     best = json.loads((searched / "best.json").read_text())
     (tmp_path / "best.json").write_text(json.dumps({**best, "lenet5": best["simplecnn"]}))
@@ -248,6 +249,7 @@ def train_config(out, **settings):
     return train.Config("simplecnn", "shapes", **settings)
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_in_the_middle(tmp_path, monkeypatch):
     steps, change = [], FlipAndShift.__call__
 
@@ -276,6 +278,7 @@ def test_a_training_goes_on_in_the_middle(tmp_path, monkeypatch):
     pd.testing.assert_frame_equal(*history)
 
 
+@pytest.mark.slow
 def test_without_resume_a_training_in_any_folder_begins_anew(tmp_path):
     folder = tmp_path / "kept"
     config = train_config(tmp_path / "out", epochs=1, checkpoint_dir=str(folder))
@@ -382,6 +385,7 @@ def test_checkpoints_of_other_settings_have_other_names(tmp_path):
     assert fit.classifier().get_params()["optimizer__weight_decay"] == 1e-4
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_folder_to_resume_and_says_how(tmp_path):
     out = tmp_path / "run"
     grid = [

@@ -630,6 +630,7 @@ def test_silent_in_a_pipe(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

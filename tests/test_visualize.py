@@ -456,6 +456,7 @@ def test_the_command_lists_its_scripts_without_loading_them():
     assert listed["visualize"] == visualize.__doc__.splitlines()[0]
 
 
+@pytest.mark.slow
 def test_the_command_passes_arguments_on():
     done = fmcam("visualize", "--help")
     assert done.returncode == 0
