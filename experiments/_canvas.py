@@ -18,7 +18,6 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import GradientNormClipping
 from skorch.helper import predefined_split
-from torch import nn
 
 import fmcam
 from fmcam.classifiers import CNNCAMClassifier, OneCycle, load_classifier, save_classifier
@@ -138,12 +137,14 @@ def refit_head(clf, images, target):
 
 
 def _pooled_features(clf, images):
-    net = clf.module_.net
-    linear, net.head[-1] = net.head[-1], nn.Identity()
+    """What the linear layer is given, an array of shape (n, c)."""
+    net, pooled = clf.module_.net, []
     net.eval()
+    hook = net.head[-1].register_forward_pre_hook(lambda _, given: pooled.append(given[0]))
     try:
         with torch.inference_mode():
-            batches = [clf.infer(batch) for batch in torch.from_numpy(images).split(64)]
+            for batch in torch.from_numpy(images).split(64):
+                clf.infer(batch)
     finally:
-        net.head[-1] = linear
-    return torch.cat(batches).cpu().numpy()
+        hook.remove()
+    return torch.cat(pooled).cpu().numpy()
