@@ -32,6 +32,7 @@ def some_images():
         "boxes_pred": boxes_pred,
         "heatmaps": heatmaps,
         "masks_true": masks,
+        "masks_pred": heatmaps >= 0.6,
         "others": rng.random((n, h, w)),
         "X": rng.integers(0, 256, (n, 1, h, w), dtype=np.uint8),
         "y": rng.integers(0, 2, n),
@@ -49,6 +50,7 @@ AVERAGED = {  # names of arguments; with average=None one value an image
     "energy_in_box_score": ("boxes_true", "heatmaps"),
     "increase_in_confidence_score": FAITHFULNESS,
     "insertion_auc_score": FAITHFULNESS,
+    "mask_iou_score": ("masks_true", "masks_pred"),
     "pointing_game_score": ("masks_true", "heatmaps"),
     "top1_localization_score": ("y_true", "y_pred", *BOXES),
 }

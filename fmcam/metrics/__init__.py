@@ -28,6 +28,7 @@ from fmcam.metrics._heatmaps import (
     pointing_game_score,
     rank_correlation,
 )
+from fmcam.metrics._masks import mask_iou_score
 from fmcam.metrics._oracle import max_box_accuracy_score
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "energy_in_box_score",
     "increase_in_confidence_score",
     "insertion_auc_score",
+    "mask_iou_score",
     "max_box_accuracy_score",
     "mean_iou_score",
     "pixel_average_precision_score",

@@ -7,6 +7,7 @@ Probabilities `y_proba` are of shape (n, k), n images by k classes, and their co
 from fmcam.report._classification import calibration_error, classification_frame, overall_frame
 from fmcam.report._compare import compare_classifiers, compare_per_class
 from fmcam.report._csv import write_csv
+from fmcam.report._errors import localization_error_types
 from fmcam.report._localization import evaluate_explainers, localization_frame
 from fmcam.report._paired import (
     BootstrapDifference,
@@ -27,6 +28,7 @@ __all__ = [
     "compare_classifiers",
     "compare_per_class",
     "evaluate_explainers",
+    "localization_error_types",
     "localization_frame",
     "mcnemar_test",
     "overall_frame",

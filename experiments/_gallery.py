@@ -1,0 +1,108 @@
+"""Pictures of single photographs under their heatmaps, for the report's gallery."""
+
+import os
+import shutil
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from PIL import Image, ImageDraw
+
+__all__ = ["brightened", "overlay", "spread", "write_gallery"]
+
+_OPACITY = 0.5
+_TRUE, _PREDICTED = "white", "#56B4E9"  # as in HeatmapDisplay
+
+
+def spread(values, n):
+    """Positions of at most `n` values, evenly from the lowest to the highest; NaN are left out.
+
+    Parameters
+    ----------
+    values : array-like of shape (m,), float
+    n : int
+
+    Returns
+    -------
+    ndarray of int
+    """
+    values = np.asarray(values)
+    order = values.argsort(kind="stable")[: np.isfinite(values).sum()]
+    places = np.linspace(0, len(order) - 1, min(n, len(order))).round().astype(int)
+    return order[places]
+
+
+def brightened(maps):
+    """Maps to look at, by name; those of guided methods are thin lines, of which 1 % is put at 1.
+
+    Parameters
+    ----------
+    maps : dict of str to ndarray of shape (n, h, w), in [0, 1]
+
+    Returns
+    -------
+    dict of str to ndarray of shape (n, h, w), in [0, 1]
+    """
+    return {
+        name: _stretched(found) if name.startswith("Guided") else found
+        for name, found in maps.items()
+    }
+
+
+def _stretched(maps):
+    top = np.quantile(maps, 0.99, axis=(1, 2), keepdims=True)
+    return (maps / np.maximum(top, np.finfo(np.float32).tiny)).clip(0, 1)
+
+
+def overlay(image, heatmap, box_true=None, box_pred=None):
+    """A photograph, and beside it its heatmap over it with its boxes.
+
+    Parameters
+    ----------
+    image : ndarray of shape (3, h, w), uint8
+    heatmap : ndarray of shape (h, w), in [0, 1]
+    box_true, box_pred : array-like of shape (4,), optional
+        x0, y0, x1, y1 in half-open pixels; NaN is no box. White and blue.
+
+    Returns
+    -------
+    PIL.Image.Image
+        2 * w pixels wide, h high.
+    """
+    photograph = image.transpose(1, 2, 0)
+    heat = colormaps["inferno"](heatmap, bytes=True)[..., :3]
+    blend = Image.fromarray(np.rint((1 - _OPACITY) * photograph + _OPACITY * heat).astype(np.uint8))
+    for box, color in ((box_true, _TRUE), (box_pred, _PREDICTED)):
+        if box is not None and np.isfinite(box).all():
+            _draw_box(ImageDraw.Draw(blend), box, color)
+    return Image.fromarray(np.hstack([photograph, blend]))
+
+
+def _draw_box(draw, box, color):
+    x0, y0, x1, y1 = np.rint(box).astype(int).tolist()
+    corners = x0, y0, max(x1 - 1, x0), max(y1 - 1, y0)
+    draw.rectangle(corners, outline="black", width=3)
+    draw.rectangle(corners, outline=color, width=2)
+
+
+def write_gallery(run, pictures):
+    """Write `gallery.csv` and the pictures that it lists.
+
+    Parameters
+    ----------
+    run : Run
+    pictures : iterable of (dict, PIL.Image.Image)
+        What is known about a picture, by column: method, y_true, y_pred, error_type, iou and any
+        others.
+    """
+    folder = run.folder / "gallery"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    rows = []
+    for number, (row, picture) in enumerate(pictures):
+        path = folder / f"{number:03}.jpg"
+        beside = path.with_name(f".{path.name}")
+        picture.save(beside, "JPEG", quality=80)
+        os.replace(beside, path)
+        rows.append({"file": path.relative_to(run.folder).as_posix(), **row})
+    run.write_table("gallery.csv", pd.DataFrame(rows))

@@ -1,0 +1,60 @@
+"""How well masks fit."""
+
+import numpy as np
+
+from fmcam._validation import check_masks
+from fmcam.metrics._images import average_images, map_batches
+
+
+def mask_iou_score(masks_true, masks_pred, *, average="mean"):
+    r"""Return the mean intersection over union of true and predicted masks.
+
+    .. math:: \mathrm{IoU} = \frac{|A \cap B|}{|A \cup B|}
+
+    Parameters
+    ----------
+    masks_true : array-like of shape (n, h, w), bool or integer
+        0 background, 1 object, 255 ignored: these pixels count in neither mask.
+    masks_pred : array-like of shape (n, h, w), bool
+        Such as ``heatmaps >= threshold``, the threshold fitted on other images.
+    average : {"mean", None}, default="mean"
+        None gives one value an image.
+
+    Returns
+    -------
+    score : float, or ndarray of shape (n,)
+        In [0, 1]. NaN where the true mask holds no object, which the mean leaves out.
+
+    Raises
+    ------
+    TypeError
+        If `masks_pred` are not of bool.
+    ValueError
+        If the shapes differ or `masks_true` holds other values.
+
+    Examples
+    --------
+    >>> from fmcam.metrics import mask_iou_score
+    >>> mask_iou_score([[[1, 1, 0, 255]]], [[[False, True, True, True]]])
+    0.3333333333333333
+    """
+    masks_true = check_masks(masks_true, name="masks_true")
+    masks_pred = np.asarray(masks_pred)
+    if masks_pred.dtype != bool:
+        raise TypeError(
+            f"`masks_pred` must be of bool, got {masks_pred.dtype}. Pass `heatmaps >= threshold`."
+        )
+    if masks_pred.shape != masks_true.shape:
+        raise ValueError(
+            f"`masks_pred` must have the shape of `masks_true`, (n, h, w) = {masks_true.shape}, "
+            f"got {masks_pred.shape}. Pass the same images in the same order, at one size."
+        )
+    return average_images(map_batches(_iou, masks_true, masks_pred), average)
+
+
+def _iou(masks_true, masks_pred):
+    on_object = masks_true == 1
+    intersection = (on_object & masks_pred).sum(axis=(1, 2))
+    union = (on_object | (masks_pred & (masks_true == 0))).sum(axis=(1, 2))
+    known = on_object.any(axis=(1, 2))
+    return np.divide(intersection, union, out=np.full(len(union), np.nan), where=known)

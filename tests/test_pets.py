@@ -1,0 +1,420 @@
+"""The script pets on a few drawn animals in torchvision's folder, and its parts by hand."""
+
+import dataclasses
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torchvision
+from PIL import Image, ImageDraw
+from sklearn.utils import Bunch
+
+from experiments import _transfer, pets
+from experiments._gallery import brightened, overlay, spread
+from experiments._pets import compare_alignment, make_explainers, score_methods
+from experiments._report._folder import read_folder
+from fmcam.classifiers import load_classifier, save_classifier
+from fmcam.localize import HeatmapToBox
+from fmcam.metrics import box_iou, mask_iou_score
+from fmcam.report import localization_error_types
+
+BREEDS = {"Abyssinian": (1, "brown"), "american_bulldog": (2, "white"), "Bengal": (6, "orange")}
+HEAD = "<a><bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox></a>"
+SIZE = 64
+TEXT = "metrics_summary.txt"
+
+
+def draw_pet(folder, name, color, rng):
+    """An ellipse on green noise, its outline as the border, its upper half the head."""
+    width, height = 96, 72
+    x0, y0 = rng.integers(4, 40), rng.integers(4, 30)
+    box = [x0, y0, x0 + rng.integers(24, 50), y0 + rng.integers(24, 38)]
+    meadow = rng.integers(0, [60, 160, 60], (height, width, 3), dtype=np.uint8)
+    photograph, trimap = Image.fromarray(meadow), Image.new("L", (width, height), 2)
+    ImageDraw.Draw(photograph).ellipse(box, fill=color)
+    ImageDraw.Draw(trimap).ellipse(box, fill=1, outline=3, width=2)
+    photograph.save(folder / "images" / f"{name}.jpg")
+    trimap.save(folder / "annotations" / "trimaps" / f"{name}.png")
+    xml = HEAD.format(box[0] + 1, box[1] + 1, box[2] + 1, (box[1] + box[3]) // 2)
+    (folder / "annotations" / "xmls" / f"{name}.xml").write_text(xml)
+
+
+def draw_pets(home, sizes):
+    """Lists of photographs, `sizes` of each breed, as torchvision has them."""
+    folder, rng = home / "oxford-iiit-pet", np.random.default_rng(0)
+    for part in ("images", "annotations/trimaps", "annotations/xmls"):
+        (folder / part).mkdir(parents=True)
+    for subset, n in sizes.items():
+        lines = []
+        for breed, (label, color) in BREEDS.items():
+            for number in range(n):
+                name = f"{breed}_{subset}{number}"
+                draw_pet(folder, name, color, rng)
+                lines.append(f"{name} {label} 1 1\n")
+        (folder / "annotations" / f"{subset}.txt").write_text("".join(lines))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    """The user's cache, empty."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    draw_pets(home, {"trainval": 6, "test": 2})
+    torch.manual_seed(0)
+    torch.save(torchvision.models.resnet18(num_classes=10).state_dict(), home / "other.pt")
+    return pets.Config(
+        weights=str(home / "other.pt"),
+        image_size=SIZE,
+        validation=1 / 3,
+        head_epochs=1,
+        epochs=1,
+        batch_size=6,
+        gallery=3,
+        data_dir=str(home),
+        out=str(home / "run"),
+    )
+
+
+@pytest.fixture(scope="module")
+def run(config):
+    pets.main(config)
+    return config
+
+
+def read(config, name, **options):
+    return pd.read_csv(f"{config.out}/{name}", **options)
+
+
+def classifier(config):
+    return load_classifier(f"{config.out}/classifier.safetensors")
+
+
+# The data -----------------------------------------------------------------------------------------
+
+
+def test_each_part_has_photographs_of_its_own_and_all_breeds(config):
+    data, held_out, test = pets.load(config)
+    assert np.bincount(data.target[held_out]).tolist() == [2, 2, 0, 0, 0, 2]
+    assert np.bincount(data.target[~held_out]).tolist() == [4, 4, 0, 0, 0, 4]
+    assert all("_test" in name for name in test.filenames)
+    assert all("_trainval" in name for name in data.filenames)
+    few, held_out, _ = pets.load(dataclasses.replace(config, images=9))
+    assert np.bincount(few.target).tolist() == [3, 3, 0, 0, 0, 3]
+    assert held_out.sum() == 3
+
+
+def test_heads_are_tested_on_photographs_of_the_trainval_list(config):
+    data, held_out, test = pets.load(dataclasses.replace(config, truth="head"))
+    assert len(set(data.filenames) | set(test.filenames)) == 18
+    assert len(test.target) == 5  # a quarter, rounded up
+    assert held_out.sum() == 5  # a third of 13
+    for part in (data, test):
+        np.testing.assert_array_equal(part.boxes, part.head_boxes)
+        heights = (part.boxes[:, 3] - part.boxes[:, 1]) * 72 / SIZE
+        assert (heights < 20).all()  # the upper half; all of the smallest animal is 20 high
+        assert not np.isnan(part.boxes).any()
+        np.testing.assert_array_equal(part.masks, pets.filled(part.boxes, SIZE))
+
+
+def test_masks_of_boxes_by_hand():
+    masks = pets.filled(np.array([[1, 0, 2.4, 2], [0.6, 1.5, 3, 2.51], [np.nan] * 4]), 3)
+    assert masks.tolist() == [
+        [[0, 1, 0], [0, 1, 0], [0, 0, 0]],
+        [[0, 0, 0], [0, 1, 1], [0, 1, 1]],
+        [[0, 0, 0], [0, 0, 0], [0, 0, 0]],
+    ]
+    assert masks.dtype == np.uint8
+
+
+# The tables ---------------------------------------------------------------------------------------
+
+
+def test_rows_name_breeds_and_what_is_wrong(run):
+    rows = read(run, "rows.csv", keep_default_na=False)
+    _, _, test = pets.load(run)
+    assert (rows.groupby("method").size() == 6).all()
+    assert rows.groupby("file")["y"].agg("first").to_dict() == {
+        f"images/{stem}_test{number}.jpg": name
+        for number in (0, 1)
+        for stem, name in [
+            ("Abyssinian", "Abyssinian"),
+            ("american_bulldog", "American Bulldog"),
+            ("Bengal", "Bengal"),
+        ]
+    }
+    boxes = rows[pets.CORNERS].replace("", np.nan).astype(float)
+    truth = test.boxes[rows["id"]]
+    np.testing.assert_allclose(rows["iou"], box_iou(truth, boxes), atol=6e-5)
+    types = localization_error_types(rows["y"], rows["predicted"], truth, boxes)
+    split = rows["error_type"] == "several"
+    assert rows["error_type"][~split].tolist() == types[~split].tolist()
+    counts = read(run, "errors.csv", index_col="method")
+    assert (counts.sum(axis=1) == 6).all()
+    assert counts["wrong class"].to_dict() == {
+        method: (of_method["error_type"] == "wrong class").sum()
+        for method, of_method in rows.groupby("method")
+    }
+
+
+def test_summary(run):
+    rows, summary = read(run, "rows.csv"), read(run, "summary.csv", index_col="method")
+    means = rows.groupby("method")[["iou", "mask_iou"]].mean().loc[summary.index]
+    np.testing.assert_allclose(summary["mean_iou"], means["iou"], atol=1e-4)
+    np.testing.assert_allclose(summary["mask_iou"], means["mask_iou"], atol=1e-4)
+    np.testing.assert_allclose(
+        summary["iou_difference"], means["iou"] - means.loc["centre box", "iou"], atol=2e-4
+    )
+    honest = [(rows["iou"] >= least).groupby(rows["method"]).mean() for least in (0.3, 0.5, 0.7)]
+    np.testing.assert_allclose(summary["box_accuracy_v2"], sum(honest)[summary.index] / 3)
+    assert (summary["oracle_max_box_accuracy_v2"] >= summary["box_accuracy_v2"] - 1e-12).all()
+    # Of the full frame the object is what it is of the image.
+    _, _, test = pets.load(run)
+    share = (test.masks == 1).sum() / (test.masks != 255).sum()
+    assert summary.loc["full frame", "pixel_average_precision"] == pytest.approx(share)
+    assert summary.loc["full frame", "no_boxes"] == 0
+
+
+@pytest.mark.parametrize("method", ["CAM", "LayerCAM, layers 2 to 4", "edges", "Guided Grad-CAM"])
+def test_thresholds_are_those_of_the_validation_photographs(run, method):
+    data, held_out, test = pets.load(run)
+    explainer = make_explainers(classifier(run), 6)[method]
+    maps = explainer.explain(data.images[held_out], data.target[held_out])
+    boxer = HeatmapToBox().fit(maps, data.boxes[held_out])
+    found = read(run, "summary.csv", index_col="method").loc[method]
+    assert found["threshold"] == boxer.threshold_
+    assert found["validation_mean_iou"] == pytest.approx(boxer.scores_.max(), rel=1e-12)
+    scores = {
+        threshold: mask_iou_score(data.masks[held_out], maps >= threshold)
+        for threshold in boxer.thresholds_
+    }
+    assert scores[found["mask_threshold"]] == max(scores.values())
+    maps = explainer.explain(test.images, test.target)
+    rows = read(run, "rows.csv").query("method == @method")
+    np.testing.assert_allclose(rows["iou"], box_iou(test.boxes, boxer.transform(maps)), atol=6e-5)
+    values = mask_iou_score(test.masks, maps >= found["mask_threshold"], average=None)
+    np.testing.assert_allclose(rows["mask_iou"], values, atol=6e-5)
+
+
+def test_scores_by_hand():
+    # An object of 4 x 4 pixels in 8 x 8, of which the outer columns are hot.
+    maps, masks = np.zeros((3, 8, 8)), np.zeros((3, 8, 8), dtype=np.uint8)
+    maps[:, :4, [0, 3]], masks[:, :4, :4] = 1, 1
+    boxes, target = np.array([[0, 0, 4, 4]] * 3), np.array([0, 0, 1])
+    data = Bunch(images=maps[:, None], target=target, masks=masks, boxes=boxes)
+    clf = SimpleNamespace(
+        classes_=np.array([0, 1]), predict_proba=lambda X: np.tile([0.9, 0.1], (len(X), 1))
+    )
+    rows, numbers = score_methods(clf, {"bars": lambda data: maps}, data, data)
+    assert rows["error_type"].tolist() == ["several", "several", "wrong class"]
+    assert rows["iou"].tolist() == [1 / 4] * 3
+    assert rows["mask_iou"].tolist() == [1 / 2] * 3
+    assert numbers.to_dict("index") == {
+        "bars": {
+            "threshold": 0.02,
+            "mask_threshold": 0.02,
+            "validation_mean_iou": 1 / 4,
+            "oracle_max_box_accuracy_v2": 0,
+            # Half of the object at a precision of 1, the rest at that of the whole image.
+            "pixel_average_precision": (1 + 16 / 64) / 2,
+        }
+    }
+
+
+def test_alignment_by_hand():
+    rows = pd.DataFrame(
+        [
+            *({"id": number, "method": "A", "iou": iou} for number, iou in enumerate((0.5, 0.7))),
+            *(
+                {"id": number, "method": "A, not aligned", "iou": iou}
+                for number, iou in enumerate((0.4, 0.5))
+            ),
+            *({"id": number, "method": "edges", "iou": 0.3} for number in range(2)),
+        ]
+    )
+    (row,) = compare_alignment(rows).to_dict("records")
+    assert row == pytest.approx(
+        {
+            "mean_iou": 0.6,
+            "mean_iou_not_aligned": 0.45,
+            "n_difference": 2,
+            "difference": 0.15,
+            "difference_low": 0.1,
+            "difference_high": 0.2,
+        }
+    )
+
+
+# The training -------------------------------------------------------------------------------------
+
+
+def features(clf):
+    net = clf.module_.net.features
+    return {name: value.cpu() for name, value in net.state_dict().items()}
+
+
+def same(some, others):
+    return all(torch.equal(some[name], others[name]) for name in some)
+
+
+def test_first_the_head_learns_alone(run):
+    folder = Path(run.out, "checkpoints")
+    (head,) = folder.glob("head-*.safetensors")
+    other = torch.load(run.weights, weights_only=True)
+    before = {name: value for name, value in other.items() if not name.startswith("fc.")}
+    assert same(before, features(load_classifier(head)))
+    assert not same(before, features(classifier(run)))
+    assert not list(folder.glob("*.unfinished"))
+    history = read(run, "history.csv")
+    assert history["epoch"].max() == 2  # one of each stage
+
+
+def test_stopped_before_the_end_it_goes_on_to_the_same_weights(run, tmp_path, monkeypatch):
+    config = dataclasses.replace(run, out=str(tmp_path))
+
+    def stop(clf, path):
+        if path.name.startswith("all"):
+            raise KeyboardInterrupt
+        save_classifier(clf, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_transfer, "save_classifier", stop)
+        with pytest.raises(KeyboardInterrupt):
+            fit(config)
+    (unfinished,) = (tmp_path / "checkpoints").glob("all-*.unfinished")
+    groups = torch.load(unfinished, weights_only=True)["optimizer"]["param_groups"]
+    assert [group["lr"] for group in groups] == pytest.approx([1e-3, 1e-4])
+    (head,) = (tmp_path / "checkpoints").glob("head-*.safetensors")
+    written = head.stat().st_mtime_ns
+    assert same(features(fit(config)), features(classifier(run)))
+    assert head.stat().st_mtime_ns == written
+    assert not unfinished.exists()
+
+
+def fit(config):
+    folder = Path(config.out, "checkpoints")
+    training = _transfer.Transfer.of(config, _transfer.starting_weights(config.weights, folder))
+    data, held_out, _ = pets.load(config)
+    return training.fit(data.images, data.target, held_out, folder)[0]
+
+
+def test_weights_of_a_checkpoint_of_ours(run, tmp_path):
+    path = f"{run.out}/classifier.safetensors"
+    file = _transfer.starting_weights(path, tmp_path)
+    weights = torch.load(file, weights_only=True)
+    expected = classifier(run).module_.net.state_dict()
+    assert weights.keys() == expected.keys()
+    assert same(weights, {name: value.cpu() for name, value in expected.items()})
+    assert _transfer.starting_weights(None, tmp_path) is None
+    assert _transfer.starting_weights("DEFAULT", tmp_path) == "DEFAULT"
+
+
+def test_weights_that_are_none(tmp_path):
+    with pytest.raises(SystemExit, match=r"--weights must be a file or one of .*, got 'resnet'"):
+        _transfer.starting_weights("resnet", tmp_path)
+    (tmp_path / "text.pt").write_text("weights")
+    with pytest.raises(SystemExit, match=r"--weights: .*text.pt is neither a checkpoint of fmcam"):
+        _transfer.starting_weights(str(tmp_path / "text.pt"), tmp_path)
+
+
+def test_a_finished_training_is_read(run):
+    files = sorted(Path(run.out, "checkpoints").glob("*.safetensors"))
+    times = [file.stat().st_mtime_ns for file in files]
+    assert same(features(fit(run)), features(classifier(run)))
+    assert [file.stat().st_mtime_ns for file in files] == times
+    assert sorted(Path(run.out, "checkpoints").glob("*.safetensors")) == files
+
+
+# The pictures -------------------------------------------------------------------------------------
+
+
+def test_the_report_reads_the_folder(run):
+    contents = read_folder(Path(run.out))
+    assert contents.notes == []
+    names = {"best", "worst", "box_accuracy", "history"}
+    assert contents.figures.keys() == {f"figures/{name}.png" for name in names}
+    rows = read(run, "rows.csv").set_index(["method", "file"])
+    (chosen,) = re.findall("best on the validation photographs: (.*)", contents.texts[TEXT])
+    assert len(contents.gallery) == 3 * len({chosen, *pets.SHOWN})
+    for row, picture in contents.gallery:
+        known = rows.loc[row["method"], f"images/{row['photograph']}"]
+        assert (row["y_true"], row["y_pred"]) == (known["y"], known["predicted"])
+        assert row["error_type"] == known["error_type"]
+        assert float(row["iou"]) == known["iou"]
+        assert (picture.width, picture.height) == (2 * SIZE, SIZE)
+    ious = [float(row["iou"]) for row, _ in contents.gallery if row["method"] == chosen]
+    assert ious == sorted(ious)
+    of_chosen = rows.loc[chosen, "iou"]
+    assert (ious[0], ious[-1]) == (of_chosen.min(), of_chosen.max())
+    scores = read(run, "summary.csv", index_col="method")["validation_mean_iou"]
+    of_network = scores[scores.index.str.contains("CAM") & ~scores.index.str.contains("random")]
+    assert scores[chosen] == of_network.max()
+
+
+def test_spread_by_hand():
+    values = [0.5, np.nan, 0.1, 0.9, 0.3, 0.7]
+    assert spread(values, 3).tolist() == [2, 0, 3]
+    assert spread(values, 9).tolist() == [2, 4, 0, 5, 3]
+    assert spread([np.nan], 3).tolist() == []
+
+
+def test_lines_are_brightened():
+    maps = np.linspace(0, 0.5, 101, dtype=np.float32).reshape(1, 1, 101)
+    shown = brightened({"Guided Grad-CAM": maps, "CAM": maps, "Guided backprop": 0 * maps})
+    np.testing.assert_array_equal(shown["CAM"], maps)
+    np.testing.assert_allclose(shown["Guided Grad-CAM"], (maps / 0.495).clip(0, 1), rtol=1e-6)
+    assert not shown["Guided backprop"].any()
+
+
+def test_overlay_by_hand():
+    image = np.zeros((3, 20, 30), dtype=np.uint8)
+    image[0, :10] = 200  # the upper half is red
+    heatmap = np.zeros((20, 30))
+    heatmap[:, 15:] = 1  # the right half is hot: inferno ends in 252, 254, 164
+    picture = np.asarray(overlay(image, heatmap, [2, 3, 10, 12], [np.nan] * 4))
+    assert picture.shape == (20, 60, 3)
+    np.testing.assert_array_equal(picture[:, :30], image.transpose(1, 2, 0))
+    assert picture[1, 58].tolist() == [226, 127, 82]
+    assert picture[18, 58].tolist() == [126, 127, 82]
+    white = (picture[:, 30:] == 255).all(axis=2)
+    expected = np.zeros((20, 30), dtype=bool)
+    expected[3:12, 2:10] = True
+    expected[5:10, 4:8] = False
+    np.testing.assert_array_equal(white, expected)
+    both = np.asarray(overlay(image, heatmap, None, [2, 3, 10, 12]))
+    assert both[3, 32].tolist() == [86, 180, 233]
+
+
+@pytest.mark.real_data
+def test_a_few_real_photographs(data_home, tmp_path):
+    if not (data_home / "oxford-iiit-pet").is_dir():
+        pytest.skip("FMCAM_DATA holds no oxford-iiit-pet")
+    config = pets.Config(
+        data_dir=str(data_home),
+        image_size=SIZE,
+        images=12,
+        validation=0.5,
+        epochs=1,
+        batch_size=6,
+        gallery=2,
+        out=str(tmp_path),
+    )
+    pets.main(config)
+    summary = read(config, "summary.csv", index_col="method")
+    assert read(config, "breeds.csv", index_col="class")["support"].to_dict() == {
+        "Abyssinian": 4,
+        "American Bulldog": 4,
+        "Bengal": 4,
+    }
+    # Pets fill their photographs: the mean box in the centre is hard to beat.
+    assert 0.3 < summary.loc["centre box", "mean_iou"] < 0.8
+    assert summary.loc["resolution oracle", "mask_iou"] > summary.loc["centre box", "mask_iou"]
