@@ -79,7 +79,7 @@ class Run:
         """Draw a display and write the picture under `figures/`."""
         figure = display.plot(**options).figure_
         path = self._path(f"figures/{name}")
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(f".{os.getpid()}.{path.name}")
         figure.savefig(beside, dpi=120, bbox_inches="tight")
         os.replace(beside, path)

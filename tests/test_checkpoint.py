@@ -151,6 +151,42 @@ def test_unsorted_class_names_stay_names_of_numbered_classes(tmp_path):
     assert clf.checkpoint_["class_names"] == ["b", "a"]
 
 
+def densenet(n_classes):
+    return torchvision.models.DenseNet(4, (1, 2), 8, num_classes=n_classes)
+
+
+def squeezenet(n_classes):
+    return torchvision.models.squeezenet1_1(num_classes=n_classes)
+
+
+@pytest.mark.parametrize("make", [densenet, squeezenet])
+def test_networks_that_name_their_layers_or_end_otherwise(tmp_path, make):
+    net = make(3).eval()
+    old = {
+        key.replace("norm1.", "norm.1.").replace("conv2.", "conv.2."): weight
+        for key, weight in net.state_dict().items()
+    }
+    torch.save(old, tmp_path / "net.pth")
+    clf = load_classifier(tmp_path / "net.pth", module=make)
+    colour = np.random.default_rng(0).random((2, 3, 64, 64), dtype=np.float32)
+    with torch.no_grad():
+        expected = net(torch.as_tensor(colour)).softmax(dim=1).numpy()
+    np.testing.assert_allclose(clf.predict_proba(colour), expected, atol=1e-6)
+
+
+def test_mean_and_std_of_a_torch_file_are_applied(tmp_path):
+    net = LeNet5(n_classes=4).eval()
+    content = {"model_state_dict": net.state_dict(), "mean": [100.0], "std": [50.0]}
+    torch.save(content, tmp_path / "net.pt")
+    clf = load_classifier(tmp_path / "net.pt", module=LeNet5)
+    with torch.no_grad():
+        expected = net((torch.as_tensor(images()).float() - 100) / 50).softmax(dim=1).numpy()
+    np.testing.assert_allclose(clf.predict_proba(images()), expected, atol=1e-6)
+    torch.save({**content, "std": [1.0, 2.0]}, tmp_path / "net.pt")
+    with pytest.raises(ValueError, match=r"`mean` and `std` in .* must be 1 numbers each, got"):
+        load_classifier(tmp_path / "net.pt", module=LeNet5)
+
+
 # Foreign and damaged files ------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from experiments._config import option
 from experiments._run import Run
-from experiments.benchmark._timing import in_turns, ratios
+from experiments.benchmark._timing import NearlyFree, in_turns, ratios
 from fmcam.classifiers import CNNClassifier
 from fmcam.models import LeNet5, SimpleCNN
 
@@ -30,18 +30,6 @@ class Config:
     predicted: int = option(60_000, "images predicted")
     repeats: int = option(7, "turns")
     out: str = option("runs/benchmark/fit", "folder of the results")
-
-
-class NearlyFree(nn.Module):
-    """The mean of the pixels through ten weights."""
-
-    def __init__(self, n_classes=10):
-        super().__init__()
-        self.head = nn.Linear(1, n_classes)
-
-    def forward(self, images):
-        """Logits of shape (n, n_classes)."""
-        return self.head(images.float().mean(dim=(1, 2, 3))[:, None])
 
 
 def bare_loop(net_class, X, y, batch_size):

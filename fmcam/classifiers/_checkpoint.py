@@ -6,6 +6,7 @@ everything else (see :func:`save_classifier`).
 
 import inspect
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ _HEADER = {
 _CLASSIFIERS = {name: getattr(_named, name) for name in _named.__all__}
 _CLASSIFIERS["CNNClassifier"] = CNNClassifier
 _NETS = {name: getattr(models, name) for name in ("SimpleCNN", "LeNet5", "CNN_CAM", "ResNet18")}
+_OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d)")  # norm.1 is now norm1
 _TORCH = {"torch.optim.": torch.optim, "torch.nn.": nn}
 
 
@@ -117,7 +119,9 @@ def load_classifier(path, *, module=None, classes=None):
 
     Three kinds of file are read: those of :func:`save_classifier`; torch files that hold a state
     dict; and torch files that hold a dictionary with the state dict under ``model_state_dict``,
-    as training scripts write. State dicts of a ResNet-18 may have torchvision's keys.
+    as training scripts write. State dicts of a ResNet-18 may have torchvision's keys, those of a
+    DenseNet the keys of torchvision's published files. Images are standardized by `mean` and `std`
+    of each channel where a dictionary names both, else not at all.
 
     Parameters
     ----------
@@ -232,17 +236,30 @@ def _load_torch_file(path, module, classes):
     if module is None:
         raise ValueError(f"{path} holds weights alone. Pass the class of the network as `module`.")
     try:
-        matrices = [weight for weight in content.values() if weight.ndim == 2]
-        kernels = [weight for weight in content.values() if weight.ndim == 4]
-        if not matrices or not kernels:
-            raise ValueError("it holds no convolution or no linear layer.")
-        net = _sized_net(module, matrices[-1].shape[0], kernels[0].shape[1], {})
-        net.load_state_dict(content)
+        layers = [weight for weight in content.values() if weight.ndim in (2, 4)]
+        kernels = [weight for weight in layers if weight.ndim == 4]
+        if not kernels:
+            raise ValueError("they hold no convolution.")
+        in_channels = kernels[0].shape[1]
+        net = _sized_net(module, layers[-1].shape[0], in_channels, {})
+        net.load_state_dict({_OLD_DENSENET.sub(r"\1\2", key): w for key, w in content.items()})
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"The weights in {path} do not fit {module.__name__}: {error}") from error
     clf = CNNClassifier.from_module(net, _torch_file_classes(net, rest, classes))
+    if {"mean", "std"} <= rest.keys():
+        standardize = _standardize_of(path, in_channels, rest["mean"], rest["std"])
+        clf.adopt(StandardizedNet(net, standardize), clf.classes_)
     clf.checkpoint_ = rest
     return clf
+
+
+def _standardize_of(path, in_channels, mean, std):
+    try:
+        return Standardize(in_channels, mean, std)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"`mean` and `std` in {path} must be {in_channels} numbers each, got {mean} and {std}."
+        ) from error
 
 
 def _torch_file_classes(net, rest, classes):

@@ -247,7 +247,7 @@ class HeatmapDisplay:
                 if opacity and not shared:
                     write_prediction(panel, label)
                 if row == 0:
-                    panel.set_title(fill(title, _TITLE_WIDTH))
+                    panel.set_title(fill(title, _TITLE_WIDTH), fontsize="medium")
             write_labels(panels[0], label, with_prediction=shared)
         self._explain_colors(cmap)
         return self

@@ -1,0 +1,70 @@
+"""The speed benchmarks: their arithmetic, and what a small run writes."""
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from torchvision.datasets import Imagenette
+
+from experiments.benchmark import fit, photographs
+from experiments.benchmark._timing import in_turns, ratios
+
+
+def test_ratios_by_hand():
+    seconds = pd.DataFrame({"ours": [1.0, 2.0, 4.0], "rival": [3.0, 4.0, 4.0]})
+    (row,) = ratios(seconds, "ours").to_dict("records")
+    expected = {
+        **{"rival": "rival", "seconds_rival": 4.0, "seconds_ours": 2.0},
+        **{"median": 2.0, "min": 1.0, "max": 3.0, "count": 3.0},
+    }
+    assert row == expected
+
+
+def test_ways_take_turns():
+    called = []
+    ways = {name: lambda name=name: called.append(name) for name in "ab"}
+    assert in_turns(ways, 2).shape == (2, 2)
+    assert called == list("abab")
+
+
+@pytest.fixture
+def imagenette(tmp_path):
+    """A data home with four training pictures of each class."""
+    rng = np.random.default_rng(0)
+    for wnid in Imagenette._WNID_TO_CLASS:
+        folder = tmp_path / "home" / "imagenette2-160" / "train" / wnid
+        folder.mkdir(parents=True)
+        for number in range(4):
+            pixels = rng.integers(0, 256, (40, 48, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / f"{number}.JPEG")
+    return tmp_path / "home"
+
+
+@pytest.mark.usefixtures("cache")
+def test_photographs(imagenette, tmp_path):
+    photographs.main(
+        photographs.Config(
+            **{"images": 20, "size": 32, "batch_size": 10, "workers": 0, "repeats": 2},
+            **{"data_dir": str(imagenette), "out": str(tmp_path / "run")},
+        )
+    )
+    rows = pd.read_csv(tmp_path / "run" / "rows.csv").set_index(["net", "turn"])
+    summary = pd.read_csv(tmp_path / "run" / "summary.csv").set_index(["net", "ours", "rival"])
+    assert rows.index.tolist() == list(product(["nearly free", "resnet18"], range(2)))
+    assert len(summary) == 2 * 2 * 3  # nets, our ways, theirs
+    one = summary.loc[("resnet18", "fmcam", "ImageFolder")]
+    times = rows.loc["resnet18", ["ImageFolder", "fmcam"]]
+    assert one["median"] == pytest.approx((times["ImageFolder"] / times["fmcam"]).median())
+    assert one["images_per_second_ours"] == pytest.approx(20 / times["fmcam"].median())
+    (decode,) = pd.read_csv(tmp_path / "run" / "decode.csv").to_dict("records")
+    assert decode["images"] == 40
+
+
+def test_fit(tmp_path):
+    fit.main(fit.Config(rows=64, predicted=100, repeats=1, out=str(tmp_path / "run")))
+    summary = pd.read_csv(tmp_path / "run" / "summary.csv")
+    cases = [f"fit {net} batch {n}" for net in ("LeNet5", "SimpleCNN") for n in (32, 128)]
+    assert summary["case"].tolist() == [*cases, "predict_proba, nearly free net"]
+    assert summary["rival"].tolist() == 4 * ["bare loop"] + ["skorch"]
