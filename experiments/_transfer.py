@@ -13,15 +13,30 @@ from skorch.dataset import ValidSplit
 from torchvision.models import ResNet18_Weights
 
 import fmcam
+from experiments._config import option
 from experiments._pipeline import make_classifier
 from fmcam.classifiers import Frozen, Resumable, load_classifier, save_classifier
 from fmcam.models import ResNet18
 
-__all__ = ["Transfer", "best_epoch", "save_torch", "starting_weights"]
+__all__ = ["Transfer", "TransferSettings", "best_epoch", "save_torch", "starting_weights"]
 
 
-@dataclass(frozen=True)
-class Transfer:
+@dataclass(frozen=True, kw_only=True)
+class TransferSettings:
+    """Settings that every script with a transfer has."""
+
+    lr: float = option(1e-3, "learning rate of the head; the convolutions learn at a tenth")
+    batch_size: int = option(32, "photographs in a batch")
+    weight_decay: float = option(1e-4, "weight decay (L2)")
+    head_epochs: int = option(3, "passes over the photographs in which only the head learns")
+    epochs: int = option(20, "passes over the photographs in which all learns")
+    patience: int = option(6, "stop after that many epochs without a lower validation loss")
+    precision: str = option("float32", "float32 or bfloat16", ("float32", "bfloat16"))
+    seed: int = option(0, "random state")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transfer(TransferSettings):
     """A training in two stages; the fields are those of a script's configuration.
 
     In the first one the convolutions stay as they are. In the second one they learn at a tenth of
@@ -32,14 +47,6 @@ class Transfer:
 
     weights: str | None
     image_size: int
-    lr: float
-    batch_size: int
-    weight_decay: float
-    head_epochs: int
-    epochs: int
-    patience: int
-    precision: str
-    seed: int
 
     @classmethod
     def of(cls, config, weights):

@@ -11,7 +11,13 @@ from sklearn.model_selection import train_test_split
 from experiments._config import option
 from experiments._gallery import brightened, overlay, spread, write_gallery
 from experiments._run import Run, run_script
-from experiments._transfer import Transfer, best_epoch, save_torch, starting_weights
+from experiments._transfer import (
+    Transfer,
+    TransferSettings,
+    best_epoch,
+    save_torch,
+    starting_weights,
+)
 from fmcam.classifiers import save_classifier
 from fmcam.datasets import load_image_folder
 from fmcam.explain import GradCAM, GuidedBackprop, GuidedGradCAM, explain_together
@@ -24,8 +30,8 @@ IN_GALLERY = ("Grad-CAM", "Guided Grad-CAM")
 PICTURED = 6
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(TransferSettings):
     """Settings of a fine-tuning."""
 
     folder: str | None = option(None, "folder of the photographs; needed")
@@ -41,14 +47,6 @@ class Config:
     image_size: int = option(224, "height and width that photographs are cut to, in pixels")
     validation: float = option(0.15, "share of the photographs that end the training early")
     test: float = option(0.15, "share of the photographs to test on")
-    lr: float = option(1e-3, "learning rate of the head; the convolutions learn at a tenth")
-    batch_size: int = option(32, "photographs in a batch")
-    weight_decay: float = option(1e-4, "weight decay (L2)")
-    head_epochs: int = option(3, "passes over the photographs in which only the head learns")
-    epochs: int = option(20, "passes over the photographs in which all learns")
-    patience: int = option(6, "stop after that many epochs without a lower validation loss")
-    precision: str = option("float32", "float32 or bfloat16", ("float32", "bfloat16"))
-    seed: int = option(0, "random state")
     gallery: int = option(24, "test photographs in the gallery")
     out: str = option("runs/finetune", "folder of the results")
     resume: bool = option(False, "keep the training in the folder, go on with an unfinished one")

@@ -26,7 +26,7 @@ from experiments._pets import (
     summary_of,
 )
 from experiments._run import Run, run_script
-from experiments._transfer import Transfer, starting_weights
+from experiments._transfer import Transfer, TransferSettings, starting_weights
 from fmcam.classifiers import save_classifier
 from fmcam.datasets import fetch_oxford_pets
 from fmcam.plot import HeatmapDisplay, HistoryDisplay, LocalizationCurveDisplay
@@ -40,8 +40,8 @@ PRINTED = ["mean_iou", "box_accuracy_0.5", "box_accuracy_v2", "oracle_max_box_ac
 PRINTED += ["pixel_average_precision", "pointing_game", "energy", "mask_iou"]
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(TransferSettings):
     """Settings of a localization of pets."""
 
     weights: str | None = option(
@@ -56,14 +56,6 @@ class Config:
     image_size: int = option(224, "height and width of the photographs in pixels")
     images: int | None = option(None, "photographs of each list, by default all")
     validation: float = option(0.2, "share of the trainval list that thresholds are fitted on")
-    lr: float = option(1e-3, "learning rate of the head; the convolutions learn at a tenth")
-    batch_size: int = option(32, "photographs in a batch")
-    weight_decay: float = option(1e-4, "weight decay (L2)")
-    head_epochs: int = option(3, "passes over the photographs in which only the head learns")
-    epochs: int = option(20, "passes over the photographs in which all learns")
-    patience: int = option(6, "stop after that many epochs without a lower validation loss")
-    precision: str = option("float32", "float32 or bfloat16", ("float32", "bfloat16"))
-    seed: int = option(0, "random state")
     score_cam: bool = option(False, "Score-CAM too, which takes up to 512 forwards an image")
     gallery: int = option(24, "test photographs in the gallery")
     data_dir: str | None = option(None, "folder of the data sets, by default FMCAM_DATA")
