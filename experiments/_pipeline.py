@@ -77,13 +77,15 @@ def make_classifier(
     patience=None,
     image_size=None,
     first_size=None,
+    color=0.0,
     weights=None,
 ):
     """A classifier trained as all are: by default one-cycle SGD, shifted images, smoothed labels.
 
     Gradients are clipped, as without that a high rate now and then ends a training at chance.
     Garments are not mirrored: the shoes of Fashion-MNIST all point one way. With an `image_size`
-    the images are photographs: parts of them, mirrored or not, are resized to that.
+    the images are photographs: parts of them, mirrored or not, are resized to that, their colours
+    changed by up to `color`.
     """
     callbacks = [
         *_schedule(scheduler, epochs, "valid_loss" if val_size else "train_loss"),
@@ -100,7 +102,11 @@ def make_classifier(
         batch_size=batch_size,
         max_epochs=epochs,
         criterion__label_smoothing=smoothing,
-        augment=RandomResizedCrop(image_size) if image_size else FlipAndShift(1, flip=False),
+        augment=(
+            RandomResizedCrop(image_size, color=color)
+            if image_size
+            else FlipAndShift(1, flip=False)
+        ),
         train_split=_held_out(val_size, seed),
         callbacks=callbacks,
         precision=precision,
@@ -174,6 +180,7 @@ class Fit:
     patience: int | None = None
     image_size: int | None = None
     first_size: int | None = None
+    color: float = 0.0
     weights: str | None = None
 
     def classifier(self):

@@ -56,6 +56,11 @@ class Config:
         "side of the crops in the first epochs, from which it grows",
         yaml="dataset.first_size",
     )
+    color: float = option(
+        0.0,
+        "change of brightness, contrast and saturation of photographs, at most, in [0, 1]",
+        yaml="training.color",
+    )
     val_size: int = option(0, "training images to hold out", yaml="dataset.val_size")
     data_dir: str | None = option(
         None, "folder of the data sets, by default FMCAM_DATA", yaml="dataset.data_dir"
@@ -111,8 +116,11 @@ def main(config):
 def check(config):
     """End with a message if settings contradict each other."""
     photographs = config.dataset in PHOTOGRAPHS
-    if (config.image_size or config.first_size) and not photographs:
-        raise SystemExit(f"--image-size and --first-size are for {', '.join(PHOTOGRAPHS)}.")
+    if (config.image_size or config.first_size or config.color) and not photographs:
+        known = ", ".join(PHOTOGRAPHS)
+        raise SystemExit(f"--image-size, --first-size and --color are for {known}.")
+    if not 0 <= config.color <= 1:
+        raise SystemExit(f"--color must be in [0, 1], got {config.color}.")
     if config.first_size and not config.image_size:
         raise SystemExit("--first-size grows to --image-size, so that is needed too.")
     if config.patience and not config.val_size:
@@ -142,6 +150,7 @@ def plan(config, side):
             *(config.optimizer, config.scheduler, config.val_size, config.patience),
             image_size=(config.image_size or side) if photographs else None,
             first_size=config.first_size,
+            color=config.color,
             weights=config.weights,
         )
         for seed in config.seeds

@@ -6,6 +6,7 @@ import torch
 from scipy import stats
 from torch.nn import functional
 from torchvision import transforms
+from torchvision.transforms.functional import adjust_brightness, adjust_contrast
 
 from fmcam.classifiers import FlipAndShift, RandomResizedCrop
 
@@ -60,11 +61,11 @@ def ramps(n, side):
 
 def boxes_of(crops, size):
     """x, y, width and height of the crops from ramps, and whether they are mirrored."""
-    steps = torch.stack(
-        [crops[:, 0, 0, 1] - crops[:, 0, 0, 0], crops[:, 1, 1, 0] - crops[:, 1, 0, 0]]
-    )
+    before, after = size // 2 - 1, size // 2  # at the border pixels are smoothed to one side
+    low, high = crops[:, :, before, before], crops[:, :, after, after]
+    steps = (high - low).T
     width, height = steps.abs() * size
-    centre = crops.mean(dim=(2, 3)) + 0.5  # of half-pixel centres
+    centre = (low + high) / 2 + 0.5  # of half-pixel centres
     return centre[:, 0] - width / 2, centre[:, 1] - height / 2, width, height, steps[0] < 0
 
 
@@ -72,7 +73,9 @@ def boxes_of(crops, size):
 def test_the_whole_image_is_a_plain_resize(side, size):
     images = torch.randint(256, (3, 3, side, side), generator=generator(), dtype=torch.uint8)
     crops = RandomResizedCrop(size, scale=(1, 1), ratio=(1, 1), flip=False)(images)
-    expected = functional.interpolate(images.float(), size=(size, size), mode="bilinear")
+    expected = functional.interpolate(
+        images.float(), size=(size, size), mode="bilinear", antialias=True
+    )
     torch.testing.assert_close(crops, expected, atol=0.01, rtol=0)
 
 
@@ -123,8 +126,8 @@ def test_crops_are_drawn_as_by_torchvision():
 
 
 def test_crops_lie_inside_the_image_and_within_the_bounds():
-    crops = RandomResizedCrop(8)(ramps(2000, 64), generator())
-    x, y, width, height, mirrored = boxes_of(crops, 8)
+    crops = RandomResizedCrop(64)(ramps(2000, 64), generator())  # enlarged, so not smoothed
+    x, y, width, height, mirrored = boxes_of(crops, 64)
     assert min(x.min(), y.min()) > -1e-3
     assert max((x + width).max(), (y + height).max()) < 64 + 1e-3
     assert (width * height / 64**2).min() > 0.35 - 1e-4
@@ -135,7 +138,7 @@ def test_crops_lie_inside_the_image_and_within_the_bounds():
 
 def test_images_that_are_not_square():
     images = ramps(200, 64)[:, :, :32]
-    x, y, width, height, _ = boxes_of(RandomResizedCrop(8, (0.2, 0.3))(images, generator()), 8)
+    x, y, width, height, _ = boxes_of(RandomResizedCrop(64, (0.2, 0.3))(images, generator()), 64)
     share = width * height / (32 * 64)
     assert 0.2 - 1e-4 < share.min() < 0.21
     assert 0.29 < share.max() < 0.3 + 1e-4
@@ -144,11 +147,10 @@ def test_images_that_are_not_square():
 
 
 def test_a_crop_wider_than_the_image_is_cut_to_it():
-    crops = RandomResizedCrop(8, scale=(1, 1), ratio=(4, 4))(ramps(3, 64), generator())
-    x, _, width, height, _ = boxes_of(crops, 8)
-    torch.testing.assert_close(
-        torch.stack([x, width, height]), torch.tensor([[0.0] * 3, [64.0] * 3, [32.0] * 3])
-    )
+    crops = RandomResizedCrop(64, scale=(1, 1), ratio=(4, 4))(ramps(3, 64), generator())
+    x, _, width, height, _ = boxes_of(crops, 64)
+    expected = torch.tensor([[0.0] * 3, [64.0] * 3, [32.0] * 3])
+    torch.testing.assert_close(torch.stack([x, width, height]), expected, atol=1e-3, rtol=0)
 
 
 def test_crops_are_seeded_drawn_one_by_one_and_leave_the_batch_alone():
@@ -160,3 +162,36 @@ def test_crops_are_seeded_drawn_one_by_one_and_leave_the_batch_alone():
     assert len({tuple(part.flatten().tolist()) for part in crops}) == 6
     assert torch.equal(images, before)
     assert crop(images.to(torch.uint8)).dtype == torch.float32
+
+
+def whole(images, color):
+    """Images with other colours, not cropped, and the factors drawn for them."""
+    crop = RandomResizedCrop(images.shape[-1], (1, 1), (1, 1), flip=False, color=color)
+    changed = crop(images, generator())
+    drawn = generator()
+    torch.rand(5, len(images), generator=drawn)
+    return changed, 1 + color * (2 * torch.rand(3, len(images), generator=drawn) - 1)
+
+
+def test_brightness_and_contrast_as_in_torchvision():
+    grey = torch.rand(6, 1, 8, 8, generator=generator()).expand(6, 3, 8, 8) / 4 + 0.3
+    changed, (brightness, contrast, _) = whole(grey, color=0.2)
+    for image, b, c, found in zip(grey, brightness, contrast, changed, strict=True):
+        expected = adjust_brightness(adjust_contrast(image, c), b)
+        torch.testing.assert_close(found, expected)
+
+
+def test_saturation_by_hand():
+    pixel = torch.tensor([30.0, 60.0, 90.0]).reshape(1, 3, 1, 1).repeat(2000, 1, 1, 1)
+    changed, (brightness, contrast, saturation) = whole(pixel, color=0.4)
+    red, green, blue = changed[..., 0, 0].T
+    torch.testing.assert_close(green, 60 * brightness)
+    torch.testing.assert_close(blue - red, 60 * brightness * contrast * saturation)
+    for factors in (brightness, saturation):
+        assert 0.6 <= factors.min() < 0.61
+        assert 1.39 < factors.max() <= 1.4
+
+
+def test_colours_stay_by_default():
+    pixel = torch.tensor([30.0, 60.0, 90.0]).reshape(1, 3, 1, 1)
+    torch.testing.assert_close(RandomResizedCrop(1)(pixel, generator()), pixel)

@@ -345,7 +345,9 @@ def test_photographs_by_the_recipe(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"image_size": 64}, "--image-size and --first-size are for imagenette"),
+        ({"image_size": 64}, "--image-size, --first-size and --color are for imagenette"),
+        ({"color": 0.1}, "--image-size, --first-size and --color are for imagenette"),
+        ({"dataset": "imagenette", "color": 1.1}, r"--color must be in \[0, 1\], got 1.1"),
         ({"dataset": "imagenette", "first_size": 64}, "--first-size grows to --image-size"),
         ({"patience": 2}, "--patience needs images held out to look at, by --val-size"),
         ({"weights": "DEFAULT"}, "--weights is for resnet18, not lenet5"),

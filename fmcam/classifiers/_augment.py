@@ -48,7 +48,7 @@ class FlipAndShift(BaseEstimator):
 
 
 class RandomResizedCrop(BaseEstimator):
-    """Cut a random part out of each image, resize it to a square and mirror half of them.
+    r"""Cut a random part out of each image, resize it to a square and mirror half of them.
 
     The augmentation that Inception [1]_ made the usual one for photographs, for a whole batch in
     one call on the device of the images. The share of the area is uniform in `scale` and the
@@ -63,12 +63,23 @@ class RandomResizedCrop(BaseEstimator):
     ratio : (float, float), default=(3 / 4, 4 / 3)
         Smallest and largest ratio of a crop's width to its height.
     flip : bool, default=True
+    color : float, default=0.0
+        Brightness, contrast and saturation of each image are multiplied by factors that are uniform
+        in [1 - color, 1 + color], in [0, 1]. 0 leaves the colours alone.
 
     Notes
     -----
-    Pixels are interpolated bilinearly between half-pixel centres, without smoothing, as
-    ``torch.nn.functional.interpolate`` does. Crops are not rounded to whole pixels, and one that
-    would be wider or higher than the image is cut to it, where torchvision draws up to ten times.
+    The brightness b, the contrast c and the saturation s of an image turn its pixel x into
+
+    .. math:: b \, (\bar g + c \, (g + s \, (x - g) - \bar g)),
+
+    where g is the mean of the pixel's channels and :math:`\bar g` that of all pixels; the result is
+    not cut to the range of x.
+
+    Pixels are interpolated bilinearly between half-pixel centres, and smoothed where a crop shrinks
+    (``antialias=True`` in ``torch.nn.functional.interpolate``). Crops are not rounded to whole
+    pixels, and one that would be wider or higher than the image is cut to it, where torchvision
+    draws up to ten times.
 
     References
     ----------
@@ -83,33 +94,48 @@ class RandomResizedCrop(BaseEstimator):
     torch.Size([8, 3, 128, 128])
     """
 
-    def __init__(self, size, scale=(0.35, 1.0), ratio=(3 / 4, 4 / 3), flip=True):
+    def __init__(self, size, scale=(0.35, 1.0), ratio=(3 / 4, 4 / 3), flip=True, color=0.0):
         self.size = size
         self.scale = scale
         self.ratio = ratio
         self.flip = flip
+        self.color = color
 
     def __call__(self, images, generator=None):
         """Images (n, c, h, w) of any type -> float32 (n, c, size, size) in the same units."""
-        n, channels, height, width = images.shape
+        crops = self._cropped(images, generator)
+        return self._recolored(crops, generator) if self.color else crops
+
+    def _cropped(self, images, generator):
+        n, _, height, width = images.shape
         area, ratio, x, y, mirror = torch.rand(5, n, generator=generator)
         low, high = self.scale
         area = (low + (high - low) * area) * height * width
         low, high = map(math.log, self.ratio)
         ratio = (low + (high - low) * ratio).exp()
-        x_share = ((area * ratio).sqrt() / width).clamp(max=1)
-        y_share = ((area / ratio).sqrt() / height).clamp(max=1)
-        turned = torch.where(mirror < 0.5 * self.flip, -x_share, x_share)
-        zero = torch.zeros(n)
-        to_image = torch.stack(  # from [-1, 1] in the crop to [-1, 1] in the image
-            [
-                *(turned, zero, (1 - x_share) * (2 * x - 1)),
-                *(zero, y_share, (1 - y_share) * (2 * y - 1)),
-            ],
-            dim=1,
-        ).reshape(n, 2, 3)
-        shape = [n, channels, self.size, self.size]
-        grid = functional.affine_grid(to_image.to(images.device), shape, align_corners=False)
-        return functional.grid_sample(
-            images.float(), grid, padding_mode="border", align_corners=False
+        x_size = (area * ratio).sqrt().clamp(max=width)
+        y_size = (area / ratio).sqrt().clamp(max=height)
+        left, top = x * (width - x_size), y * (height - y_size)
+        mirrored = mirror < 0.5 * self.flip
+        columns = self._weights(
+            left + mirrored * x_size, torch.where(mirrored, -x_size, x_size), width
         )
+        rows = self._weights(top, y_size, height)
+        columns, rows = columns.to(images.device), rows.to(images.device)
+        return rows @ (images.float() @ columns.mT)
+
+    def _weights(self, start, length, n_pixels):
+        """Share of each pixel in each of the crop's, (n, 1, size, n_pixels), along one side."""
+        step = (length / self.size)[:, None]
+        centres = start[:, None] + step * (torch.arange(self.size) + 0.5)
+        distance = (centres[:, :, None] - (torch.arange(n_pixels) + 0.5)).abs()
+        weights = (1 - distance / step.abs().clamp(min=1)[:, :, None]).clamp(min=0)
+        return (weights / weights.sum(dim=2, keepdim=True))[:, None]
+
+    def _recolored(self, images, generator):
+        factors = torch.rand(3, len(images), 1, 1, 1, generator=generator).to(images.device)
+        brightness, contrast, saturation = 1 + self.color * (2 * factors - 1)
+        grey = images.mean(dim=1, keepdim=True)
+        mean = grey.mean(dim=(2, 3), keepdim=True)
+        grey = grey * (contrast * (1 - saturation)) + (1 - contrast) * mean
+        return images.mul_(brightness * contrast * saturation).add_(grey.mul_(brightness))
