@@ -106,14 +106,14 @@ def score_methods(clf, makers, validation, test):
     rows : DataFrame
         As `localization_frame` gives them, and mask_iou and error_type.
     numbers : DataFrame
-        One row a method: threshold, mask_threshold, validation_mean_iou,
+        One row a method: region and threshold of its boxes, mask_threshold, validation_mean_iou,
         oracle_max_box_accuracy_v2 and pixel_average_precision.
     """
     y_proba = clf.predict_proba(test.images)
     rows, numbers = [], {}
     for name, maps_of in tqdm(makers.items(), unit="method", disable=None):
         maps = maps_of(validation)
-        boxer = HeatmapToBox().fit(maps, validation.boxes)
+        boxer = _best_boxer(maps, validation.boxes)
         mask_threshold = _best_mask_threshold(validation.masks, maps, boxer.thresholds_)
         maps = maps_of(test)
         found = localization_frame(
@@ -122,6 +122,7 @@ def score_methods(clf, makers, validation, test):
             boxes=test.boxes,
             masks=test.masks,
             thresholds=boxer.threshold_,
+            region=boxer.region,
         )
         found["mask_iou"] = mask_iou_score(test.masks, maps >= mask_threshold, average=None)
         found["error_type"] = localization_error_types(
@@ -130,6 +131,7 @@ def score_methods(clf, makers, validation, test):
         )
         rows.append(found)
         numbers[name] = {
+            "region": boxer.region,
             "threshold": boxer.threshold_,
             "mask_threshold": mask_threshold,
             "validation_mean_iou": boxer.scores_.max(),
@@ -137,6 +139,12 @@ def score_methods(clf, makers, validation, test):
             "pixel_average_precision": pixel_average_precision_score(test.masks, maps),
         }
     return pd.concat(rows, ignore_index=True), pd.DataFrame.from_dict(numbers, orient="index")
+
+
+def _best_boxer(maps, boxes):
+    """Boxes around the largest region or around all, whichever fit better at their best."""
+    boxers = [HeatmapToBox(region=region).fit(maps, boxes) for region in ("largest", "all")]
+    return max(boxers, key=lambda boxer: boxer.scores_.max())
 
 
 def _best_mask_threshold(masks, maps, thresholds):

@@ -1,8 +1,8 @@
 """Find pets with a classifier that learned from breeds alone, on Oxford-IIIT Pet.
 
-The published trainval list is split into training and validation photographs. Thresholds that turn
-heatmaps of the true breed into boxes and masks are fitted on the latter and frozen; the published
-test list is scored once.
+The published trainval list is split into training and validation photographs. What turns heatmaps
+of the true breed into boxes and masks, the thresholds and whether a box goes around the largest
+region or around all, is fitted on the latter and frozen; the published test list is scored once.
 """
 
 from dataclasses import dataclass
