@@ -131,8 +131,11 @@ class Stack:
         numbers = {key: number for number, key in enumerate(streams)}
         self.stream_of = torch.tensor([numbers[key] for key in keys], device=self.images.device)
 
+    def _logits(self, weights, buffers, images):
+        return functional_call(self.net, (weights, buffers), (images,))
+
     def _loss(self, weights, buffers, images, columns):
-        logits = functional_call(self.net, (weights, buffers), (images,))
+        logits = self._logits(weights, buffers, images)
         return self.clfs[0].criterion_(logits, columns), logits
 
     def train(self):
@@ -148,7 +151,7 @@ class Stack:
             clf.module_.eval()
 
     def _train_epoch(self, epoch):
-        start, totals, n_rows, factor = time.time(), 0.0, 0, 1.0
+        start, sums, n_rows, factor = time.time(), [], 0, 1.0
         for number, drawn in enumerate(zip(*self.streams, strict=True)):
             if self.cycle is not None:
                 epochs = epoch + number / len(self.streams[0])
@@ -156,9 +159,10 @@ class Stack:
             images, columns = self._batches(drawn)
             losses, accuracies = self._step(images, columns, factor * self.peaks)
             size = columns.shape[1]
-            totals = totals + size * torch.stack([losses, accuracies], dim=1)
+            sums.append(size * torch.stack([losses, accuracies], dim=1))
             n_rows += size
-        self._note((totals / n_rows).tolist(), time.time() - start, factor)
+        means = torch.stack(sums).sum(dim=0) / n_rows
+        self._note(means.tolist(), time.time() - start, factor)
 
     def _batches(self, drawn):
         """Images (k, b, c, h, w) and columns (k, b) for the k networks from those of the streams.
@@ -212,27 +216,23 @@ class Stack:
         probabilities = {}
         for own in {id(own): own for own in rows}.values():
             places = [place for place, other in enumerate(rows) if other is own]
-            logits = self._logits(places, own)
+            logits = self._logits_of(places, own)
             for place, of_one in zip(places, logits, strict=True):
                 nonlinear = self.clfs[place]._get_predict_nonlinearity()
                 probabilities[place] = nonlinear(of_one).cpu().numpy()
         self.net.train()
         return [probabilities[place] for place in range(len(rows))]
 
-    def _logits(self, places, rows):
-        state = [
+    def _logits_of(self, places, rows):
+        """Logits of some rows of `X` by the networks in some places, tensor of shape (p, n, k)."""
+        weights, buffers = (
             {name: tensor[places] for name, tensor in stacked.items()}
             for stacked in (self.weights, self.buffers)
-        ]
-        run = vmap(
-            lambda weights, buffers, images: functional_call(
-                self.net, (weights, buffers), (images,)
-            ),
-            in_dims=(0, 0, None),
         )
+        run = vmap(self._logits, in_dims=(0, 0, None))
         subset = Subset(Dataset(self.images), rows)
         batches = ArrayBatches(subset, self.images.device, batch_size=self.clfs[0].batch_size)
-        return torch.cat([run(*state, images) for images, _ in batches], dim=1)
+        return torch.cat([run(weights, buffers, images) for images, _ in batches], dim=1)
 
 
 def initialized_batches(clf, images, X, y, rows):

@@ -12,7 +12,6 @@ from sklearn import model_selection
 from sklearn.base import _fit_context, clone, is_classifier
 from sklearn.model_selection import check_cv
 from sklearn.model_selection._validation import (
-    _fit_and_score,
     _insert_error_scores,
     _warn_or_raise_about_fit_failures,
 )
@@ -24,11 +23,7 @@ from tqdm import tqdm
 
 from fmcam.model_selection._candidates import configured
 from fmcam.model_selection._kept import hash_of, read_result, writable_folder, write_result
-from fmcam.model_selection._process import (
-    ctrl_c_goes_through,
-    one_thread,
-    torch_threads_restored,
-)
+from fmcam.model_selection._process import fit_and_keep, one_thread, torch_threads_restored
 
 __all__ = ["GridSearchCV"]
 
@@ -247,23 +242,24 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         results = [read_result(file) for file in files]
         kept = sum(result is not None for result in results)
         progress = tqdm(total=len(fits), initial=kept, unit="fit", disable=None)
+        runs = (
+            partial(self._run_stacked, estimators=estimators),
+            partial(self._run_in_processes, callback_ctx=callback_ctx),
+        )
         with progress:
-            for run, needed in (
-                (self._run_stacked, (estimators,)),
-                (self._run_in_processes, (callback_ctx,)),
-            ):
+            for run in runs:
                 missing = [index for index, result in enumerate(results) if result is None]
-                for index, result in run(missing, fits, files, shared, *needed):
+                for index, result in run(missing, fits, files, shared):
                     results[index] = result
                     progress.update()
         return results
 
     def _run_stacked(self, missing, fits, files, shared, estimators):
         """Yield the results of the missing fits that can be trained many at once."""
-        estimators = {index: estimators[index // self.n_splits_] for index in missing}
+        owners = {index: estimators[index // self.n_splits_] for index in missing}
         chosen = [
             (index, estimator, fits[index]["train"], fits[index]["test"])
-            for index, estimator in estimators.items()
+            for index, estimator in owners.items()
             if self.strategy == "stacked" or (self.strategy == "auto" and _on_cuda(estimator))
         ]
         if not chosen:
@@ -283,7 +279,7 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
             for index in missing
         ]
         tasks = (
-            delayed(_fit_and_keep)(
+            delayed(fit_and_keep)(
                 index,
                 files[index],
                 clone(self.estimator),
@@ -338,12 +334,3 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
 
 def _on_cuda(estimator):
     return str(getattr(estimator, "device", "cpu")).startswith("cuda")
-
-
-def _fit_and_keep(index, file, *args, **kwargs):
-    """Run one fit in a worker and keep its result in `file`, if there is one."""
-    with one_thread(), ctrl_c_goes_through():
-        result = _fit_and_score(*args, **kwargs, return_n_test_samples=True, return_times=True)
-    if file is not None:
-        write_result(file, result)
-    return index, result

@@ -69,7 +69,9 @@ def stacked_results(fits, shared, *, warn):
 
 def _sorted_into_stacks(fits, shared):
     """Lists of fits that can be trained together, and how many cannot be stacked, by reason."""
-    kinds, stacks, refused = {}, defaultdict(list), Counter()
+    kinds: dict = {}
+    stacks = defaultdict(list)
+    refused: Counter[str] = Counter()
     for fit in fits:
         if id(fit.estimator) not in kinds:
             kinds[id(fit.estimator)] = _kind(fit.estimator, shared)
