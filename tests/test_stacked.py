@@ -261,6 +261,7 @@ class OwnStep(CNNClassifier):
             "the optimizer has several parameter groups",
         ),
         (make(callbacks=[EarlyStopping()]), "it has the callback EarlyStopping"),
+        (make(callbacks=[OneCycle(), OneCycle()]), "it has the callback OneCycle twice"),
         (make(callbacks=[Frozen([])]), "it has the callback Frozen"),
         (make(callbacks=[("plan", LRScheduler("StepLR"))]), "it has the callback LRScheduler"),
         (make(Halved), "its weight 'net.spare.weight' takes no gradient"),

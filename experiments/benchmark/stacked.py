@@ -32,8 +32,8 @@ GRID = {
 N_FITS = 81
 SIZES = (1, 3, 9, 27, 81)
 NO_RESULT = (
-    "There is no CUDA device. This is a small run on the processor, where stacking takes longer than "
-    "single fits; it shows that the script works and IS NO RESULT."
+    "There is no CUDA device. This is a small run on the processor, where stacking gains nothing; "
+    "it shows that the script works and IS NO RESULT."
 )
 
 

@@ -126,9 +126,10 @@ class Stack:
             (id(own), drawn.generator.initial_seed() if drawn.generator else id(drawn))
             for drawn, own in zip(batches, rows, strict=True)
         ]
-        streams = dict(zip(keys, batches, strict=True))
-        self.streams = list(streams.values())
-        numbers = {key: number for number, key in enumerate(streams)}
+        owners = dict(zip(keys, zip(self.clfs, batches, strict=True), strict=True))
+        self.augments = [clf.augment for clf, _ in owners.values()]
+        self.streams = [drawn for _, drawn in owners.values()]
+        numbers = {key: number for number, key in enumerate(owners)}
         self.stream_of = torch.tensor([numbers[key] for key in keys], device=self.images.device)
 
     def _logits(self, weights, buffers, images):
@@ -169,12 +170,12 @@ class Stack:
 
         They are augmented as in ``fit``, each stream by the generator that shuffled it.
         """
-        augment = self.clfs[0].augment
-        if augment is not None:
-            drawn = [
-                (augment(images, stream.generator), columns)
-                for (images, columns), stream in zip(drawn, self.streams, strict=True)
-            ]
+        drawn = [
+            (images if augment is None else augment(images, stream.generator), columns)
+            for (images, columns), augment, stream in zip(
+                drawn, self.augments, self.streams, strict=True
+            )
+        ]
         images, columns = (torch.stack(parts) for parts in zip(*drawn, strict=True))
         return images[self.stream_of], columns[self.stream_of]
 

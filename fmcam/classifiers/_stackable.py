@@ -84,7 +84,10 @@ def _fault_of_parts(clf, batches):
             return f"optimizer__{name} is {group[name]!r}"
     callbacks = [type(callback) for _, callback in clf.callbacks_]
     unknown = [kind.__name__ for kind in callbacks if kind not in (*_SEEN_TO, *_WITHOUT_EFFECT)]
-    return f"it has the callback {unknown[0]}" if unknown else None
+    if unknown:
+        return f"it has the callback {unknown[0]}"
+    twice = [kind.__name__ for kind in _SEEN_TO if callbacks.count(kind) > 1]
+    return f"it has the callback {twice[0]} twice" if twice else None
 
 
 def _fault_of_weights(clf, images):

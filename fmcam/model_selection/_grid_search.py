@@ -60,7 +60,7 @@ return_train_score
         :class:`fmcam.classifiers.CNNClassifier` that differ in `lr`, `optimizer__weight_decay` and
         `random_state` alone as one network, and warns of fits that cannot be stacked, which run in
         processes. "auto" stacks what it can of the fits whose `device` is a CUDA device; on a
-        processor stacking takes longer than one process a core.
+        processor stacking gains nothing.
 
     Attributes
     ----------
