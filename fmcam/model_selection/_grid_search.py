@@ -1,6 +1,5 @@
 """Grid search that keeps every finished fit, gives each its own core and says when it will end."""
 
-import difflib
 import pickle
 import time
 from functools import partial
@@ -13,21 +12,18 @@ from sklearn import model_selection
 from sklearn.base import _fit_context, clone, is_classifier
 from sklearn.model_selection import check_cv
 from sklearn.model_selection._validation import (
-    _fit_and_score,
     _insert_error_scores,
     _warn_or_raise_about_fit_failures,
 )
 from sklearn.utils import indexable
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 from tqdm import tqdm
 
+from fmcam.model_selection._candidates import configured
 from fmcam.model_selection._kept import hash_of, read_result, writable_folder, write_result
-from fmcam.model_selection._process import (
-    ctrl_c_goes_through,
-    one_thread,
-    torch_threads_restored,
-)
+from fmcam.model_selection._process import fit_and_keep, one_thread, torch_threads_restored
 
 __all__ = ["GridSearchCV"]
 
@@ -38,7 +34,7 @@ class GridSearchCV(model_selection.GridSearchCV):
     """scikit-learn's `GridSearchCV`, resumable after a crash and with one core for each fit.
 
     Arguments, attributes and `cv_results_` are those of `sklearn.model_selection.GridSearchCV`;
-    `memory` is the only addition. Under the hood
+    `memory` and `strategy` are the only additions. Under the hood
 
     - each fit and its scoring use one thread, so scores do not depend on `n_jobs`; the refit of
       the best candidate uses all threads;
@@ -59,6 +55,12 @@ return_train_score
         finished is lost when a search is killed: the same call does only the fits that are
         missing and gives the same `cv_results_`. Searches may share a folder, and the workers of
         a cluster must see it under the same path. None keeps nothing.
+    strategy : {"auto", "processes", "stacked"}, default="auto"
+        "processes" does each fit by itself. "stacked" trains candidates and folds of a
+        :class:`fmcam.classifiers.CNNClassifier` that differ in `lr`, `optimizer__weight_decay` and
+        `random_state` alone as one network, and warns of fits that cannot be stacked, which run in
+        processes. "auto" stacks what it can of the fits whose `device` is a CUDA device; on a
+        processor stacking gains nothing.
 
     Attributes
     ----------
@@ -69,9 +71,9 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
     Raises
     ------
     ValueError
-        In `fit`, before any work: if a name in `param_grid` is unknown, if `memory` cannot be
-        written to, or if with `memory` something cannot be told apart by its pickled form, such
-        as a lambda.
+        In `fit`, before any work: if a name in `param_grid` or a `strategy` is unknown, if `memory`
+        cannot be written to, or if with `memory` something cannot be told apart by its pickled
+        form, such as a lambda.
 
     Notes
     -----
@@ -82,8 +84,14 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
     new folder. A damaged file is ignored and its fit done again. A fit that failed is kept as
     well, with its traceback as `fit_error`; delete that file to try it again.
 
-    scikit-learn's callbacks (`set_callbacks`) work; kept fits cause no event. After kill -9 of a
-    search and its workers, joblib's copy of the images stays in its temporary folder
+    Stacked fits give the weights of single ones up to rounding. They run in this process with all
+    its threads, and the files of a stack are written when all of it is trained; `verbose` prints no
+    line for them. SGD, with and without momentum, Adam and AdamW can be stacked, cross-entropy,
+    :class:`fmcam.classifiers.OneCycle` and skorch's GradientNormClipping; other losses, optimizers
+    and callbacks, dropout, `train_split`, bfloat16 and parameters of `fit` cannot.
+
+    scikit-learn's callbacks (`set_callbacks`) work; kept and stacked fits cause no event. After
+    kill -9 of a search and its workers, joblib's copy of the images stays in its temporary folder
     (JOBLIB_TEMP_FOLDER, or /dev/shm) until you delete it.
 
     Examples
@@ -116,6 +124,7 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         error_score=np.nan,
         return_train_score=False,
         memory=None,
+        strategy="auto",
     ):
         super().__init__(
             estimator,
@@ -130,6 +139,12 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
             return_train_score=return_train_score,
         )
         self.memory = memory
+        self.strategy = strategy
+
+    _parameter_constraints: dict = {  # noqa: RUF012, scikit-learn's name
+        **model_selection.GridSearchCV._parameter_constraints,
+        "strategy": [StrOptions({"auto", "processes", "stacked"})],
+    }
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, **params):
@@ -191,13 +206,13 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
                 f"A search needs at least one candidate and one split, got {len(candidates)} and "
                 f"{len(splits)}. Look at `param_grid` and `cv`."
             )
-        estimators = [_configured(self.estimator, parameters) for parameters in candidates]
+        estimators = [configured(self.estimator, parameters) for parameters in candidates]
         files = self._files(estimators, splits, shared)
         fits = [
             {"parameters": parameters, "train": train, "test": test}
             for parameters, (train, test) in product(candidates, splits)
         ]
-        results = self._run(fits, files, shared, callback_ctx)
+        results = self._run(fits, estimators, files, shared, callback_ctx)
         _warn_or_raise_about_fit_failures(results, self.error_score)
         if callable(self.scoring):
             _insert_error_scores(results, self.error_score)
@@ -222,16 +237,49 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         keys = product([common], estimator_keys, split_keys)
         return [folder / f"{hash_of(key)}.json" for key in keys]
 
-    def _run(self, fits, files, shared, callback_ctx):
+    def _run(self, fits, estimators, files, shared, callback_ctx):
         """Return the results of `fits` in their order; those that `files` hold are not run."""
         results = [read_result(file) for file in files]
-        missing = [index for index, result in enumerate(results) if result is None]
+        kept = sum(result is not None for result in results)
+        progress = tqdm(total=len(fits), initial=kept, unit="fit", disable=None)
+        runs = (
+            partial(self._run_stacked, estimators=estimators),
+            partial(self._run_in_processes, callback_ctx=callback_ctx),
+        )
+        with progress:
+            for run in runs:
+                missing = [index for index, result in enumerate(results) if result is None]
+                for index, result in run(missing, fits, files, shared):
+                    results[index] = result
+                    progress.update()
+        return results
+
+    def _run_stacked(self, missing, fits, files, shared, estimators):
+        """Yield the results of the missing fits that can be trained many at once."""
+        owners = {index: estimators[index // self.n_splits_] for index in missing}
+        chosen = [
+            (index, estimator, fits[index]["train"], fits[index]["test"])
+            for index, estimator in owners.items()
+            if self.strategy == "stacked" or (self.strategy == "auto" and _on_cuda(estimator))
+        ]
+        if not chosen:
+            return
+        # here, as searches over other estimators and their workers do without PyTorch
+        from fmcam.model_selection._stacked import stacked_results
+
+        for index, result in stacked_results(chosen, shared, warn=self.strategy == "stacked"):
+            if files[index] is not None:
+                write_result(files[index], result)
+            yield index, result
+
+    def _run_in_processes(self, missing, fits, files, shared, callback_ctx):
+        """Yield the results of the missing fits, each done by itself."""
         contexts = [
             callback_ctx.subcontext(task_name="candidate-split-evaluation", task_id=index)
             for index in missing
         ]
         tasks = (
-            delayed(_fit_and_keep)(
+            delayed(fit_and_keep)(
                 index,
                 files[index],
                 clone(self.estimator),
@@ -243,12 +291,8 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
             )
             for index, context in zip(missing, contexts, strict=True)
         )
-        progress = tqdm(total=len(fits), initial=len(fits) - len(missing), unit="fit", disable=None)
-        with torch_threads_restored(), one_thread(), self._parallel() as parallel, progress:
-            for index, result in parallel(tasks):
-                results[index] = result
-                progress.update()
-        return results
+        with torch_threads_restored(), one_thread(), self._parallel() as parallel:
+            yield from parallel(tasks)
 
     def _parallel(self):
         """Workers that hand over each result as soon as it is there, where the backend can."""
@@ -274,7 +318,7 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
 
     def _refit(self, task, fit_params, callback_ctx):
         """Fit the best candidate on all data."""
-        estimator = _configured(self.estimator, self.best_params_)
+        estimator = configured(self.estimator, self.best_params_)
         context = callback_ctx.subcontext(task_name="refit-with-best-params")
         with context.propagate_callback_context(estimator):
             context.call_on_fit_task_begin(**task)
@@ -288,29 +332,5 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         context.call_on_fit_task_end(**task)
 
 
-def _configured(estimator, parameters):
-    """Clone `estimator` and set `parameters`; a name that it does not know is an error."""
-    estimator = clone(estimator)
-    for name, value in sorted(parameters.items()):  # "step" comes before "step__alpha"
-        try:
-            estimator.set_params(**{name: clone(value, safe=False)})
-        except (AttributeError, TypeError, ValueError) as error:
-            names = estimator.get_params()
-            if name in names:
-                raise
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else error
-            raise ValueError(
-                f"`param_grid` must name parameters of {type(estimator).__name__}, "
-                f"got {name!r}. {hint}"
-            ) from error
-    return estimator
-
-
-def _fit_and_keep(index, file, *args, **kwargs):
-    """Run one fit in a worker and keep its result in `file`, if there is one."""
-    with one_thread(), ctrl_c_goes_through():
-        result = _fit_and_score(*args, **kwargs, return_n_test_samples=True, return_times=True)
-    if file is not None:
-        write_result(file, result)
-    return index, result
+def _on_cuda(estimator):
+    return str(getattr(estimator, "device", "cpu")).startswith("cuda")

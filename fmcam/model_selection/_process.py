@@ -1,13 +1,25 @@
-"""What a fit may do with the process it runs in."""
+"""One fit in a process of its own or not, and what it may do with that process."""
 
 import signal
 import sys
 import threading
 from contextlib import contextmanager
 
+from sklearn.model_selection._validation import _fit_and_score
 from threadpoolctl import threadpool_limits
 
-__all__ = ["ctrl_c_goes_through", "one_thread", "torch_threads_restored"]
+from fmcam.model_selection._kept import write_result
+
+__all__ = ["ctrl_c_goes_through", "fit_and_keep", "one_thread", "torch_threads_restored"]
+
+
+def fit_and_keep(index, file, *args, **kwargs):
+    """Run one fit in a worker and keep its result in `file`, if there is one."""
+    with one_thread(), ctrl_c_goes_through():
+        result = _fit_and_score(*args, **kwargs, return_n_test_samples=True, return_times=True)
+    if file is not None:
+        write_result(file, result)
+    return index, result
 
 
 @contextmanager

@@ -1,0 +1,79 @@
+"""The two searches that are timed, and how far their scores agree."""
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.stats import spearmanr
+from sklearn import model_selection
+from sklearn.model_selection import StratifiedKFold
+from skorch import NeuralNetClassifier
+from torch import nn
+
+from fmcam.classifiers import CNNClassifier
+from fmcam.model_selection import GridSearchCV
+from fmcam.models import LeNet5, SimpleCNN
+
+__all__ = ["NETS", "agreement", "our_search", "plain_search", "standardized"]
+
+NETS = {"simplecnn": SimpleCNN, "lenet5": LeNet5}
+
+
+def plain_search(net, X, y, grid, *, epochs, n_jobs=None, device="cpu", seed=0):
+    """Scikit-learn's search over plain skorch."""
+    torch.manual_seed(seed)
+    clf = NeuralNetClassifier(
+        net,
+        criterion=nn.CrossEntropyLoss,
+        optimizer=torch.optim.SGD,
+        optimizer__momentum=0.9,
+        max_epochs=epochs,
+        iterator_train__shuffle=True,
+        train_split=None,
+        device=device,
+        verbose=0,
+    )
+    return model_selection.GridSearchCV(clf, grid, cv=_folds(), refit=False, n_jobs=n_jobs).fit(
+        X, y
+    )
+
+
+def our_search(net, X, y, grid, *, epochs, cv=None, precision="float32", device="cpu", **options):
+    """Our search over our classifier."""
+    clf = CNNClassifier(
+        net,
+        optimizer=torch.optim.SGD,
+        optimizer__momentum=0.9,
+        max_epochs=epochs,
+        precision=precision,
+        device=device,
+        random_state=0,
+    )
+    return GridSearchCV(clf, grid, cv=cv or _folds(), refit=False, **options).fit(X, y)
+
+
+def _folds():
+    """The same three folds for all."""
+    return StratifiedKFold(3, shuffle=True, random_state=0)
+
+
+def standardized(X):
+    """Images as float32 with mean 0 and standard deviation 1, as the rival gets them."""
+    return ((X - X.mean()) / X.std()).astype(np.float32)
+
+
+def agreement(found, another_seed):
+    """How far the scores of the searches agree, beside the rival with another seed."""
+    reference = found["scikit-learn + skorch"]
+    rows = []
+    for name, search in {**found, "rival, another seed": another_seed}.items():
+        mine, theirs = (s.cv_results_["mean_test_score"] for s in (search, reference))
+        rows.append(
+            {
+                "search": name,
+                "best": search.best_params_,
+                "rank_correlation": spearmanr(mine, theirs).statistic,
+                "largest_difference": np.abs(mine - theirs).max(),
+                "mean_difference": (mine - theirs).mean(),
+            }
+        )
+    return pd.DataFrame(rows)

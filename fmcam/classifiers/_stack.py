@@ -1,0 +1,261 @@
+"""Many classifiers of one shape trained at once, as one network with stacked weights."""
+
+import copy
+import itertools
+import math
+import time
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from sklearn.utils import _safe_indexing
+from skorch.callbacks import GradientNormClipping
+from skorch.dataset import Dataset
+from torch.func import functional_call, grad_and_value, stack_module_state, vmap
+from torch.utils.data import Subset
+
+from fmcam.classifiers._batches import ArrayBatches
+from fmcam.classifiers._callbacks import OneCycle
+from fmcam.classifiers._inputs import as_image_array, encode_labels
+from fmcam.classifiers._parameters import check_parameter_names, check_parameter_values
+from fmcam.classifiers._stack_updates import clip_by_norm, updates_of
+
+__all__ = ["Stack", "initialized_batches", "trained_stacks"]
+
+
+def trained_stacks(clfs, X, y, rows):
+    """Train classifiers in as few stacks as fit into the memory of a CUDA device.
+
+    A stack that runs out of it is begun anew with half as many networks, and those that follow hold
+    no more. The processor's memory is not watched.
+
+    Parameters
+    ----------
+    clfs, X, y, rows
+        As for :class:`Stack`, but `clfs` are left unfitted.
+
+    Yields
+    ------
+    places : list of int
+        Which of `clfs` the stack holds.
+    stack : Stack
+        Trained: `stack.clfs` are fitted.
+    """
+    size, places = len(clfs), list(range(len(clfs)))
+    while places:
+        some = places[:size]
+        stack = _trained([clone(clfs[i]) for i in some], X, y, [rows[i] for i in some])
+        if stack is None:
+            size = math.ceil(len(some) / 2)
+            continue
+        yield some, stack
+        places = places[size:]
+
+
+def _trained(clfs, X, y, rows):
+    # None, not an error, if memory is short: what caught the error would hold on to the tensors
+    try:
+        stack = Stack(clfs, X, y, rows)
+        stack.train()
+    except torch.OutOfMemoryError:
+        if len(clfs) == 1:
+            raise
+        return None
+    return stack
+
+
+class Stack:
+    """Classifiers trained at once; each ends as ``fit`` on its own rows would leave it.
+
+    Weights, running statistics and the optimizer's memory are stacked along a first axis, and one
+    step moves all of them: ``torch.func.vmap`` of the gradient of one network. Each classifier
+    draws its first weights, batches and augmentation from its own `random_state`; those with the
+    same seed and the same rows share their batches. The images lie on the device once, in their own
+    data type.
+
+    Parameters
+    ----------
+    clfs : list of CNNClassifier
+        Not fitted; :meth:`train` fits them. They differ in `lr`, `optimizer__weight_decay` and
+        `random_state` alone, and `why_not_stackable` has nothing to say about them.
+    X, y
+        As for ``CNNClassifier.fit``.
+    rows : list of ndarray of int
+        The rows of `X` that each classifier is trained on; where they are equal, the same array.
+        All hold equally many rows, so that the batches are equally many and equally large, and
+        equally many classes.
+    """
+
+    def __init__(self, clfs, X, y, rows):
+        self.clfs = clfs
+        images = as_image_array(clone(clfs[0]), X, reset=True)
+        whole = ArrayBatches(Dataset(images), clfs[0].device, batch_size=-1)
+        self.images = whole.images.contiguous()
+        batches = [
+            initialized_batches(clf, self.images, X, y, own)
+            for clf, own in zip(clfs, rows, strict=True)
+        ]
+        self._standardize(rows)
+        self._share(batches, rows)
+        self.net = copy.deepcopy(clfs[0].module_).train()
+        weights, self.buffers = stack_module_state([clf.module_.train() for clf in clfs])
+        # channels last, as single networks have them, some operations are not batched, but looped
+        self.weights = {name: weight.detach().contiguous() for name, weight in weights.items()}
+        self._gradients = vmap(grad_and_value(self._loss, has_aux=True))
+        self._update = updates_of([clf.optimizer_ for clf in clfs])
+        callbacks = {type(callback): callback for _, callback in clfs[0].callbacks_}
+        self.cycle = callbacks.get(OneCycle)
+        self.clipping = callbacks.get(GradientNormClipping)
+        peaks = [clf.lr if self.cycle else clf.optimizer_.param_groups[0]["lr"] for clf in clfs]
+        self.peaks = next(iter(self.weights.values())).new_tensor(peaks)
+
+    def _standardize(self, rows):
+        """Learn mean and standard deviation of the images once for each set of rows."""
+        learned = {}
+        for clf, own in zip(self.clfs, rows, strict=True):
+            standardize = clf.module_.standardize
+            if id(own) not in learned:
+                batches = clf.get_iterator(Subset(Dataset(self.images), own))
+                standardize.learn(images for images, _ in batches)
+                learned[id(own)] = standardize.state_dict()
+            standardize.load_state_dict(learned[id(own)])
+
+    def _share(self, batches, rows):
+        """Keep one stream of batches for each seed and set of rows."""
+        keys = [
+            (id(own), drawn.generator.initial_seed() if drawn.generator else id(drawn))
+            for drawn, own in zip(batches, rows, strict=True)
+        ]
+        owners = dict(zip(keys, zip(self.clfs, batches, strict=True), strict=True))
+        self.augments = [clf.augment for clf, _ in owners.values()]
+        self.streams = [drawn for _, drawn in owners.values()]
+        numbers = {key: number for number, key in enumerate(owners)}
+        self.stream_of = torch.tensor([numbers[key] for key in keys], device=self.images.device)
+
+    def _logits(self, weights, buffers, images):
+        return functional_call(self.net, (weights, buffers), (images,))
+
+    def _loss(self, weights, buffers, images, columns):
+        logits = self._logits(weights, buffers, images)
+        return self.clfs[0].criterion_(logits, columns), logits
+
+    def train(self):
+        """Train for `max_epochs`; the classifiers are fitted then."""
+        for epoch in range(self.clfs[0].max_epochs):
+            self._train_epoch(epoch)
+        stacked = {**self.weights, **self.buffers}
+        for place, clf in enumerate(self.clfs):
+            own = itertools.chain(clf.module_.named_parameters(), clf.module_.named_buffers())
+            with torch.no_grad():
+                for name, tensor in own:
+                    tensor.copy_(stacked[name][place])
+            clf.module_.eval()
+
+    def _train_epoch(self, epoch):
+        start, sums, n_rows, factor = time.time(), [], 0, 1.0
+        for number, drawn in enumerate(zip(*self.streams, strict=True)):
+            if self.cycle is not None:
+                epochs = epoch + number / len(self.streams[0])
+                factor = self.cycle.factor(epochs / self.clfs[0].max_epochs)
+            images, columns = self._batches(drawn)
+            losses, accuracies = self._step(images, columns, factor * self.peaks)
+            size = columns.shape[1]
+            sums.append(size * torch.stack([losses, accuracies], dim=1))
+            n_rows += size
+        means = torch.stack(sums).sum(dim=0) / n_rows
+        self._note(means.tolist(), time.time() - start, factor)
+
+    def _batches(self, drawn):
+        """Images (k, b, c, h, w) and columns (k, b) for the k networks from those of the streams.
+
+        They are augmented as in ``fit``, each stream by the generator that shuffled it.
+        """
+        drawn = [
+            (images if augment is None else augment(images, stream.generator), columns)
+            for (images, columns), augment, stream in zip(
+                drawn, self.augments, self.streams, strict=True
+            )
+        ]
+        images, columns = (torch.stack(parts) for parts in zip(*drawn, strict=True))
+        return images[self.stream_of], columns[self.stream_of]
+
+    def _step(self, images, columns, rates):
+        """Move the weights; the loss and the accuracy of each network, tensors of shape (k,)."""
+        gradients, (losses, logits) = self._gradients(self.weights, self.buffers, images, columns)
+        if self.clipping is not None and self.clipping.gradient_clip_value is not None:
+            limit, order = self.clipping.gradient_clip_value, self.clipping.gradient_clip_norm_type
+            gradients = clip_by_norm(gradients, limit, order)
+        self.weights = self._update(self.weights, gradients, rates)
+        return losses, (logits.argmax(dim=-1) == columns).to(losses.dtype).mean(dim=1)
+
+    def _note(self, means, seconds, factor):
+        """Write an epoch into the history of each classifier, which gets its share of the time."""
+        for clf, (loss, accuracy), peak in zip(self.clfs, means, self.peaks.tolist(), strict=True):
+            clf.on_epoch_begin(clf)
+            row = {"train_loss": loss, "train_acc": accuracy, "dur": seconds / len(self.clfs)}
+            if self.cycle is not None:
+                row["lr"] = factor * peak
+            for name, value in row.items():
+                clf.history.record(name, value)
+
+    @torch.no_grad()
+    def predict_proba(self, rows):
+        """Probabilities of the classes of some rows of `X`, by all classifiers of the stack.
+
+        Batches are as large as in training, so they fit in memory where those did.
+
+        Parameters
+        ----------
+        rows : list of ndarray of int
+            The rows for each classifier; those with the same array are run together.
+
+        Returns
+        -------
+        list of ndarray of shape (n, k), float32
+        """
+        self.net.eval()
+        probabilities = {}
+        for own in {id(own): own for own in rows}.values():
+            places = [place for place, other in enumerate(rows) if other is own]
+            logits = self._logits_of(places, own)
+            for place, of_one in zip(places, logits, strict=True):
+                nonlinear = self.clfs[place]._get_predict_nonlinearity()
+                probabilities[place] = nonlinear(of_one).cpu().numpy()
+        self.net.train()
+        return [probabilities[place] for place in range(len(rows))]
+
+    def _logits_of(self, places, rows):
+        """Logits of some rows of `X` by the networks in some places, tensor of shape (p, n, k)."""
+        weights, buffers = (
+            {name: tensor[places] for name, tensor in stacked.items()}
+            for stacked in (self.weights, self.buffers)
+        )
+        run = vmap(self._logits, in_dims=(0, 0, None))
+        subset = Subset(Dataset(self.images), rows)
+        batches = ArrayBatches(subset, self.images.device, batch_size=self.clfs[0].batch_size)
+        return torch.cat([run(weights, buffers, images) for images, _ in batches], dim=1)
+
+
+def initialized_batches(clf, images, X, y, rows):
+    """Build a classifier's network as ``fit`` on some rows does, and give its training batches.
+
+    Parameters
+    ----------
+    clf : CNNClassifier
+        Not fitted; on return it lacks the training alone, and the mean and standard deviation of
+        the images.
+    images : ndarray or tensor of shape (n, c, h, w)
+        Those of `X`; a tensor on the device is not copied.
+    X, y
+        As for ``CNNClassifier.fit``.
+    rows : ndarray of int
+    """
+    check_parameter_names(clf)
+    check_parameter_values(clf)
+    with clf._training(afresh=True, streaming=False):
+        as_image_array(clf, _safe_indexing(X, slice(0, 1)), reset=True)
+        labels = None if y is None else _safe_indexing(y, rows)
+        columns = np.zeros(len(images), dtype=np.int64)
+        columns[rows] = encode_labels(clf, rows, labels, clf.classes)
+        clf.initialize()
+        return clf.get_iterator(Subset(Dataset(images, columns), rows), training=True)

@@ -1,0 +1,26 @@
+"""The estimator of a candidate."""
+
+import difflib
+
+from sklearn.base import clone
+
+__all__ = ["configured"]
+
+
+def configured(estimator, parameters):
+    """Clone `estimator` and set `parameters`; a name that it does not know is an error."""
+    estimator = clone(estimator)
+    for name, value in sorted(parameters.items()):  # "step" comes before "step__alpha"
+        try:
+            estimator.set_params(**{name: clone(value, safe=False)})
+        except (AttributeError, TypeError, ValueError) as error:
+            names = estimator.get_params()
+            if name in names:
+                raise
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else error
+            raise ValueError(
+                f"`param_grid` must name parameters of {type(estimator).__name__}, "
+                f"got {name!r}. {hint}"
+            ) from error
+    return estimator
