@@ -1,11 +1,17 @@
-"""`python -m experiments.benchmark boxes|fit|heatmaps|search`: speed against named rivals."""
+"""`python -m experiments.benchmark boxes|fit|heatmaps|scaling|search`: how fast, beside rivals."""
 
 import sys
 
 from experiments._run import run_script
-from experiments.benchmark import boxes, fit, heatmaps, search
+from experiments.benchmark import boxes, fit, heatmaps, scaling, search
 
-SCRIPTS = {"boxes": boxes, "fit": fit, "heatmaps": heatmaps, "search": search}
+SCRIPTS = {
+    "boxes": boxes,
+    "fit": fit,
+    "heatmaps": heatmaps,
+    "scaling": scaling,
+    "search": search,
+}
 
 if __name__ == "__main__":
     name = sys.argv.pop(1) if len(sys.argv) > 1 else None

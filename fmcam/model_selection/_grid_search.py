@@ -5,10 +5,10 @@ import pickle
 import time
 from functools import partial
 from importlib.metadata import version
-from itertools import product
+from itertools import chain, product
 
 import numpy as np
-from joblib.parallel import get_active_backend
+from joblib.parallel import get_active_backend, parallel_config
 from sklearn import model_selection
 from sklearn.base import _fit_context, clone, is_classifier
 from sklearn.model_selection import check_cv
@@ -22,6 +22,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 from tqdm import tqdm
 
+from fmcam.model_selection._cluster import shared_on_cluster
 from fmcam.model_selection._kept import hash_of, read_result, writable_folder, write_result
 from fmcam.model_selection._process import (
     ctrl_c_goes_through,
@@ -197,7 +198,8 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
             {"parameters": parameters, "train": train, "test": test}
             for parameters, (train, test) in product(candidates, splits)
         ]
-        results = self._run(fits, files, shared, callback_ctx)
+        with shared_on_cluster(shared["X"], shared["y"], *chain.from_iterable(splits)):
+            results = self._run(fits, files, shared, callback_ctx)
         _warn_or_raise_about_fit_failures(results, self.error_score)
         if callable(self.scoring):
             _insert_error_scores(results, self.error_score)
@@ -308,9 +310,16 @@ def _configured(estimator, parameters):
 
 
 def _fit_and_keep(index, file, *args, **kwargs):
-    """Run one fit in a worker and keep its result in `file`, if there is one."""
-    with one_thread(), ctrl_c_goes_through():
-        result = _fit_and_score(*args, **kwargs, return_n_test_samples=True, return_times=True)
-    if file is not None:
-        write_result(file, result)
+    """Run one fit in a worker and keep its result in `file`, if there is one.
+
+    A cluster sends a task again if its worker dies before it hands over the result; then the file
+    may be there. Parallel work inside the fit stays in this process: joblib's dask backend would
+    spread it over the other workers.
+    """
+    result = read_result(file)
+    if result is None:
+        with one_thread(), ctrl_c_goes_through(), parallel_config("threading", n_jobs=1):
+            result = _fit_and_score(*args, **kwargs, return_n_test_samples=True, return_times=True)
+        if file is not None:
+            write_result(file, result)
     return index, result
