@@ -25,8 +25,8 @@ def on_cluster(scheduler, folder):
     Raises
     ------
     SystemExit
-        If dask is not installed, no scheduler answers, it has no workers, or one of them cannot
-        write to `folder`.
+        If dask is not installed, no scheduler answers, it has fewer than two workers, or one of
+        them cannot write to `folder`.
     """
     if scheduler is None:
         yield
@@ -55,10 +55,11 @@ def _client(scheduler):
 
 def _check_workers(client, scheduler, folder):
     try:
-        client.wait_for_workers(1, timeout=_PATIENCE)
+        client.wait_for_workers(2, timeout=_PATIENCE)
     except TimeoutError as error:
         raise SystemExit(
-            f"The scheduler has no workers. Start some with `dask worker {scheduler} --nthreads 1`."
+            "The scheduler has fewer than two workers, so joblib would do all fits here. Start "
+            f"more with `dask worker {scheduler} --nthreads 1`."
         ) from error
     folder = Path(folder).absolute()
     folder.mkdir(parents=True, exist_ok=True)

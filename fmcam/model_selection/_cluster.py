@@ -23,21 +23,22 @@ def shared_on_cluster(*shared):
         Arguments of the tasks, the very objects. None is left out.
     """
     backend, _ = get_active_backend()
-    if not hasattr(backend, "client"):
+    if not hasattr(backend, "data_futures"):
         yield
         return
     import dask
 
-    parts = [part for part in shared if part is not None]
+    scattered = backend.data_futures  # by the caller, with joblib's `scatter`
+    parts = [part for part in shared if part is not None and id(part) not in scattered]
     with dask.config.set({"distributed.admin.large-graph-warning-threshold": sys.maxsize}):
         futures = [backend.client.submit(_itself, part, pure=False) for part in parts]
     known = dict(zip(map(id, parts), futures, strict=True))
-    backend.data_futures.update(known)
+    scattered.update(known)
     try:
         yield
     finally:
         for key in known:
-            del backend.data_futures[key]
+            del scattered[key]
 
 
 def _itself(part):
