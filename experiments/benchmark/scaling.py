@@ -124,8 +124,8 @@ class ScalingDisplay:
                     panel.scatter(
                         fits[chosen],
                         line["seconds"][chosen],
-                        color=drawn.get_color(),
-                        facecolor=filling,
+                        edgecolors=drawn.get_color(),
+                        facecolors=filling,
                     )
             panel.set(title=f"processes: {jobs}", xlabel="fits")
             panel.grid(alpha=0.3)
