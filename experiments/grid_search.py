@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pandas as pd
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
+from experiments._cluster import on_cluster
 from experiments._config import option
 from experiments._pipeline import CLASSIFIERS, DATASETS, Fit, make_classifier, score, train
 from experiments._run import Run, run_script
@@ -41,6 +42,7 @@ class Config:
     precision: str = option("float32", "float32 or bfloat16", ("float32", "bfloat16"))
     seed: int = option(0, "random state of subset, folds and networks")
     jobs: int = option(os.cpu_count(), "processes at a time")
+    scheduler: str | None = option(None, "dask scheduler, tcp://host:port, whose workers search")
     out: str | None = option(None, "folder of the results; None: runs/grid_search/DATASET")
     resume: bool = option(False, "keep the finished fits that the folder holds")
 
@@ -80,27 +82,32 @@ def search(config, model, X, y, run):
     return best, results.loc[winner, ["mean_test_score", "std_test_score"]].tolist()
 
 
-def main(config):
-    """Search, train the winners, score them, write everything."""
-    config = config.complete()
-    run = Run(config, "grid_search", kept=("fits", "checkpoints"))
-    data, test = (load_dataset(config.dataset, subset) for subset in ("train", "test"))
+def search_all(config, run, data):
+    """For each network the best values, and their cross-validated accuracy, mean and std."""
     X, y = data.images, data.target
     if config.rows < len(y):
         X, _, y, _ = train_test_split(
             X, y, train_size=config.rows, stratify=y, random_state=config.seed
         )
-    best, cross_validated, fits = {}, [], []
+    best, cross_validated = {}, []
     for model in config.models:
         n_fits = config.cv * len(config.lr) * len(config.batch_size) * len(config.weight_decay)
         print(f"{model}: {n_fits} fits on {len(y):,} images", flush=True)
         best[model], accuracy = search(config, model, X, y, run)
         cross_validated.append(accuracy)
-        settings = {"epochs": config.final_epochs, "seed": config.seed}
-        fits.append(
-            Fit(model, config.dataset, model, **best[model], **settings, precision=config.precision)
-        )
+    return best, cross_validated
+
+
+def main(config):
+    """Search, train the winners, score them, write everything."""
+    config = config.complete()
+    with on_cluster(config.scheduler, config.out):
+        run = Run(config, "grid_search", kept=("fits", "checkpoints"))
+        data, test = (load_dataset(config.dataset, subset) for subset in ("train", "test"))
+        best, cross_validated = search_all(config, run, data)
     run.write_json("best.json", best)
+    settings = {"epochs": config.final_epochs, "seed": config.seed, "precision": config.precision}
+    fits = [Fit(model, config.dataset, model, **best[model], **settings) for model in config.models]
     print(f"Training the winners on all {len(data.target):,} images", flush=True)
     fitted = train(fits, data, run.folder / "checkpoints", config.jobs)
     summary = pd.concat([score(clf, test.images, test.target)[0] for clf in fitted])

@@ -1,15 +1,16 @@
-"""`python -m experiments.benchmark NAME`: speed against named rivals."""
+"""`python -m experiments.benchmark NAME`: speed, most of it against named rivals."""
 
 import sys
 
 from experiments._run import run_script
-from experiments.benchmark import boxes, fit, heatmaps, photographs, search
+from experiments.benchmark import boxes, fit, heatmaps, photographs, scaling, search
 
 SCRIPTS = {
     "boxes": boxes,
     "fit": fit,
     "heatmaps": heatmaps,
     "photographs": photographs,
+    "scaling": scaling,
     "search": search,
 }
 

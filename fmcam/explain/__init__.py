@@ -14,6 +14,7 @@ from fmcam.explain._cam import (
 from fmcam.explain._guided import GuidedBackprop, GuidedGradCAM
 from fmcam.explain._perturb import AblationCAM, Occlusion, ScoreCAM
 from fmcam.explain._sanity import oracle_heatmaps, randomized
+from fmcam.explain._shards import explain_in_shards
 from fmcam.explain._smooth import SmoothedExplainer
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "ScoreCAM",
     "SmoothedExplainer",
     "XGradCAM",
+    "explain_in_shards",
     "explain_together",
     "oracle_heatmaps",
     "randomized",

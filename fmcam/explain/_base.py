@@ -18,7 +18,7 @@ from fmcam.classifiers._inputs import as_image_array
 from fmcam.explain._output import MapWriter
 from fmcam.explain._recording import Recording
 
-__all__ = ["BaseExplainer", "Batch", "explain_together", "min_max"]
+__all__ = ["BaseExplainer", "Batch", "columns_of", "explain_group", "explain_together", "min_max"]
 
 _FLAT = 1e-5
 _PROGRESS_AFTER = 2  # seconds
@@ -198,22 +198,26 @@ def explain_together(explainers, X, y=None, *, out=None):
         groups.setdefault(id(explainer.classifier_), {})[name] = explainer
     found: dict[str, np.ndarray] = {}
     for group in groups.values():
-        found |= _explain_group(group, X, y, out or {})
+        found |= explain_group(group, X, y, out or {})
     return {name: found[name] for name in explainers}
 
 
 @torch.inference_mode(False)  # no gradient passes tensors made in that mode
 @torch.no_grad()
-def _explain_group(explainers, X, y, out):
-    """The maps of explainers of one classifier."""
+def explain_group(explainers, X, y, out, *, quiet=False):
+    """The maps of explainers of one classifier; `quiet`: without a progress bar."""
     clf = next(iter(explainers.values())).classifier_
     batch_size = min(explainer.batch_size for explainer in explainers.values())
     batches, n_images = _image_batches(clf, X, batch_size)
-    columns = None if y is None else _columns_of(clf, y, n_images)
+    columns = None if y is None else columns_of(clf, y, n_images)
     writers = {name: MapWriter(n_images, out.get(name)) for name in explainers}
     start, layers = 0, None
     with tqdm(
-        total=n_images, unit="image", disable=None, delay=_PROGRESS_AFTER, leave=False
+        total=n_images,
+        unit="image",
+        disable=quiet or None,
+        delay=_PROGRESS_AFTER,
+        leave=False,
     ) as progress:
         for images in batches:
             if layers is None:
@@ -264,7 +268,7 @@ def _image_batches(clf, X, batch_size):
     return (part for part, _ in batches), len(images)
 
 
-def _columns_of(clf, y, n_images):
+def columns_of(clf, y, n_images):
     """Logit columns of shape (n,) or (n, k) for labels."""
     y = np.asarray(y)
     if y.ndim not in (1, 2) or n_images not in (None, len(y)):

@@ -4,7 +4,7 @@ import pickle
 import time
 from functools import partial
 from importlib.metadata import version
-from itertools import product
+from itertools import chain, product
 
 import numpy as np
 from joblib.parallel import get_active_backend
@@ -22,6 +22,7 @@ from sklearn.utils.validation import _check_method_params
 from tqdm import tqdm
 
 from fmcam.model_selection._candidates import configured
+from fmcam.model_selection._cluster import shared_on_cluster
 from fmcam.model_selection._kept import hash_of, read_result, writable_folder, write_result
 from fmcam.model_selection._process import fit_and_keep, one_thread, torch_threads_restored
 
@@ -212,7 +213,8 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
             {"parameters": parameters, "train": train, "test": test}
             for parameters, (train, test) in product(candidates, splits)
         ]
-        results = self._run(fits, estimators, files, shared, callback_ctx)
+        with shared_on_cluster(shared["X"], shared["y"], *chain.from_iterable(splits)):
+            results = self._run(fits, estimators, files, shared, callback_ctx)
         _warn_or_raise_about_fit_failures(results, self.error_score)
         if callable(self.scoring):
             _insert_error_scores(results, self.error_score)

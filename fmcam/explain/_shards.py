@@ -1,0 +1,249 @@
+"""Heatmaps of more images than memory holds: shard by shard, in several processes, resumable.
+
+All maps are in one .npy file from the first shard on, so the disk holds them once and nothing is
+put together in the end. Each process writes its own rows; only the one that was called writes the
+list of finished shards, when the rows are on the disk. So whichever is killed, and whenever, no
+more is lost than the shards under way.
+"""
+
+import copy
+import json
+import mmap
+import os
+from importlib.metadata import version
+from numbers import Integral
+from pathlib import Path
+
+import numpy as np
+from joblib import Parallel, delayed
+from joblib.parallel import get_active_backend
+from sklearn.utils import check_scalar, gen_batches
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from fmcam.classifiers._files import replacing
+from fmcam.explain._base import BaseExplainer, columns_of, explain_group
+from fmcam.model_selection._cluster import shared_on_cluster
+from fmcam.model_selection._kept import hash_of
+from fmcam.model_selection._process import one_thread, torch_threads_restored
+
+__all__ = ["explain_in_shards"]
+
+
+def explain_in_shards(explainer, X, y=None, *, folder, rows_per_shard=1024, n_jobs=None):
+    """Heatmaps as ``explainer.explain(X, y)`` gives them, made by several processes, on disk.
+
+    Each process reads the rows of a shard, explains them on one thread and writes their maps into
+    their place in one file. A list of the finished shards is kept beside it, so the same call goes
+    on where a killed one stood and explains nothing where all is done. If classifier, explainer,
+    images or labels are others, the maps in `folder` go and all are made anew.
+
+    Parameters
+    ----------
+    explainer : explainer
+        Of a fitted classifier. A `random_state` must be an int, or shards differ from the whole.
+    X : ndarray or memmap of shape (n, c, h, w), (n, h, w) or (n, c * h * w)
+        Images as for the classifier. Of a memory map, such as ``np.load(file, mmap_mode="r")``,
+        no process holds more than a shard, and the workers of a cluster must see its file.
+    y : array-like of shape (n,) or (n, k), default=None
+        Labels of the classes to explain, one or k for each image. None: the predicted class.
+    folder : str or path
+        For the maps of this call, made if need be; the workers of a cluster must see it.
+    rows_per_shard : int, default=1024
+        Rounded up to whole batches, so that batches are those of ``explain``.
+    n_jobs : int or None, default=None
+        Processes. A backend chosen with `joblib.parallel_config`, such as "dask" for a cluster, is
+        used instead.
+
+    Returns
+    -------
+    memmap of shape (n, h, w) or (n, k, h, w), float32
+        Of ``maps.npy`` in `folder`, read-only. The file is there when it is whole.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Before the first shard, for what ``explain`` would not take, a Dataset or a DataLoader.
+    OSError
+        If `folder` cannot be written to.
+
+    Notes
+    -----
+    All images are read once beforehand, to tell whether they are those of the maps in `folder`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from fmcam.classifiers import CNNClassifier
+    >>> from fmcam.explain import GradCAM, explain_in_shards
+    >>> from fmcam.models import LeNet5
+    >>> cam = GradCAM(FrozenEstimator(CNNClassifier.from_module(LeNet5())), batch_size=2)
+    >>> X = np.random.default_rng(0).random((5, 28, 28), np.float32)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     maps = explain_in_shards(cam, X, folder=folder, rows_per_shard=2)
+    ...     (maps == cam.explain(X)).all()
+    np.True_
+    """
+    X, y = _checked(explainer, X, y)
+    check_scalar(rows_per_shard, "rows_per_shard", Integral, min_val=1)
+    first = explainer.explain(X[:1], None if y is None else y[:1])
+    batch_size = max(explainer.batch_size, 1)
+    shards = list(gen_batches(len(X), -(-rows_per_shard // batch_size) * batch_size))
+    source = _source(X)
+    key = hash_of([_recipe(explainer), y, shards, [hash_of(source[rows]) for rows in shards]])
+    kept = _Folder(folder, key, (len(X), *first.shape[1:]))
+    if not kept.whole():
+        kept.begin()
+        _run(explainer, source, y, shards, kept, n_jobs)
+        kept.finish()
+    return np.load(kept.file, mmap_mode="r")
+
+
+def _checked(explainer, X, y):
+    if isinstance(X, DataLoader | Dataset):
+        raise TypeError(
+            f"`X` must be an array or a memory map, whose rows can be read in any order, got a "
+            f"{type(X).__name__}. Use `explain(X, out=...)`."
+        )
+    X = X if isinstance(X, np.ndarray) else np.asarray(X)
+    if y is not None:
+        y = np.asarray(y)
+        columns_of(explainer.classifier_, y, len(X))
+    return X, y
+
+
+def _recipe(explainer):
+    """All that maps depend on besides images and labels."""
+    parameters = explainer.get_params(deep=False)
+    parameters.pop("estimator", None)
+    for name, value in parameters.items():
+        if isinstance(value, BaseExplainer):
+            parameters[name] = _recipe(value)
+    clf = explainer.classifier_
+    net = [str(clf.module_), clf.module_.state_dict(), clf.classes_, clf.precision]
+    return [type(explainer), parameters, net, version("fmcam"), version("torch")]
+
+
+def _run(explainer, source, y, shards, kept, n_jobs):
+    """Explain the shards that are missing."""
+    missing = [number for number in range(len(shards)) if number not in kept.finished]
+    n_rows = shards[-1].stop
+    n_missing = sum(shards[number].stop - shards[number].start for number in missing)
+    file, offset = kept.place
+    backend, _ = get_active_backend()
+    unordered = "generator_unordered" if backend.supports_return_generator else "list"
+    with (
+        torch_threads_restored(),
+        one_thread(),
+        shared_on_cluster(explainer, source, y),
+        Parallel(n_jobs, batch_size=1, return_as=unordered) as parallel,
+        tqdm(total=n_rows, initial=n_rows - n_missing, unit="image", disable=None) as progress,
+    ):
+        tasks = (
+            delayed(_explain_shard)(number, shards[number], explainer, source, y, file, offset)
+            for number in missing
+        )
+        for number in parallel(tasks):
+            kept.add(number)
+            progress.update(shards[number].stop - shards[number].start)
+
+
+def _explain_shard(number, rows, explainer, source, y, file, offset):
+    """Write the maps of some rows into a file whose first map begins at `offset`."""
+    explainer = copy.deepcopy(explainer)  # threads of a process must not share its hooks
+    with one_thread():
+        clf = explainer.classifier_
+        clf.module_.to(clf.device)  # "auto" may mean another device in this process
+        labels = None if y is None else y[rows]
+        maps = explain_group({"maps": explainer}, source[rows], labels, {}, quiet=True)["maps"]
+    with open(file, "r+b") as stream:  # by seek and write: two machines may share a page
+        stream.seek(offset + rows.start * maps[0].nbytes)
+        stream.write(maps.data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    return number
+
+
+def _source(X):
+    """An array, or in its place where its rows are in a file."""
+    whole = X
+    while isinstance(whole, np.ndarray) and not isinstance(whole.base, mmap.mmap):
+        whole = whole.base
+    in_file = isinstance(whole, np.memmap) and whole.filename and whole.mode != "c"
+    if not in_file or not X.flags.c_contiguous:
+        return X
+    offset = whole.offset + X.ctypes.data - whole.ctypes.data
+    return _MappedRows(whole.filename, offset, X.dtype, X.shape)
+
+
+class _MappedRows:
+    """An array in a file; a slice of its rows is mapped into memory while it is used."""
+
+    def __init__(self, file, offset, dtype, shape):
+        self.file = file
+        self.offset = offset
+        self.dtype = dtype
+        self.shape = shape
+
+    def __getitem__(self, rows):
+        shape = (rows.stop - rows.start, *self.shape[1:])
+        row_bytes = self.dtype.itemsize * int(np.prod(self.shape[1:]))
+        start = self.offset + rows.start * row_bytes
+        return np.memmap(self.file, self.dtype, "r", start, shape)
+
+
+class _Folder:
+    """The maps of all shards in one file, and which shards are finished.
+
+    `finished.json` is written beside and renamed after each shard, `maps.npy.part` renamed to
+    `maps.npy` after the last.
+    """
+
+    def __init__(self, folder, key, shape):
+        folder = Path(folder).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        self.file = folder / "maps.npy"
+        self._part = folder / "maps.npy.part"
+        self._list = folder / "finished.json"
+        self._key = key
+        self._shape = shape
+        self.finished = self._read()
+
+    def _read(self):
+        try:
+            kept = json.loads(self._list.read_text())
+            return kept["finished"] if kept["key"] == self._key else []
+        except (FileNotFoundError, KeyError, TypeError, ValueError):
+            return []
+
+    def whole(self):
+        """Whether the maps of these inputs are all there."""
+        return bool(self.finished) and self.file.exists()
+
+    def begin(self):
+        """Make the file, unless there is one with some of these maps."""
+        if not (self.finished and self._part.exists()):
+            self.finished = []
+            self._write()  # before the files change: no list may speak of maps that are not there
+            self.file.unlink(missing_ok=True)
+            np.lib.format.open_memmap(self._part, "w+", np.float32, self._shape)
+
+    @property
+    def place(self):
+        """The file to write to, and where its first map begins."""
+        return self._part, np.load(self._part, mmap_mode="r").offset
+
+    def add(self, number):
+        """Note that a shard is finished."""
+        self.finished.append(number)
+        self._write()
+
+    def _write(self):
+        with replacing(self._list) as beside:
+            beside.write_text(json.dumps({"key": self._key, "finished": self.finished}))
+
+    def finish(self):
+        """Give the file its name."""
+        os.replace(self._part, self.file)
