@@ -32,14 +32,14 @@ from fmcam.report import (
     summarize,
 )
 
-__all__ = ["CORNERS", "FUSED", "NOT_ALIGNED", "REFERENCE"]
+__all__ = ["CORNERS", "FUSED", "LAYERS", "NOT_ALIGNED", "REFERENCE"]
 __all__ += ["compare_alignment", "make_explainers", "make_maps", "score_methods", "summary_of"]
 
 CORNERS = ["x0", "y0", "x1", "y1"]
 REFERENCE = "centre box"
 NOT_ALIGNED = ", not aligned"
 FUSED = "LayerCAM, layers 3 and 4"
-_LATE = ["features.layer3", "features.layer4"]
+LAYERS = [f"features.layer{number}" for number in (2, 3, 4)]
 
 
 def make_explainers(clf, batch_size, *, score_cam=False):
@@ -50,9 +50,9 @@ def make_explainers(clf, batch_size, *, score_cam=False):
         "CAM": CAM(frozen, **size),
         "Grad-CAM++": GradCAMPlusPlus(frozen, **size),
         "LayerCAM": LayerCAM(frozen, **size),
-        "Grad-CAM++, layers 3 and 4": GradCAMPlusPlus(frozen, layer=_LATE, **size),
-        FUSED: LayerCAM(frozen, layer=_LATE, **size),
-        "LayerCAM, layers 2 to 4": LayerCAM(frozen, layer=["features.layer2", *_LATE], **size),
+        "Grad-CAM++, layers 3 and 4": GradCAMPlusPlus(frozen, layer=LAYERS[1:], **size),
+        FUSED: LayerCAM(frozen, layer=LAYERS[1:], **size),
+        "LayerCAM, layers 2 to 4": LayerCAM(frozen, layer=LAYERS, **size),
     }
     for name, cam in list(cams.items()):
         cams[f"{name}{NOT_ALIGNED}"] = clone(cam).set_params(align=False)
@@ -63,7 +63,7 @@ def make_explainers(clf, batch_size, *, score_cam=False):
         "Guided Grad-CAM": GuidedGradCAM(frozen, **size),
         "edges": EdgeMap(frozen, **size),
         "random weights, CAM": CAM(chance, **size),
-        f"random weights, {FUSED}": LayerCAM(chance, layer=_LATE, **size),
+        f"random weights, {FUSED}": LayerCAM(chance, layer=LAYERS[1:], **size),
     }
 
 

@@ -17,6 +17,7 @@ from experiments._gallery import brightened, overlay, spread, write_gallery
 from experiments._pets import (
     CORNERS,
     FUSED,
+    LAYERS,
     NOT_ALIGNED,
     REFERENCE,
     compare_alignment,
@@ -25,6 +26,7 @@ from experiments._pets import (
     score_methods,
     summary_of,
 )
+from experiments._receptive_fields import effective_centres
 from experiments._run import Run, run_script
 from experiments._transfer import Transfer, TransferSettings, starting_weights
 from fmcam.classifiers import save_classifier
@@ -36,6 +38,7 @@ TEST_SHARE = 0.25  # of the trainval list, where the test list has no boxes
 SHOWN = ("CAM", f"CAM{NOT_ALIGNED}", FUSED, "Guided Grad-CAM")
 CURVES = ("CAM", f"CAM{NOT_ALIGNED}", FUSED, "random weights, CAM", REFERENCE)
 PICTURED = 4
+PROBED = 32  # photographs to see by where a layer's cells look
 PRINTED = ["mean_iou", "box_accuracy_0.5", "box_accuracy_v2", "oracle_max_box_accuracy_v2"]
 PRINTED += ["pixel_average_precision", "pointing_game", "energy", "mask_iou"]
 
@@ -213,6 +216,8 @@ def main(config):
     accuracy = write_classification(run, clf, history, test, names)
 
     validation = take(data, held_out)
+    centres = effective_centres(clf, validation.images[:PROBED], LAYERS)
+    run.write_table("receptive_fields.csv", centres.round(3))
     explainers = make_explainers(clf, config.batch_size, score_cam=config.score_cam)
     makers = make_maps(explainers, validation.boxes)
     rows, numbers = score_methods(clf, makers, validation, test)

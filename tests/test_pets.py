@@ -12,12 +12,14 @@ import torch
 import torchvision
 from PIL import Image, ImageDraw
 from sklearn.utils import Bunch
+from torch import nn
 
 from experiments import _transfer, pets
 from experiments._gallery import brightened, overlay, spread
 from experiments._pets import compare_alignment, make_explainers, score_methods
+from experiments._receptive_fields import effective_centres
 from experiments._report._folder import read_folder
-from fmcam.classifiers import load_classifier, save_classifier
+from fmcam.classifiers import CNNClassifier, load_classifier, save_classifier
 from fmcam.localize import HeatmapToBox
 from fmcam.metrics import box_iou, mask_iou_score
 from fmcam.report import localization_error_types
@@ -358,6 +360,21 @@ def test_a_finished_training_is_read(run):
     assert same(features(fit(run)), features(classifier(run)))
     assert [file.stat().st_mtime_ns for file in files] == times
     assert sorted(Path(run.out, "checkpoints").glob("*.safetensors")) == files
+
+
+def test_centres_by_hand():
+    # Cells of stride 2 that look at the pixel in their middle and at the one below to the right.
+    conv = nn.Conv2d(1, 1, 3, stride=2, padding=1, bias=False)
+    with torch.no_grad():
+        conv.weight.zero_()
+        conv.weight[0, 0, 1, 1] = conv.weight[0, 0, 2, 2] = 1
+    net = nn.Sequential(conv, nn.Flatten(), nn.Linear(16, 2))
+    clf = CNNClassifier.from_module(net)
+    (row,) = effective_centres(clf, np.ones((3, 1, 8, 8)), ["0"]).to_dict("records")
+    expected = {"layer": "0", "n": 3, "stride": 2, "half_pixel_offset": 0.5}
+    expected |= {"offset_y": 0.5, "offset_y_std": 0, "offset_x": 0.5, "offset_x_std": 0}
+    assert row == expected
+    assert not conv._forward_hooks
 
 
 # The pictures -------------------------------------------------------------------------------------
