@@ -95,7 +95,7 @@ def test_bits_are_those_of_explain(tmp_path, labels, rows):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["finished.json", "maps.npy"]
 
 
-@pytest.mark.parametrize("backend", ["loky", "threading"])
+@pytest.mark.parametrize("backend", [pytest.param("loky", marks=pytest.mark.slow), "threading"])
 def test_bits_do_not_depend_on_who_explains(tmp_path, backend):
     torch.manual_seed(0)
     clf = FrozenEstimator(CNNClassifier.from_module(CNN_CAM()))
@@ -176,6 +176,7 @@ print(peak() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 def test_memory_holds_shards_and_not_the_file(tmp_path):
     images = np.lib.format.open_memmap(tmp_path / "X.npy", "w+", np.float32, (1500, 3, 128, 128))
@@ -289,6 +290,7 @@ explain_in_shards(cam, X, y, folder=sys.argv[2], rows_per_shard=4, n_jobs=2)
 """
 
 
+@pytest.mark.slow
 def test_kill_9_costs_only_the_shards_under_way(tmp_path, logged):
     child = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(tmp_path / "log"), str(logged.folder)],

@@ -110,7 +110,10 @@ OPTIMIZERS = {
 @pytest.mark.parametrize(
     ("kind", "optimizer"),
     [
-        *((CNN_CAM, optimizer) for optimizer in OPTIMIZERS),
+        *(
+            pytest.param(CNN_CAM, name, marks=[] if name == "nesterov" else pytest.mark.slow)
+            for name in OPTIMIZERS
+        ),
         *((SimpleCNN, optimizer) for optimizer in OPTIMIZERS),
         (LeNet5, "nesterov"),
         (LeNet5, "adamw"),
