@@ -54,7 +54,18 @@ def _extract(path, folder):
     if part.exists():
         shutil.rmtree(part)  # left by an extraction that was killed
     with tarfile.open(path) as archive:
-        archive.extractall(part, filter="data")
+        _check_members(archive, part.resolve())
+        if hasattr(tarfile, "data_filter"):  # it came with Python 3.11.4
+            archive.extraction_filter = tarfile.data_filter
+        archive.extractall(part)
     (part / folder.name).rename(folder)
     shutil.rmtree(part)
     path.unlink()
+
+
+def _check_members(archive, folder):
+    """Raise TarError unless all members are files and folders that stay in a folder."""
+    for member in archive:
+        inside = (folder / member.name).resolve().is_relative_to(folder)
+        if not (inside and (member.isfile() or member.isdir())):
+            raise tarfile.TarError(f"{member.name!r} is no file or folder that stays in {folder}")
