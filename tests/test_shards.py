@@ -337,7 +337,8 @@ def test_a_killed_worker_of_a_cluster_costs_its_shard(tmp_path, logged):
         maps = logged(np.load(tmp_path / "X.npy", mmap_mode="r"), fatal="kill")
         assert_same(maps, images[:, 0] / np.float32(255))
     assert (tmp_path / "log.fatal").exists()
-    assert logged.n_batches() == 1 + 6 + 1
+    known = 1 + 6 + 1  # and a shard, if the worker died before its word of that arrived
+    assert known <= logged.n_batches() <= known + 1
 
 
 # errors
