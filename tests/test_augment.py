@@ -147,10 +147,11 @@ def test_images_that_are_not_square():
 
 
 def test_a_crop_wider_than_the_image_is_cut_to_it():
-    crops = RandomResizedCrop(64, scale=(1, 1), ratio=(4, 4))(ramps(3, 64), generator())
-    x, _, width, height, _ = boxes_of(crops, 64)
-    expected = torch.tensor([[0.0] * 3, [64.0] * 3, [32.0] * 3])
-    torch.testing.assert_close(torch.stack([x, width, height]), expected, atol=1e-3, rtol=0)
+    crops = RandomResizedCrop(8, scale=(1, 1), ratio=(4, 4))(ramps(3, 64), generator())
+    columns, rows = crops[:, 0, 3, 3:5], crops[:, 1, 3:5, 3]
+    # 64 pixels wide, so pixels 3 and 4 of 8 are centred at 28 and 36, and 32 high
+    torch.testing.assert_close(columns.sort(dim=1).values, torch.tensor([[27.5, 35.5]] * 3))
+    torch.testing.assert_close(rows[:, 1] - rows[:, 0], torch.tensor([4.0] * 3))
 
 
 def test_crops_are_seeded_drawn_one_by_one_and_leave_the_batch_alone():
