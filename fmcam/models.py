@@ -15,6 +15,8 @@ from torch import nn
 
 __all__ = ["CNN_CAM", "LeNet5", "ResNet18", "SimpleCNN", "Standardize", "StandardizedNet"]
 
+_CACHED_PIXELS = 2**16  # half a MiB in double precision, which a core has at hand
+
 
 class _FeaturesThenHead(nn.Module):
     """The contract of the networks here: `forward` is `head(features(images))`.
@@ -270,10 +272,11 @@ class Standardize(nn.Module):
         total = square = torch.zeros(self.mean.shape, dtype=torch.float64, device=self.mean.device)
         count = 0
         for images in batches:
-            pixels = images.to(self.mean.device).double()
-            total = total + pixels.sum(dim=(0, 2, 3), keepdim=True)
-            square = square + pixels.square().sum(dim=(0, 2, 3), keepdim=True)
-            count += pixels[:, 0].numel()
+            for part in images.split(max(1, _CACHED_PIXELS // images[0].numel())):
+                pixels = part.to(self.mean.device).double()
+                total = total + pixels.sum(dim=(0, 2, 3), keepdim=True)
+                square = square + pixels.square().sum(dim=(0, 2, 3), keepdim=True)
+                count += pixels[:, 0].numel()
         mean = total / count
         std = (square / count - mean.square()).clamp(min=0).sqrt()
         self.mean.copy_(mean)

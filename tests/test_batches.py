@@ -49,7 +49,7 @@ def test_prediction_takes_larger_batches_than_training():
     clf = stream_clf(max_epochs=1, batch_size=8).fit(np.zeros((20, 16, 16)), np.arange(20) % 2)
     dataset = clf.get_dataset(np.zeros((5000, 1, 16, 16)))
     assert clf.get_iterator(dataset, training=True).batch_size == 8
-    assert clf.get_iterator(dataset).batch_size == 2**20 // 256
+    assert clf.get_iterator(dataset).batch_size == 2**18 // 256
 
 
 def test_a_subset_of_a_subset_gives_its_rows_with_their_labels():
@@ -57,6 +57,10 @@ def test_a_subset_of_a_subset_gives_its_rows_with_their_labels():
     assert batches(subset, batch_size=2) == [[9, 5]]
     ((_, labels),) = ArrayBatches(subset, device="cpu", batch_size=2)
     assert labels.tolist() == [9, 5]
+
+
+def test_a_subset_counts_from_the_end_as_torchs_does():
+    assert batches(Subset(ArrayDataset(X, Y), [-1, 0]), batch_size=2) == [[9, 0]]
 
 
 def test_shuffled_epochs_hold_each_row_once_and_differ():

@@ -13,9 +13,14 @@ from fmcam.classifiers import CNNClassifier
 from fmcam.model_selection import GridSearchCV
 from fmcam.models import LeNet5, SimpleCNN
 
-__all__ = ["NETS", "agreement", "our_search", "plain_search", "standardized"]
+__all__ = ["GRID", "NETS", "agreement", "our_search", "plain_search", "standardized"]
 
 NETS = {"simplecnn": SimpleCNN, "lenet5": LeNet5}
+GRID = {
+    "lr": [0.003, 0.01, 0.03],
+    "batch_size": [32, 64, 128],
+    "optimizer__weight_decay": [1e-4, 5e-4, 1e-3],
+}
 
 
 def plain_search(net, X, y, grid, *, epochs, n_jobs=None, device="cpu", seed=0):
@@ -37,14 +42,13 @@ def plain_search(net, X, y, grid, *, epochs, n_jobs=None, device="cpu", seed=0):
     )
 
 
-def our_search(net, X, y, grid, *, epochs, cv=None, precision="float32", device="cpu", **options):
+def our_search(net, X, y, grid, *, epochs, cv=None, device="cpu", **options):
     """Our search over our classifier."""
     clf = CNNClassifier(
         net,
         optimizer=torch.optim.SGD,
         optimizer__momentum=0.9,
         max_epochs=epochs,
-        precision=precision,
         device=device,
         random_state=0,
     )

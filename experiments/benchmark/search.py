@@ -18,6 +18,7 @@ from experiments._config import option
 from experiments._run import Run
 from experiments.benchmark import stacked
 from experiments.benchmark._searches import (
+    GRID,
     NETS,
     agreement,
     our_search,
@@ -27,11 +28,6 @@ from experiments.benchmark._searches import (
 from experiments.benchmark._timing import in_turns, ratios
 from fmcam.datasets import load_dataset
 
-GRID = {
-    "lr": [0.003, 0.01, 0.03],
-    "batch_size": [64, 128],
-    "optimizer__weight_decay": [1e-4, 1e-2],
-}
 DEFAULTS = {
     "processes": {"rows": 9_000, "out": "runs/benchmark/search"},
     "stacked": {"rows": 60_000, "out": "runs/benchmark/stacked"},
@@ -66,13 +62,9 @@ def ways_of(net, X, y, config, found):
         get_reusable_executor().shutdown(wait=True)
         found[name] = search(net, images, y, GRID, epochs=epochs, **options)
 
-    def ours(name, precision):
-        run(name, our_search, X, n_jobs=jobs, precision=precision, strategy="processes")
-
     plain = "scikit-learn + skorch"
     return {
-        "fmcam": lambda: ours("fmcam", "float32"),
-        "fmcam bfloat16": lambda: ours("fmcam bfloat16", "bfloat16"),
+        "fmcam": lambda: run("fmcam", our_search, X, n_jobs=jobs, strategy="processes"),
         plain: lambda: run(plain, plain_search, floats),
         f"{plain}, n_jobs": lambda: run(f"{plain}, n_jobs", plain_search, floats, n_jobs=jobs),
     }
@@ -92,16 +84,12 @@ def main(config):
         print(name, flush=True)
         found = {}
         seconds[name] = in_turns(ways_of(NETS[name], X, y, config, found), config.repeats)
-        summary[name] = pd.concat(
-            {ours: ratios(seconds[name], ours) for ours in ("fmcam", "fmcam bfloat16")},
-            names=["ours"],
-        ).droplevel(1)
+        summary[name] = ratios(seconds[name], "fmcam")
         options = {"epochs": config.epochs, "n_jobs": config.jobs}
         other = plain_search(NETS[name], standardized(X), y, GRID, seed=1, **options)
         agreements[name] = agreement(found, other)
     run.write_table("rows.csv", pd.concat(seconds, names=["net", "turn"]))
-    table = pd.concat(summary, names=["net"])
-    table = table[~table["rival"].str.startswith("fmcam")]
+    table = pd.concat(summary, names=["net"]).droplevel(1)
     run.write_table("summary.csv", table)
     run.write_table("agreement.csv", pd.concat(agreements, names=["net", "row"]))
     print(table.round(2).to_string())

@@ -13,6 +13,7 @@ from sklearn.model_selection import train_test_split
 
 from experiments._run import Run
 from experiments.benchmark._searches import (
+    GRID,
     NETS,
     agreement,
     our_search,
@@ -24,11 +25,6 @@ from fmcam.datasets import load_dataset
 
 __all__ = ["main"]
 
-GRID = {
-    "lr": [0.003, 0.01, 0.03],
-    "batch_size": [32, 64, 128],
-    "optimizer__weight_decay": [1e-4, 5e-4, 1e-3],
-}
 N_FITS = 81
 SIZES = (1, 3, 9, 27, 81)
 NO_RESULT = (

@@ -22,8 +22,8 @@ class BatchAccuracy(Callback):
 
     def on_batch_end(self, net, batch=None, training=None, y_pred=None, **kwargs):
         """Compare the largest logit with the label's column."""
-        accuracy = (y_pred.argmax(dim=1) == batch[1].to(y_pred.device)).float().mean()
-        net.history.record_batch("train_acc" if training else "valid_acc", accuracy.item())
+        right = (y_pred.argmax(dim=1) == batch[1].to(y_pred.device)).sum().item()
+        net.history.record_batch("train_acc" if training else "valid_acc", right / len(y_pred))
 
 
 class OneCycle(Callback):

@@ -34,8 +34,7 @@ from fmcam.models import Standardize, StandardizedNet
 
 __all__ = ["CNNClassifier"]
 
-
-_PREDICTION_PIXELS = 2**20
+_PREDICTION_PIXELS = 2**18  # in more, the feature maps of a first layer would leave the cache
 
 
 class _EarlyStop(Exception):  # noqa: N818, no error

@@ -2,7 +2,7 @@
 
 from abc import ABC
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 
 import torch
 from skorch import NeuralNetClassifier
@@ -10,6 +10,8 @@ from skorch import NeuralNetClassifier
 from fmcam.classifiers._parameters import check_parameter_names
 
 __all__ = ["Conventions"]
+
+_has_cuda = cache(torch.cuda.is_available)  # asked for twice a batch
 
 
 class Conventions(NeuralNetClassifier, ABC):
@@ -125,7 +127,7 @@ class Conventions(NeuralNetClassifier, ABC):
     def device(self):
         """The device in use."""
         if self._device == "auto":
-            return "cuda" if torch.cuda.is_available() else "cpu"
+            return "cuda" if _has_cuda() else "cpu"
         return self._device
 
     @device.setter
