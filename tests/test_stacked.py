@@ -8,11 +8,13 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.metrics import log_loss
+from sklearn.model_selection import KFold
 from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from skorch.callbacks import EarlyStopping, GradientNormClipping, LRScheduler
 from skorch.dataset import ValidSplit
 from torch import nn
+from torch.utils.data import Subset
 
 from fmcam.classifiers import (
     CNNClassifier,
@@ -252,14 +254,18 @@ class OwnStep(CNNClassifier):
         return super().train_step(batch, **params)
 
 
+def halves(dataset, y=None):
+    return Subset(dataset, range(0, len(dataset), 2)), Subset(dataset, range(1, len(dataset), 2))
+
+
 @pytest.mark.parametrize(
     ("clf", "reason"),
     [
         (SVC(), "SVC is no CNNClassifier"),
         (OwnStep(Pooled), "OwnStep has a 'train_step' of its own"),
         (make(precision="bfloat16"), "precision is 'bfloat16'"),
-        (make(train_split=ValidSplit(3)), "train_split is set"),
-        (make(compile=True), "compile is set"),
+        (make(train_split=halves), "train_split is no ValidSplit with a number"),
+        (make(train_split=ValidSplit(KFold(3))), "train_split is no ValidSplit with a number"),
         (make(iterator_train__drop_last=True), "iterator_train__drop_last is set"),
         (make(criterion=nn.MultiMarginLoss), "the criterion is MultiMarginLoss"),
         (make(optimizer=torch.optim.RMSprop), "the optimizer is RMSprop"),
@@ -269,7 +275,11 @@ class OwnStep(CNNClassifier):
             make(optimizer__param_groups=[("*.bias", {"weight_decay": 0})]),
             "the optimizer has several parameter groups",
         ),
-        (make(callbacks=[EarlyStopping()]), "it has the callback EarlyStopping"),
+        (make(callbacks=[EarlyStopping()]), "EarlyStopping monitors 'valid_loss'"),
+        (
+            make(callbacks=[EarlyStopping("f1")], train_split=ValidSplit(3)),
+            "EarlyStopping monitors 'f1'",
+        ),
         (make(callbacks=[OneCycle(), OneCycle()]), "it has the callback OneCycle twice"),
         (make(callbacks=[Frozen([])]), "it has the callback Frozen"),
         (make(callbacks=[("plan", LRScheduler("StepLR"))]), "it has the callback LRScheduler"),
@@ -377,12 +387,12 @@ def test_kept_fits_are_not_trained_again(data, tmp_path):
 def test_what_cannot_be_stacked_runs_in_processes_and_is_told(data):
     grid = [
         {"lr": [0.01, 0.1]},
-        {"train_split": [ValidSplit(3)]},
+        {"train_split": [halves]},
         {"optimizer": [torch.optim.RMSprop]},
     ]
     text = (
         "strategy='stacked': 6 of 12 fits cannot be stacked and run in processes instead: "
-        r"train_split is set \(3 fits\); the optimizer is RMSprop \(3 fits\)"
+        r"train_split is no ValidSplit with a number \(3 fits\); the optimizer is RMSprop \(3 fits\)"
     )
     clf = double(max_epochs=2)
     with pytest.warns(UserWarning, match=text):

@@ -15,7 +15,19 @@ from fmcam.models import LeNet5, SimpleCNN
 
 __all__ = ["GRID", "NETS", "agreement", "our_search", "plain_search", "standardized"]
 
-NETS = {"simplecnn": SimpleCNN, "lenet5": LeNet5}
+
+class TwoBlocks(nn.Sequential):
+    """A wider network than ours: 16 and 32 filters of 3x3, 128 units; 206,922 parameters."""
+
+    def __init__(self):
+        super().__init__(
+            *(nn.Conv2d(1, 16, 3, padding=1), nn.MaxPool2d(2), nn.ReLU()),
+            *(nn.Conv2d(16, 32, 3, padding=1), nn.MaxPool2d(2), nn.ReLU()),
+            *(nn.Flatten(), nn.Linear(32 * 7 * 7, 128), nn.ReLU(), nn.Linear(128, 10)),
+        )
+
+
+NETS = {"simplecnn": SimpleCNN, "lenet5": LeNet5, "twoblocks": TwoBlocks}
 GRID = {
     "lr": [0.003, 0.01, 0.03],
     "batch_size": [32, 64, 128],
@@ -42,13 +54,14 @@ def plain_search(net, X, y, grid, *, epochs, n_jobs=None, device="cpu", seed=0):
     )
 
 
-def our_search(net, X, y, grid, *, epochs, cv=None, device="cpu", **options):
+def our_search(net, X, y, grid, *, epochs, cv=None, precision="float32", device="cpu", **options):
     """Our search over our classifier."""
     clf = CNNClassifier(
         net,
         optimizer=torch.optim.SGD,
         optimizer__momentum=0.9,
         max_epochs=epochs,
+        precision=precision,
         device=device,
         random_state=0,
     )

@@ -10,6 +10,7 @@ the same folds without an inner validation split. With ``--strategy stacked`` se
 import dataclasses
 import os
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 from joblib.externals.loky import get_reusable_executor
@@ -44,6 +45,7 @@ class Config:
     rows: int | None = option(None, "images searched over; None: 9,000, or 60,000 if stacked")
     epochs: int = option(2, "epochs of a fit")
     repeats: int = option(3, "turns")
+    precisions: tuple[str, ...] = option(("float32",), "of ours", ("float32", "bfloat16"))
     jobs: int = option(os.cpu_count(), "processes, ours and the rival's second way")
     out: str | None = option(None, "folder of the results; None: runs/benchmark/search or stacked")
 
@@ -62,9 +64,13 @@ def ways_of(net, X, y, config, found):
         get_reusable_executor().shutdown(wait=True)
         found[name] = search(net, images, y, GRID, epochs=epochs, **options)
 
+    def ours(precision):
+        options = {"n_jobs": jobs, "precision": precision, "strategy": "processes"}
+        run(f"fmcam {precision}", our_search, X, **options)
+
     plain = "scikit-learn + skorch"
     return {
-        "fmcam": lambda: run("fmcam", our_search, X, n_jobs=jobs, strategy="processes"),
+        **{f"fmcam {name}": partial(ours, name) for name in config.precisions},
         plain: lambda: run(plain, plain_search, floats),
         f"{plain}, n_jobs": lambda: run(f"{plain}, n_jobs", plain_search, floats, n_jobs=jobs),
     }
@@ -84,12 +90,16 @@ def main(config):
         print(name, flush=True)
         found = {}
         seconds[name] = in_turns(ways_of(NETS[name], X, y, config, found), config.repeats)
-        summary[name] = ratios(seconds[name], "fmcam")
+        summary[name] = pd.concat(
+            {f"fmcam {each}": ratios(seconds[name], f"fmcam {each}") for each in config.precisions},
+            names=["ours"],
+        ).droplevel(1)
         options = {"epochs": config.epochs, "n_jobs": config.jobs}
         other = plain_search(NETS[name], standardized(X), y, GRID, seed=1, **options)
         agreements[name] = agreement(found, other)
     run.write_table("rows.csv", pd.concat(seconds, names=["net", "turn"]))
-    table = pd.concat(summary, names=["net"]).droplevel(1)
+    table = pd.concat(summary, names=["net"])
+    table = table[~table["rival"].str.startswith("fmcam")]
     run.write_table("summary.csv", table)
     run.write_table("agreement.csv", pd.concat(agreements, names=["net", "row"]))
     print(table.round(2).to_string())

@@ -4,11 +4,19 @@ import fnmatch
 import math
 import multiprocessing
 import sys
+import traceback
 
 from sklearn.base import clone
 from skorch.callbacks import Callback
 
-__all__ = ["BatchAccuracy", "Frozen", "GrowingSize", "OneCycle", "print_on_terminal"]
+__all__ = [
+    "BatchAccuracy",
+    "Frozen",
+    "GrowingSize",
+    "OneCycle",
+    "print_on_terminal",
+    "stopped_early",
+]
 
 _STRIDE = 32
 
@@ -214,3 +222,14 @@ def print_on_terminal(text):
     """Print where a person is watching: on a terminal, and not from a worker process."""
     if sys.stdout.isatty() and multiprocessing.parent_process() is None:
         print(text)
+
+
+def stopped_early(interrupt):
+    """Whether a callback raised a KeyboardInterrupt, as skorch's EarlyStopping does, not a person.
+
+    Parameters
+    ----------
+    interrupt : KeyboardInterrupt
+    """
+    *_, (frame, _) = traceback.walk_tb(interrupt.__traceback__)
+    return isinstance(frame.f_locals.get("self"), Callback)

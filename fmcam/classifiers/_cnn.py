@@ -2,18 +2,17 @@
 
 import contextlib
 import copy
-import traceback
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
-from skorch.callbacks import Callback, EpochTimer, PassthroughScoring, PrintLog
+from skorch.callbacks import EpochTimer, PassthroughScoring, PrintLog
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from fmcam.classifiers._batches import ArrayBatches, StreamedBatches
-from fmcam.classifiers._callbacks import BatchAccuracy, print_on_terminal
+from fmcam.classifiers._callbacks import BatchAccuracy, print_on_terminal, stopped_early
 from fmcam.classifiers._conventions import Conventions
 from fmcam.classifiers._generators import seeded
 from fmcam.classifiers._inputs import as_image_array, encode_labels, stream_classes
@@ -295,10 +294,9 @@ class CNNClassifier(Conventions):
         """
         try:
             super().notify(method_name, **cb_kwargs)
-        except KeyboardInterrupt as stop:
-            *_, (frame, _) = traceback.walk_tb(stop.__traceback__)
-            if isinstance(frame.f_locals.get("self"), Callback):
-                raise _EarlyStop from stop
+        except KeyboardInterrupt as interrupt:
+            if stopped_early(interrupt):
+                raise _EarlyStop from interrupt
             raise
 
     def _open_stream(self, X, y, classes):

@@ -9,18 +9,18 @@ import numpy as np
 import torch
 from sklearn.base import clone
 from sklearn.utils import _safe_indexing
-from skorch.callbacks import GradientNormClipping
+from skorch.callbacks import EarlyStopping, GradientNormClipping
 from skorch.dataset import Dataset
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 from torch.utils.data import Subset
 
 from fmcam.classifiers._batches import ArrayBatches
-from fmcam.classifiers._callbacks import OneCycle
+from fmcam.classifiers._callbacks import OneCycle, stopped_early
 from fmcam.classifiers._inputs import as_image_array, encode_labels
 from fmcam.classifiers._parameters import check_parameter_names, check_parameter_values
 from fmcam.classifiers._stack_updates import clip_by_norm, updates_of
 
-__all__ = ["Stack", "initialized_batches", "trained_stacks"]
+__all__ = ["Stack", "initialized_parts", "trained_stacks"]
 
 
 def trained_stacks(clfs, X, y, rows):
@@ -71,7 +71,8 @@ class Stack:
     step moves all of them: ``torch.func.vmap`` of the gradient of one network. Each classifier
     draws its first weights, batches and augmentation from its own `random_state`; those with the
     same seed and the same rows share their batches. The images lie on the device once, in their own
-    data type.
+    data type. A `train_split` holds out the rows that it would in ``fit``. With `compile` the
+    gradient of the stack is compiled, not the single networks.
 
     Parameters
     ----------
@@ -91,17 +92,16 @@ class Stack:
         images = as_image_array(clone(clfs[0]), X, reset=True)
         whole = ArrayBatches(Dataset(images), clfs[0].device, batch_size=-1)
         self.images = whole.images.contiguous()
-        batches = [
-            initialized_batches(clf, self.images, X, y, own)
+        parts = [
+            initialized_parts(clf, self.images, X, y, own)
             for clf, own in zip(clfs, rows, strict=True)
         ]
-        self._standardize(rows)
-        self._share(batches, rows)
+        self._share(parts)
+        self._standardize()
         self.net = copy.deepcopy(clfs[0].module_).train()
-        weights, self.buffers = stack_module_state([clf.module_.train() for clf in clfs])
-        # channels last, as single networks have them, some operations are not batched, but looped
-        self.weights = {name: weight.detach().contiguous() for name, weight in weights.items()}
-        self._gradients = vmap(grad_and_value(self._loss, has_aux=True))
+        self._gather()
+        gradients = vmap(grad_and_value(self._loss, has_aux=True))
+        self._gradients = clfs[0].torch_compile(gradients, name="stack")
         self._update = updates_of([clf.optimizer_ for clf in clfs])
         callbacks = {type(callback): callback for _, callback in clfs[0].callbacks_}
         self.cycle = callbacks.get(OneCycle)
@@ -109,28 +109,35 @@ class Stack:
         peaks = [clf.lr if self.cycle else clf.optimizer_.param_groups[0]["lr"] for clf in clfs]
         self.peaks = next(iter(self.weights.values())).new_tensor(peaks)
 
-    def _standardize(self, rows):
-        """Learn mean and standard deviation of the images once for each set of rows."""
-        learned = {}
-        for clf, own in zip(self.clfs, rows, strict=True):
-            standardize = clf.module_.standardize
-            if id(own) not in learned:
-                batches = clf.get_iterator(Subset(Dataset(self.images), own))
-                standardize.learn(images for images, _ in batches)
-                learned[id(own)] = standardize.state_dict()
-            standardize.load_state_dict(learned[id(own)])
-
-    def _share(self, batches, rows):
-        """Keep one stream of batches for each seed and set of rows."""
+    def _share(self, parts):
+        """Keep one stream of batches, and the rows held out, for each seed and set of rows."""
         keys = [
-            (id(own), drawn.generator.initial_seed() if drawn.generator else id(drawn))
-            for drawn, own in zip(batches, rows, strict=True)
+            (_key(drawn), drawn.generator.initial_seed() if drawn.generator else id(drawn))
+            for drawn, _ in parts
         ]
-        owners = dict(zip(keys, zip(self.clfs, batches, strict=True), strict=True))
+        owners = dict(zip(keys, zip(self.clfs, parts, strict=True), strict=True))
         self.augments = [clf.augment for clf, _ in owners.values()]
-        self.streams = [drawn for _, drawn in owners.values()]
+        self.streams = [drawn for _, (drawn, _) in owners.values()]
+        self.held_out = [held_out for _, (_, held_out) in owners.values()]
         numbers = {key: number for number, key in enumerate(owners)}
         self.stream_of = torch.tensor([numbers[key] for key in keys], device=self.images.device)
+
+    def _standardize(self):
+        """Learn mean and standard deviation of the images once for each set of training rows."""
+        learned = {}
+        for clf, number in zip(self.clfs, self.stream_of.tolist(), strict=True):
+            drawn, standardize = self.streams[number], clf.module_.standardize
+            if _key(drawn) not in learned:
+                batches = clf.get_iterator(Subset(Dataset(self.images), drawn.rows))
+                standardize.learn(images for images, _ in batches)
+                learned[_key(drawn)] = standardize.state_dict()
+            standardize.load_state_dict(learned[_key(drawn)])
+
+    def _gather(self):
+        """Stack the weights and buffers of the classifiers' networks."""
+        weights, self.buffers = stack_module_state([clf.module_.train() for clf in self.clfs])
+        # channels last, as single networks have them, some operations are not batched, but looped
+        self.weights = {name: weight.detach().contiguous() for name, weight in weights.items()}
 
     def _logits(self, weights, buffers, images):
         return functional_call(self.net, (weights, buffers), (images,))
@@ -140,16 +147,45 @@ class Stack:
         return self.clfs[0].criterion_(logits, columns), logits
 
     def train(self):
-        """Train for `max_epochs`; the classifiers are fitted then."""
+        """Train for `max_epochs` or until all have stopped early; the classifiers are fitted then.
+
+        What has stopped is carried along, to no effect, until the last one stops.
+        """
+        self.running = list(range(len(self.clfs)))
+        for clf, stopper in self._stoppers():
+            stopper.on_train_begin(clf)
         for epoch in range(self.clfs[0].max_epochs):
             self._train_epoch(epoch)
-        stacked = {**self.weights, **self.buffers}
-        for place, clf in enumerate(self.clfs):
-            own = itertools.chain(clf.module_.named_parameters(), clf.module_.named_buffers())
-            with torch.no_grad():
-                for name, tensor in own:
-                    tensor.copy_(stacked[name][place])
+            self._validate()
+            self._hand_over()
+            stopped = [clf for clf, stopper in self._stoppers() if _stops(stopper, clf)]
+            self.running = [place for place in self.running if self.clfs[place] not in stopped]
+            if not self.running:
+                break
+        self.running = list(range(len(self.clfs)))
+        for clf, stopper in self._stoppers():
+            stopper.on_train_end(clf)
+        self._gather()
+        for clf in self.clfs:
             clf.module_.eval()
+
+    def _stoppers(self):
+        """Yield the classifiers that go on and may stop early, and what stops each."""
+        for place in self.running:
+            for _, callback in self.clfs[place].callbacks_:
+                if isinstance(callback, EarlyStopping):
+                    yield self.clfs[place], callback
+
+    def _hand_over(self):
+        """Give the classifiers that go on their weights and running statistics."""
+        stacked = {**self.weights, **self.buffers}
+        for place in self.running:
+            module = self.clfs[place].module_
+            with torch.no_grad():
+                for name, tensor in itertools.chain(
+                    module.named_parameters(), module.named_buffers()
+                ):
+                    tensor.copy_(stacked[name][place])
 
     def _train_epoch(self, epoch):
         start, sums, n_rows, factor = time.time(), [], 0, 1.0
@@ -189,14 +225,35 @@ class Stack:
         return losses, (logits.argmax(dim=-1) == columns).to(losses.dtype).mean(dim=1)
 
     def _note(self, means, seconds, factor):
-        """Write an epoch into the history of each classifier, which gets its share of the time."""
-        for clf, (loss, accuracy), peak in zip(self.clfs, means, self.peaks.tolist(), strict=True):
+        """Write an epoch into the history of the classifiers that go on, each with its share."""
+        peaks = self.peaks.tolist()
+        for place in self.running:
+            clf, (loss, accuracy) = self.clfs[place], means[place]
             clf.on_epoch_begin(clf)
-            row = {"train_loss": loss, "train_acc": accuracy, "dur": seconds / len(self.clfs)}
+            row = {"train_loss": loss, "train_acc": accuracy, "dur": seconds / len(self.running)}
             if self.cycle is not None:
-                row["lr"] = factor * peak
+                row["lr"] = factor * peaks[place]
             for name, value in row.items():
                 clf.history.record(name, value)
+
+    @torch.no_grad()
+    def _validate(self):
+        """Note loss and accuracy on the rows held out, averaged over batches as skorch does it."""
+        self.net.eval()
+        streams = self.stream_of.tolist()
+        for number, held_out in enumerate(self.held_out):
+            places = [place for place in self.running if streams[place] == number]
+            if held_out is None or not places:
+                continue
+            columns = held_out.labels[held_out.rows]
+            for place, logits in zip(places, self._logits_of(places, held_out.rows), strict=True):
+                clf, size = self.clfs[place], held_out.batch_size
+                parts = zip(logits.split(size), columns.split(size), strict=True)
+                losses = [len(part) * clf.criterion_(of_part, part) for of_part, part in parts]
+                clf.history.record("valid_loss", (sum(losses) / len(columns)).item())
+                right = logits.argmax(dim=1) == columns
+                clf.history.record("valid_acc", right.float().mean().item())
+        self.net.train()
 
     @torch.no_grad()
     def predict_proba(self, rows):
@@ -236,8 +293,22 @@ class Stack:
         return torch.cat([run(weights, buffers, images) for images, _ in batches], dim=1)
 
 
-def initialized_batches(clf, images, X, y, rows):
-    """Build a classifier's network as ``fit`` on some rows does, and give its training batches.
+def _key(batches):
+    return batches.rows.numpy().tobytes()
+
+
+def _stops(stopper, clf):
+    try:
+        stopper.on_epoch_end(clf)
+    except KeyboardInterrupt as interrupt:
+        if not stopped_early(interrupt):
+            raise
+        return True
+    return False
+
+
+def initialized_parts(clf, images, X, y, rows):
+    """Build a classifier's network as ``fit`` on some rows does, and give the batches of its data.
 
     Parameters
     ----------
@@ -249,6 +320,11 @@ def initialized_batches(clf, images, X, y, rows):
     X, y
         As for ``CNNClassifier.fit``.
     rows : ndarray of int
+
+    Returns
+    -------
+    training, held_out : batches
+        `held_out` is None without a `train_split`.
     """
     check_parameter_names(clf)
     check_parameter_values(clf)
@@ -257,5 +333,11 @@ def initialized_batches(clf, images, X, y, rows):
         labels = None if y is None else _safe_indexing(y, rows)
         columns = np.zeros(len(images), dtype=np.int64)
         columns[rows] = encode_labels(clf, rows, labels, clf.classes)
+        compiled, clf.compile = clf.compile, False  # a stack compiles its own gradient
         clf.initialize()
-        return clf.get_iterator(Subset(Dataset(images, columns), rows), training=True)
+        clf.compile = compiled
+        data = Subset(Dataset(images, columns), rows)
+        if not clf.train_split:
+            return clf.get_iterator(data, training=True), None
+        train, held_out = clf.train_split(data, columns[rows])
+        return clf.get_iterator(train, training=True), clf.get_iterator(held_out)

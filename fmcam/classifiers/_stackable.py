@@ -6,20 +6,27 @@ import numpy as np
 import torch
 from sklearn.base import clone
 from sklearn.utils import _safe_indexing
-from skorch.callbacks import EpochTimer, GradientNormClipping, PassthroughScoring, PrintLog
+from skorch.callbacks import (
+    EarlyStopping,
+    EpochTimer,
+    GradientNormClipping,
+    PassthroughScoring,
+    PrintLog,
+)
+from skorch.dataset import ValidSplit
 from torch import nn
 
 from fmcam.classifiers._batches import ArrayBatches
 from fmcam.classifiers._callbacks import BatchAccuracy, OneCycle
 from fmcam.classifiers._cnn import CNNClassifier
 from fmcam.classifiers._inputs import as_image_array
-from fmcam.classifiers._stack import Stack, initialized_batches
+from fmcam.classifiers._stack import Stack, initialized_parts
 
 __all__ = ["why_not_stackable"]
 
 _OPTIMIZERS = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
 _PLAIN = {"amsgrad": False, "dampening": 0, "differentiable": False, "maximize": False}
-_SEEN_TO = (OneCycle, GradientNormClipping)
+_SEEN_TO = (OneCycle, GradientNormClipping, EarlyStopping)
 _WITHOUT_EFFECT = (EpochTimer, BatchAccuracy, PassthroughScoring, PrintLog)  # on the weights
 
 
@@ -43,7 +50,7 @@ def why_not_stackable(clf, X, y):
         return fault
     probe = clone(clf)
     images = as_image_array(probe, X, reset=True)
-    batches = initialized_batches(probe, images, X, y, np.arange(len(images)))
+    batches, _ = initialized_parts(probe, images, X, y, np.arange(len(images)))
     return (
         _fault_of_parts(probe, batches)
         or _fault_of_weights(probe, batches.images[:2])
@@ -65,8 +72,11 @@ def _fault_of_settings(clf):
         return f"precision is {clf.precision!r}"
     if options := clf.get_params_for("iterator_train"):
         return f"iterator_train__{next(iter(options))} is set"
-    is_set = [name for name in ("train_split", "compile") if getattr(clf, name)]
-    return f"{is_set[0]} is set" if is_set else None
+    split = clf.train_split
+    # one by a number leaves equally many rows wherever equally many come
+    if split and not (type(split) is ValidSplit and isinstance(split.cv, int | float)):
+        return "train_split is no ValidSplit with a number"
+    return None
 
 
 def _fault_of_parts(clf, batches):
@@ -87,7 +97,14 @@ def _fault_of_parts(clf, batches):
     if unknown:
         return f"it has the callback {unknown[0]}"
     twice = [kind.__name__ for kind in _SEEN_TO if callbacks.count(kind) > 1]
-    return f"it has the callback {twice[0]} twice" if twice else None
+    if twice:
+        return f"it has the callback {twice[0]} twice"
+    parts = ("train", "valid") if clf.train_split else ("train",)
+    noted = [f"{part}_{what}" for part in parts for what in ("loss", "acc")]
+    for _, callback in clf.callbacks_:
+        if isinstance(callback, EarlyStopping) and callback.monitor not in noted:
+            return f"EarlyStopping monitors {callback.monitor!r}"
+    return None
 
 
 def _fault_of_weights(clf, images):
@@ -101,7 +118,10 @@ def _fault_of_weights(clf, images):
 def _fault_of_network(clf, X, classes):
     few = _safe_indexing(X, slice(0, 2))
     settings = {"classes": classes, "max_epochs": 1, "batch_size": 2}
+    settings |= {"train_split": None, "compile": False}
     pair = [clone(clf).set_params(**settings) for _ in range(2)]
+    for probe in pair:
+        probe.callbacks = "disable"  # skorch's `set_params` does so only where there are some
     rows = np.arange(2)
     try:
         Stack(pair, few, classes[:2], [rows, rows]).train()

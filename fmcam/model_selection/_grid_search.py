@@ -88,8 +88,9 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
     Stacked fits give the weights of single ones up to rounding. They run in this process with all
     its threads, and the files of a stack are written when all of it is trained; `verbose` prints no
     line for them. SGD, with and without momentum, Adam and AdamW can be stacked, cross-entropy,
-    :class:`fmcam.classifiers.OneCycle` and skorch's GradientNormClipping; other losses, optimizers
-    and callbacks, dropout, `train_split`, bfloat16 and parameters of `fit` cannot.
+    :class:`fmcam.classifiers.OneCycle`, skorch's GradientNormClipping and EarlyStopping, and a
+    ValidSplit as `train_split`; other losses, optimizers and callbacks, dropout, bfloat16 and
+    parameters of `fit` cannot. ``compile=True`` compiles the gradient of the stack.
 
     scikit-learn's callbacks (`set_callbacks`) work; kept and stacked fits cause no event. After
     kill -9 of a search and its workers, joblib's copy of the images stays in its temporary folder

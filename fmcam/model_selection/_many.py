@@ -30,7 +30,8 @@ def fit_many(estimator, X, y, seeds):
     -------
     list of CNNClassifier
         Fitted, in the order of `seeds`. The history of a stacked one holds `train_loss`,
-        `train_acc`, its share of the seconds as `dur`, and `lr` with a one-cycle schedule.
+        `train_acc`, its share of the seconds as `dur`, `valid_loss` and `valid_acc` with a
+        `train_split`, and `lr` with a one-cycle schedule.
 
     Examples
     --------
