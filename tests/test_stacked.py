@@ -392,7 +392,8 @@ def test_what_cannot_be_stacked_runs_in_processes_and_is_told(data):
     ]
     text = (
         "strategy='stacked': 6 of 12 fits cannot be stacked and run in processes instead: "
-        r"train_split is no ValidSplit with a number \(3 fits\); the optimizer is RMSprop \(3 fits\)"
+        r"train_split is no ValidSplit with a number \(3 fits\); "
+        r"the optimizer is RMSprop \(3 fits\)"
     )
     clf = double(max_epochs=2)
     with pytest.warns(UserWarning, match=text):

@@ -113,7 +113,12 @@ class ScalingDisplay:
         """Draw a panel for each number of processes."""
         panels = self.points.groupby("jobs")
         self.figure_, axes = plt.subplots(
-            1, len(panels), figsize=(4.8 * len(panels), 4), sharey=True, squeeze=False
+            1,
+            len(panels),
+            figsize=(4.5 * len(panels) + 1.5, 4),
+            sharey=True,
+            squeeze=False,
+            layout="constrained",
         )
         for panel, (jobs, points) in zip(axes[0], panels, strict=True):
             for (rows, epochs), line in points.groupby(["rows", "epochs"]):
@@ -128,9 +133,12 @@ class ScalingDisplay:
                         facecolors=filling,
                     )
             panel.set(title=f"processes: {jobs}", xlabel="fits")
+            panel.set_xticks(fits, fits)
+            panel.minorticks_off()
             panel.grid(alpha=0.3)
         axes[0, 0].set_ylabel("seconds; hollow: the lines were fitted on these")
-        axes[0, -1].legend(title="rows x epochs", fontsize="small")
+        handles = axes[0, -1].get_legend_handles_labels()
+        self.figure_.legend(*handles, title="rows x epochs", loc="outside right center")
         return self
 
 
