@@ -137,3 +137,15 @@ def test_standardize_by_hand():
     image = torch.tensor([[[[20]], [[4]]]], dtype=torch.uint8)
     assert layer(image).flatten().tolist() == [2.0, 2.0]
     assert layer(image).dtype == torch.float32
+
+
+@pytest.mark.parametrize("shape", [(300, 2, 16, 16), (2, 1, 300, 300)])
+def test_statistics_are_those_of_all_images_however_large_the_batch(shape):
+    images = torch.randint(0, 200, shape, generator=torch.Generator().manual_seed(0))
+    images[-1] += 50  # what comes last counts, too
+    standardize = Standardize(shape[1])
+    standardize.learn([images[:1], images[1:]])
+    expected = images.double()
+    mean, std = expected.mean(dim=(0, 2, 3)), expected.std(dim=(0, 2, 3), correction=0)
+    torch.testing.assert_close(standardize.mean.flatten().double(), mean, rtol=1e-6, atol=0)
+    torch.testing.assert_close(standardize.std.flatten().double(), std, rtol=1e-6, atol=0)
