@@ -2,6 +2,7 @@
 
 import operator
 import warnings
+from collections.abc import Callable
 
 import torch
 from skorch.dataset import Dataset as ArrayDataset
@@ -97,6 +98,7 @@ class ArrayBatches:
             order = order if self.rows is None else self.rows[order]
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             stop = min(start + self.batch_size, self.n_rows)
+            take: Callable
             if order is None:
                 take = operator.itemgetter(slice(start, stop))
             else:  # several times as fast as indexing
