@@ -16,9 +16,10 @@ from torch.utils.data import Subset
 
 from fmcam.classifiers._batches import ArrayBatches
 from fmcam.classifiers._callbacks import OneCycle, stopped_early
+from fmcam.classifiers._captured import Captured
 from fmcam.classifiers._inputs import as_image_array, encode_labels
 from fmcam.classifiers._parameters import check_parameter_names, check_parameter_values
-from fmcam.classifiers._stack_updates import clip_by_norm, updates_of
+from fmcam.classifiers._stack_updates import Layout, clip_by_norm, updates_of
 
 __all__ = ["Stack", "initialized_parts", "trained_stacks"]
 
@@ -67,12 +68,12 @@ def _trained(clfs, X, y, rows):
 class Stack:
     """Classifiers trained at once; each ends as ``fit`` on its own rows would leave it.
 
-    Weights, running statistics and the optimizer's memory are stacked along a first axis, and one
-    step moves all of them: ``torch.func.vmap`` of the gradient of one network. Each classifier
+    Weights, running statistics and the optimizer's memory are stacked, and one step moves all of
+    them: ``torch.func.vmap`` of the gradient of one network, then the optimizers' formulas. Its
+    operators are captured, or compiled where the classifiers are to be compiled. Each classifier
     draws its first weights, batches and augmentation from its own `random_state`; those with the
     same seed and the same rows share their batches. The images lie on the device once, in their own
-    data type. A `train_split` holds out the rows that it would in ``fit``. With `compile` the
-    gradient of the stack is compiled, not the single networks.
+    data type. A `train_split` holds out the rows that it would in ``fit``.
 
     Parameters
     ----------
@@ -100,14 +101,22 @@ class Stack:
         self._standardize()
         self.net = copy.deepcopy(clfs[0].module_).train()
         self._gather()
-        gradients = vmap(grad_and_value(self._loss, has_aux=True))
-        self._gradients = clfs[0].torch_compile(gradients, name="stack")
-        self._update = updates_of([clf.optimizer_ for clf in clfs])
+        optimizers = [clf.optimizer_ for clf in clfs]
+        self.update = updates_of(optimizers, self.layout)
+        self.memory = self.update.memory(self.weights)
+        self.gradients = vmap(grad_and_value(self._loss, has_aux=True))
+        compiled = clfs[0].compile
+        self._take = (
+            clfs[0].torch_compile(self._moved, name="stack") if compiled else Captured(self._moved)
+        )
         callbacks = {type(callback): callback for _, callback in clfs[0].callbacks_}
         self.cycle = callbacks.get(OneCycle)
         self.clipping = callbacks.get(GradientNormClipping)
-        peaks = [clf.lr if self.cycle else clf.optimizer_.param_groups[0]["lr"] for clf in clfs]
-        self.peaks = next(iter(self.weights.values())).new_tensor(peaks)
+        self.peaks = [
+            clf.lr if self.cycle else optimizer.param_groups[0]["lr"]
+            for clf, optimizer in zip(clfs, optimizers, strict=True)
+        ]
+        self.rates = self.layout.spread(self.weights.new_tensor(self.peaks))
 
     def _share(self, parts):
         """Keep one stream of batches, and the rows held out, for each seed and set of rows."""
@@ -136,8 +145,8 @@ class Stack:
     def _gather(self):
         """Stack the weights and buffers of the classifiers' networks."""
         weights, self.buffers = stack_module_state([clf.module_.train() for clf in self.clfs])
-        # channels last, as single networks have them, some operations are not batched, but looped
-        self.weights = {name: weight.detach().contiguous() for name, weight in weights.items()}
+        self.layout = Layout(weights)
+        self.weights = self.layout.joined(weights).detach()
 
     def _logits(self, weights, buffers, images):
         return functional_call(self.net, (weights, buffers), (images,))
@@ -178,7 +187,7 @@ class Stack:
 
     def _hand_over(self):
         """Give the classifiers that go on their weights and running statistics."""
-        stacked = {**self.weights, **self.buffers}
+        stacked = {**self.layout.split(self.weights), **self.buffers}
         for place in self.running:
             module = self.clfs[place].module_
             with torch.no_grad():
@@ -194,7 +203,7 @@ class Stack:
                 epochs = epoch + number / len(self.streams[0])
                 factor = self.cycle.factor(epochs / self.clfs[0].max_epochs)
             images, columns = self._batches(drawn)
-            losses, accuracies = self._step(images, columns, factor * self.peaks)
+            losses, accuracies = self._step(images, columns, factor * self.rates)
             size = columns.shape[1]
             sums.append(size * torch.stack([losses, accuracies], dim=1))
             n_rows += size
@@ -217,22 +226,29 @@ class Stack:
 
     def _step(self, images, columns, rates):
         """Move the weights; the loss and the accuracy of each network, tensors of shape (k,)."""
-        gradients, (losses, logits) = self._gradients(self.weights, self.buffers, images, columns)
+        inputs = (self.weights, self.memory, self.buffers, images, columns, rates)
+        self.weights, self.memory, losses, accuracies = self._take(*inputs)
+        return losses, accuracies
+
+    def _moved(self, weights, memory, buffers, images, columns, rates):
+        """Weights and memory after a step, losses and accuracies; statistics move in place."""
+        stacked = self.layout.split(weights)
+        gradients, (losses, logits) = self.gradients(stacked, buffers, images, columns)
         if self.clipping is not None and self.clipping.gradient_clip_value is not None:
             limit, order = self.clipping.gradient_clip_value, self.clipping.gradient_clip_norm_type
             gradients = clip_by_norm(gradients, limit, order)
-        self.weights = self._update(self.weights, gradients, rates)
-        return losses, (logits.argmax(dim=-1) == columns).to(losses.dtype).mean(dim=1)
+        weights, memory = self.update(weights, self.layout.joined(gradients), memory, rates)
+        accuracies = (logits.argmax(dim=-1) == columns).to(losses.dtype).mean(dim=1)
+        return weights, memory, losses, accuracies
 
     def _note(self, means, seconds, factor):
         """Write an epoch into the history of the classifiers that go on, each with its share."""
-        peaks = self.peaks.tolist()
         for place in self.running:
             clf, (loss, accuracy) = self.clfs[place], means[place]
             clf.on_epoch_begin(clf)
             row = {"train_loss": loss, "train_acc": accuracy, "dur": seconds / len(self.running)}
             if self.cycle is not None:
-                row["lr"] = factor * peaks[place]
+                row["lr"] = factor * self.peaks[place]
             for name, value in row.items():
                 clf.history.record(name, value)
 
@@ -285,7 +301,7 @@ class Stack:
         """Logits of some rows of `X` by the networks in some places, tensor of shape (p, n, k)."""
         weights, buffers = (
             {name: tensor[places] for name, tensor in stacked.items()}
-            for stacked in (self.weights, self.buffers)
+            for stacked in (self.layout.split(self.weights), self.buffers)
         )
         run = vmap(self._logits, in_dims=(0, 0, None))
         subset = Subset(Dataset(self.images), rows)

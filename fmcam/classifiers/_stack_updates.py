@@ -1,26 +1,72 @@
-"""Steps of many optimizers at once: torch's formulas with one rate and one decay a network.
+"""Steps of many optimizers at once: torch's formulas with a rate and a decay for each number.
 
-Weights and gradients are mappings of name to tensor of shape (k, ...), one row for each of the k
-networks; rates and decays are tensors of shape (k,).
+The weights of all networks lie in one vector, so a step is a few operations however many layers
+there are. Nothing is changed in place: what an optimizer remembers is handed in and out.
 """
+
+import math
 
 import torch
 
-__all__ = ["StackedAdam", "StackedSGD", "clip_by_norm", "updates_of"]
+__all__ = ["Layout", "StackedAdam", "StackedSGD", "clip_by_norm", "updates_of"]
 
 
-def updates_of(optimizers):
+class Layout:
+    """The order of many networks' weights in one vector.
+
+    Parameters
+    ----------
+    stacked : mapping of str to tensor of shape (k, ...)
+        The weights of k networks by name, all of one data type.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from fmcam.classifiers._stack_updates import Layout
+    >>> weights = {"a": torch.tensor([[1, 2], [3, 4]]), "b": torch.tensor([5, 6])}
+    >>> layout = Layout(weights)
+    >>> vector = layout.joined(weights)
+    >>> vector
+    tensor([1, 2, 3, 4, 5, 6])
+    >>> layout.split(vector)["b"]
+    tensor([5, 6])
+    >>> layout.spread(torch.tensor([0, 9]))
+    tensor([0, 0, 9, 9, 0, 9])
+    """
+
+    def __init__(self, stacked):
+        self.shapes = {name: tensor.shape for name, tensor in stacked.items()}
+
+    def joined(self, stacked):
+        """Tensors of shape (k, ...) by name as one vector."""
+        return torch.cat([stacked[name].reshape(-1) for name in self.shapes])
+
+    def split(self, vector):
+        """The tensors of shape (k, ...) by name that lie in a vector."""
+        parts = vector.split([shape.numel() for shape in self.shapes.values()])
+        shapes = self.shapes.items()
+        return {name: part.view(shape) for (name, shape), part in zip(shapes, parts, strict=True)}
+
+    def spread(self, values):
+        """A vector that holds one of k values at all numbers of a network."""
+        sizes = [math.prod(shape[1:]) for shape in self.shapes.values()]
+        return torch.cat([values.repeat_interleave(size) for size in sizes])
+
+
+def updates_of(optimizers, layout):
     """The one object that does the steps of several optimizers of one kind.
 
     Parameters
     ----------
     optimizers : list of torch.optim.SGD, Adam or AdamW
         Each with one parameter group; they differ in rate and decay alone.
+    layout : Layout
+        Of their networks' weights.
     """
     groups = [optimizer.param_groups[0] for optimizer in optimizers]
-    decay = groups[0]["params"][0].new_tensor([float(group["weight_decay"]) for group in groups])
+    decays = groups[0]["params"][0].new_tensor([float(group["weight_decay"]) for group in groups])
     kind = StackedSGD if isinstance(optimizers[0], torch.optim.SGD) else StackedAdam
-    return kind(groups[0], decay)
+    return kind(groups[0], layout.spread(decays))
 
 
 class StackedSGD:
@@ -30,19 +76,20 @@ class StackedSGD:
         self.momentum = group["momentum"]
         self.nesterov = group["nesterov"]
         self.decay = decay
-        self.velocity = {}
 
-    def __call__(self, weights, gradients, rate):
-        """The weights after one more step."""
-        return {name: self._moved(name, w, gradients[name], rate) for name, w in weights.items()}
+    def memory(self, weights):
+        """What is remembered before the first step: the velocity."""
+        return (torch.zeros_like(weights),)
 
-    def _moved(self, name, weight, gradient, rate):
-        step = gradient + _along(self.decay, weight) * weight
-        if self.momentum:
-            velocity = self.momentum * self.velocity.get(name, 0) + step
-            self.velocity[name] = velocity
-            step = step + self.momentum * velocity if self.nesterov else velocity
-        return weight - _along(rate, weight) * step
+    def __call__(self, weights, gradients, memory, rate):
+        """Weights and memory after one more step."""
+        step = torch.addcmul(gradients, self.decay, weights)
+        if not self.momentum:
+            return torch.addcmul(weights, rate, step, value=-1), memory
+        (velocity,) = memory
+        velocity = torch.add(step, velocity, alpha=self.momentum)
+        step = torch.add(step, velocity, alpha=self.momentum) if self.nesterov else velocity
+        return torch.addcmul(weights, rate, step, value=-1), (velocity,)
 
 
 class StackedAdam:
@@ -53,28 +100,26 @@ class StackedAdam:
         self.eps = group["eps"]
         self.decoupled = group["decoupled_weight_decay"]
         self.decay = decay
-        self.means = {}
-        self.squares = {}
-        self.n_steps = 0
 
-    def __call__(self, weights, gradients, rate):
-        """The weights after one more step."""
-        self.n_steps += 1
-        return {name: self._moved(name, w, gradients[name], rate) for name, w in weights.items()}
+    def memory(self, weights):
+        """What is remembered before the first step: two moments and the number of steps."""
+        n_steps = torch.zeros((), dtype=torch.float64, device=weights.device)
+        return torch.zeros_like(weights), torch.zeros_like(weights), n_steps
 
-    def _moved(self, name, weight, gradient, rate):
+    def __call__(self, weights, gradients, memory, rate):
+        """Weights and memory after one more step."""
         first, second = self.betas
-        decay, rate = _along(self.decay, weight), _along(rate, weight)
+        mean, square, n_steps = memory
+        n_steps = n_steps + 1
         if self.decoupled:
-            weight = weight * (1 - rate * decay)
+            weights = weights * (1 - rate * self.decay)
         else:
-            gradient = gradient + decay * weight
-        zeros = torch.zeros_like(weight)
-        mean = torch.lerp(self.means.get(name, zeros), gradient, 1 - first)
-        square = second * self.squares.get(name, zeros) + (1 - second) * gradient.square()
-        self.means[name], self.squares[name] = mean, square
-        deviation = square.sqrt() / (1 - second**self.n_steps) ** 0.5
-        return weight - rate / (1 - first**self.n_steps) * mean / (deviation + self.eps)
+            gradients = torch.addcmul(gradients, self.decay, weights)
+        mean = torch.lerp(mean, gradients, 1 - first)
+        square = torch.addcmul(second * square, gradients, gradients, value=1 - second)
+        deviation = square.sqrt() / (1 - second**n_steps).sqrt() + self.eps
+        step = rate / (1 - first**n_steps) * mean / deviation
+        return weights - step, (mean, square, n_steps)
 
 
 def clip_by_norm(gradients, largest, norm_type):
@@ -91,9 +136,4 @@ def clip_by_norm(gradients, largest, norm_type):
     norms = [torch.linalg.vector_norm(g.flatten(1), order, dim=1) for g in gradients.values()]
     norm = torch.linalg.vector_norm(torch.stack(norms), order, dim=0)
     factor = (largest / (norm + 1e-6)).clamp(max=1)
-    return {name: g * _along(factor, g) for name, g in gradients.items()}
-
-
-def _along(values, tensor):
-    """Values of shape (k,) shaped to broadcast along the first axis of a tensor (k, ...)."""
-    return values.to(tensor.dtype).reshape(-1, *[1] * (tensor.ndim - 1))
+    return {name: g * factor.reshape(-1, *[1] * (g.ndim - 1)) for name, g in gradients.items()}

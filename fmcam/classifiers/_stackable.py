@@ -111,8 +111,13 @@ def _fault_of_weights(clf, images):
     # an optimizer leaves a weight without a gradient alone, where a stack would let it decay
     columns = torch.zeros(len(images), dtype=torch.int64, device=clf.device)
     clf.criterion_(clf.module_.train()(images), columns).backward()
-    still = [name for name, weight in clf.module_.named_parameters() if weight.grad is None]
-    return f"its weight {still[0]!r} takes no gradient" if still else None
+    weights = dict(clf.module_.named_parameters())
+    still = [name for name, weight in weights.items() if weight.grad is None]
+    if still:
+        return f"its weight {still[0]!r} takes no gradient"
+    if len({weight.dtype for weight in weights.values()}) > 1:
+        return "its weights are of several data types"
+    return None
 
 
 def _fault_of_network(clf, X, classes):
