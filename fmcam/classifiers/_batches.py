@@ -96,14 +96,15 @@ class ArrayBatches:
         if self.shuffle:
             order = torch.randperm(self.n_rows, generator=self.generator)
             order = order if self.rows is None else self.rows[order]
+        if order is not None:
+            order = order.to(self.images.device)
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             stop = min(start + self.batch_size, self.n_rows)
             take: Callable
             if order is None:
                 take = operator.itemgetter(slice(start, stop))
             else:  # several times as fast as indexing
-                rows = order[start:stop].to(self.images.device)
-                take = operator.methodcaller("index_select", 0, rows)
+                take = operator.methodcaller("index_select", 0, order[start:stop])
             labels = torch.zeros(stop - start) if self.labels is None else take(self.labels)
             yield take(self.images), labels
 

@@ -181,6 +181,12 @@ class CNNClassifier(Conventions):
         """
         device = device_of(net)
         clf = cls(net, **{"device": str(device), **params})
+        check_parameter_values(clf)
+        if torch.empty(0, device=clf.device).device != device:
+            raise ValueError(
+                f"The network is on {device} and shared, not moved; got device={clf.device!r}. "
+                f"Move it with `net.to({clf.device!r})`, or leave `device` out."
+            )
         if classes is None:
             n_outputs = count_outputs(net)
             if n_outputs is None:

@@ -129,12 +129,13 @@ class Stack:
         self.streams = [drawn for _, (drawn, _) in owners.values()]
         self.held_out = [held_out for _, (_, held_out) in owners.values()]
         numbers = {key: number for number, key in enumerate(owners)}
-        self.stream_of = torch.tensor([numbers[key] for key in keys], device=self.images.device)
+        self.stream_of = [numbers[key] for key in keys]
+        self.copies = torch.tensor(self.stream_of, device=self.images.device)
 
     def _standardize(self):
         """Learn mean and standard deviation of the images once for each set of training rows."""
         learned = {}
-        for clf, number in zip(self.clfs, self.stream_of.tolist(), strict=True):
+        for clf, number in zip(self.clfs, self.stream_of, strict=True):
             drawn, standardize = self.streams[number], clf.module_.standardize
             if _key(drawn) not in learned:
                 batches = clf.get_iterator(Subset(Dataset(self.images), drawn.rows))
@@ -222,7 +223,7 @@ class Stack:
             )
         ]
         images, columns = (torch.stack(parts) for parts in zip(*drawn, strict=True))
-        return images[self.stream_of], columns[self.stream_of]
+        return images[self.copies], columns[self.copies]
 
     def _step(self, images, columns, rates):
         """Move the weights; the loss and the accuracy of each network, tensors of shape (k,)."""
@@ -256,19 +257,23 @@ class Stack:
     def _validate(self):
         """Note loss and accuracy on the rows held out, averaged over batches as skorch does it."""
         self.net.eval()
-        streams = self.stream_of.tolist()
+        noted, found = [], []
         for number, held_out in enumerate(self.held_out):
-            places = [place for place in self.running if streams[place] == number]
+            places = [place for place in self.running if self.stream_of[place] == number]
             if held_out is None or not places:
                 continue
-            columns = held_out.labels[held_out.rows]
+            size, columns = held_out.batch_size, held_out.labels[held_out.rows]
             for place, logits in zip(places, self._logits_of(places, held_out.rows), strict=True):
-                clf, size = self.clfs[place], held_out.batch_size
+                clf = self.clfs[place]
                 parts = zip(logits.split(size), columns.split(size), strict=True)
                 losses = [len(part) * clf.criterion_(of_part, part) for of_part, part in parts]
-                clf.history.record("valid_loss", (sum(losses) / len(columns)).item())
-                right = logits.argmax(dim=1) == columns
-                clf.history.record("valid_acc", right.float().mean().item())
+                right = (logits.argmax(dim=1) == columns).to(logits.dtype)
+                noted.append(clf)
+                found.append(torch.stack([sum(losses) / len(columns), right.mean()]))
+        if noted:
+            for clf, (loss, accuracy) in zip(noted, torch.stack(found).tolist(), strict=True):
+                clf.history.record("valid_loss", loss)
+                clf.history.record("valid_acc", accuracy)
         self.net.train()
 
     @torch.no_grad()

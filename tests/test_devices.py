@@ -1,0 +1,276 @@
+"""All that runs on an accelerator, on one that the tests make up.
+
+Its tensors say that they are on "cuda:0" and hold their numbers in the processor's memory.
+Operators compute there, but refuse tensors of both places as CUDA does. So results must be equal to
+the last bit, and what has been left behind on the processor is an error.
+"""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from skorch.dataset import ValidSplit
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
+from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils.data import DataLoader, TensorDataset
+
+import fmcam.explain
+from fmcam.classifiers import (
+    CNNCAMClassifier,
+    CNNClassifier,
+    FlipAndShift,
+    LeNet5Classifier,
+    OneCycle,
+    load_classifier,
+    save_classifier,
+)
+from fmcam.classifiers._stack import trained_stacks
+from fmcam.classifiers._stackable import why_not_stackable
+from fmcam.explain._base import BaseExplainer
+from fmcam.model_selection import GridSearchCV
+from fmcam.models import LeNet5
+
+aten = torch.ops.aten
+CUDA = torch.device("cuda", 0)
+# these take indices or numbers from the processor
+_INDEXED = (aten.index.Tensor, aten.index_put_.default, aten._index_put_impl_.default)
+_MIXED = (*_INDEXED, aten.copy_.default)
+
+
+class There(torch.Tensor):
+    """A tensor of the made-up device. To torch's C++ it is on "meta", which needs no driver."""
+
+    @staticmethod
+    def __new__(cls, held):
+        return torch.Tensor._make_wrapper_subclass(
+            cls,
+            held.size(),
+            strides=held.stride(),
+            storage_offset=held.storage_offset(),
+            dtype=held.dtype,
+            device="meta",
+        )
+
+    def __init__(self, held):
+        self.held = held
+
+    device = property(lambda self: CUDA)
+    is_cuda = property(lambda self: True)
+    is_meta = property(lambda self: False)
+
+    def tolist(self):
+        return self.cpu().tolist()
+
+    @classmethod
+    def __torch_dispatch__(cls, operator, types, args=(), kwargs=None):
+        raise AssertionError(f"{operator} ran outside of the device")
+
+
+class _Operators(TorchDispatchMode):
+    """Runs operators on what the tensors hold, and notes what comes back to the processor."""
+
+    def __init__(self):
+        super().__init__()
+        self.read = []
+
+    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+        kwargs = dict(kwargs or {})
+        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+        theirs = [tensor for tensor in tensors if isinstance(tensor, There)]
+        ours = [tensor for tensor in tensors if not isinstance(tensor, There)]
+        assert not any(tensor.is_meta for tensor in ours)
+        if theirs and any(tensor.ndim for tensor in ours) and operator not in _MIXED:
+            raise RuntimeError(f"Expected all tensors to be on the same device ({operator})")
+        there = isinstance(args[0], There) if operator in _MIXED else bool(theirs)
+        if kwargs.get("device") is not None:
+            there = kwargs["device"].type in ("cuda", "meta")
+            kwargs["device"] = torch.device("cpu")
+        if theirs and (not there or operator is aten._local_scalar_dense.default):
+            self.read.append(operator)
+        held, named = tree_map_only(There, lambda tensor: tensor.held, (args, kwargs))
+        output = operator(*held, **named)
+        if not there:
+            return output
+        output = tree_map_only(torch.Tensor, There, output)
+        return return_and_correct_aliasing(operator, args, kwargs, output)
+
+
+class _Functions(TorchFunctionMode):
+    """Sees to what torch's C++ would do with a driver, or with its own idea of the device."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = dict(kwargs or {})
+        if function in (torch.tensor, torch.as_tensor) and kwargs.get("device") is not None:
+            device = kwargs.pop("device")
+            return function(*args, **kwargs).to(device)
+        if function is torch.Tensor.new_tensor:
+            return torch.tensor(args[1], dtype=args[0].dtype).to(args[0].device)
+        if function is torch.Tensor.__getitem__:  # lists would become tensors without numbers
+            args = (args[0], tree_map_only(list, torch.tensor, args[1], is_leaf=_is_list))
+        output = function(*args, **kwargs)
+        if function == torch.Tensor.device.__get__ and output.type == "meta":
+            return CUDA  # of a tensor inside vmap
+        return output
+
+
+def _is_list(index):
+    return isinstance(index, list)
+
+
+@pytest.fixture
+def device(monkeypatch):
+    """The made-up device; its `read` are the operators that have read from it."""
+    monkeypatch.setattr(torch.cuda, "_lazy_init", lambda: None)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: torch.get_rng_state())
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: None)
+    with _Functions(), _Operators() as operators:
+        yield operators
+
+
+@pytest.fixture(scope="module", name="data")
+def images_and_labels():
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 255, (40, 1, 20, 20), dtype=np.uint8), np.arange(40) % 3
+
+
+def make(kind=LeNet5Classifier, **params):
+    defaults = {"max_epochs": 2, "batch_size": 8, "random_state": 0, "verbose": 0}
+    return kind(**{**defaults, **params})
+
+
+def both(clf):
+    return [clone(clf).set_params(device=device) for device in ("cpu", "cuda:0")]
+
+
+def assert_same(here, there):
+    assert {type(weight) for weight in there.module_.state_dict().values()} == {There}
+    theirs = there.module_.state_dict()
+    for name, weight in here.module_.state_dict().items():
+        assert torch.equal(weight, theirs[name].cpu()), name
+
+
+def test_the_device_refuses_to_mix(device):
+    theirs = torch.arange(3.0).to("cuda:0")
+    assert (theirs.device, theirs.cpu().device) == (CUDA, torch.device("cpu"))
+    assert (theirs * 2).sum().item() == 6.0
+    with pytest.raises(RuntimeError, match="same device"):
+        theirs + torch.ones(3)
+    assert device.read == [aten._to_copy.default, aten._local_scalar_dense.default]
+
+
+RECIPES = {
+    "plain": make(),
+    "sgd": make(optimizer=torch.optim.SGD, optimizer__momentum=0.9, callbacks=[OneCycle()]),
+    "augmented": make(augment=FlipAndShift(2)),
+    "held out": make(train_split=None, criterion__weight=torch.tensor([1.0, 2.0, 3.0])),
+    "batch norm": make(CNNCAMClassifier, max_epochs=1),
+}
+LONG = make(batch_size=10, max_epochs=36)  # long enough for the steps of a stack to be captured
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_fits(device, data, recipe):
+    X, y = data
+    here, there = [clf.fit(X, y) for clf in both(RECIPES[recipe])]
+    assert_same(here, there)
+    np.testing.assert_array_equal(here.predict_proba(X), there.predict_proba(X))
+    assert here.history[:, "train_loss"] == there.history[:, "train_loss"]
+
+
+@pytest.mark.parametrize(
+    "clf",
+    [*RECIPES.values(), pytest.param(LONG, marks=pytest.mark.slow)],
+    ids=[*RECIPES, "long"],
+)
+def test_stacked_fits(device, data, clf):
+    X, y = data
+    rows = [np.arange(30), np.arange(30), np.arange(10, 40)]
+    tests = [np.arange(30, 40), np.arange(30, 40), np.arange(10)]
+    found = []
+    for one in both(clf):
+        assert why_not_stackable(one, X, y) is None
+        clfs = [clone(one).set_params(lr=lr) for lr in (0.01, 0.1, 0.1)]
+        ((_, stack),) = trained_stacks(clfs, X, y, rows)
+        found.append((stack.clfs, stack.predict_proba(tests)))
+    (here, of_here), (there, of_there) = found
+    for one, other in zip(here, there, strict=True):
+        assert_same(one, other)
+    np.testing.assert_array_equal(of_here, of_there)
+
+
+def test_a_stacked_search(device, data):
+    found = [
+        GridSearchCV(clf, {"lr": [0.01, 0.1]}, cv=2, strategy=strategy, n_jobs=1, refit=False)
+        .fit(*data)
+        .cv_results_["mean_test_score"]
+        for clf, strategy in zip(both(make()), ("stacked", "auto"), strict=True)
+    ]
+    np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize("train_split", [None, ValidSplit(2)])
+def test_a_stack_reads_few_numbers_an_epoch(device, data, train_split):
+    def n_read(max_epochs, batch_size):
+        device.read.clear()
+        params = {"max_epochs": max_epochs, "batch_size": batch_size, "train_split": train_split}
+        clfs = [make(device="cuda:0", lr=lr, **params) for lr in (0.01, 0.1)]
+        for _, stack in trained_stacks(clfs, *data, [np.arange(40)] * 2):
+            assert len(stack.clfs[0].history) == max_epochs
+        return len(device.read)
+
+    assert n_read(2, batch_size=4) == n_read(2, batch_size=20)
+    assert n_read(3, batch_size=4) - n_read(2, batch_size=4) == (1 if train_split is None else 2)
+
+
+def test_streams_and_further_training(device, data):
+    X, y = data
+    stream = DataLoader(TensorDataset(torch.as_tensor(X), torch.as_tensor(y)), batch_size=8)
+    here, there = [clf.fit(stream).partial_fit(X, y) for clf in both(make(classes=[0, 1, 2]))]
+    assert_same(here, there)
+    np.testing.assert_array_equal(here.predict_proba(stream), there.predict_proba(stream))
+
+
+def test_saved_there_and_loaded_here(device, data, tmp_path):
+    X, y = data
+    there = make(device="cuda:0").fit(X, y)
+    save_classifier(there, tmp_path / "net.safetensors")
+    here = load_classifier(tmp_path / "net.safetensors")
+    assert_same(here, there)
+
+
+def test_a_network_is_not_moved(device):
+    with pytest.raises(ValueError, match=r"on cpu and shared, .*`net.to\('cuda:0'\)`"):
+        CNNClassifier.from_module(LeNet5(), device="cuda:0")
+    net = LeNet5().to("cuda:0")
+    with pytest.raises(ValueError, match=r"on cuda:0 and shared, .* got device='cpu'"):
+        CNNClassifier.from_module(net, device="cpu")
+    assert CNNClassifier.from_module(net).device == "cuda:0"
+
+
+KINDS = [getattr(fmcam.explain, name) for name in fmcam.explain.__all__]
+EXPLAINERS = [kind for kind in KINDS if isinstance(kind, type) and issubclass(kind, BaseExplainer)]
+
+
+@pytest.fixture(scope="module", name="trained")
+def trained_here(data):
+    return make(CNNCAMClassifier, max_epochs=1).fit(*data)
+
+
+@pytest.mark.parametrize("kind", EXPLAINERS)
+def test_explainers(device, data, trained, kind):
+    X, y = data[0][:6], data[1][:6]
+    module = copy.deepcopy(trained.module_).to("cuda:0")
+    there = make(CNNCAMClassifier, device="cuda:0").adopt(module, trained.classes_, (1, 20, 20))
+    params = {"random_state": 0} if "random_state" in kind(None).get_params() else {}
+    maps = []
+    for clf in (trained, there):
+        estimator = FrozenEstimator(clf)
+        if kind is fmcam.explain.SmoothedExplainer:
+            estimator = fmcam.explain.GradCAM(estimator)
+        maps.append(kind(estimator, **params).explain(X, y))
+    assert maps[0].std() > 0
+    np.testing.assert_array_equal(*maps)
