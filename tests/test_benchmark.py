@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from torchvision.datasets import Imagenette
 
-from experiments.benchmark import fit, photographs
+from experiments.benchmark import fit, photographs, steps
 from experiments.benchmark._timing import in_turns, ratios
 
 
@@ -68,3 +68,15 @@ def test_fit(tmp_path):
     cases = [f"fit {net} batch {n}" for net in ("LeNet5", "SimpleCNN") for n in (32, 128)]
     assert summary["case"].tolist() == [*cases, "predict_proba, nearly free net"]
     assert summary["rival"].tolist() == 4 * ["bare loop"] + ["skorch"]
+
+
+def test_steps(tmp_path):
+    settings = {"nets": ("simplecnn",), "steps": 110, "repeats": 3}
+    steps.main(steps.Config(**settings, out=str(tmp_path / "run")))
+    rows = pd.read_csv(tmp_path / "run" / "rows.csv")
+    summary = pd.read_csv(tmp_path / "run" / "summary.csv").set_index("way")
+    assert list(summary.index) == ["skorch", "fmcam", "fmcam, stack of 1", "fmcam, stack of 3"]
+    for way, row in summary.iterrows():
+        assert row["milliseconds_median"] == pytest.approx(rows[way].median() / 110 * 1000)
+    bounds = 27 * rows["skorch"] / rows["fmcam, stack of 1"]
+    assert summary.loc["fmcam, stack of 1", "bound_min"] == pytest.approx(bounds.min())

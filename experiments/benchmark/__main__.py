@@ -3,7 +3,7 @@
 import sys
 
 from experiments._run import run_script
-from experiments.benchmark import boxes, fit, heatmaps, photographs, scaling, search
+from experiments.benchmark import boxes, fit, heatmaps, photographs, scaling, search, steps
 
 SCRIPTS = {
     "boxes": boxes,
@@ -12,6 +12,7 @@ SCRIPTS = {
     "photographs": photographs,
     "scaling": scaling,
     "search": search,
+    "steps": steps,
 }
 
 if __name__ == "__main__":

@@ -13,7 +13,16 @@ from fmcam.classifiers import CNNClassifier
 from fmcam.model_selection import GridSearchCV
 from fmcam.models import LeNet5, SimpleCNN
 
-__all__ = ["GRID", "NETS", "agreement", "our_search", "plain_search", "standardized"]
+__all__ = [
+    "GRID",
+    "NETS",
+    "agreement",
+    "our_classifier",
+    "our_search",
+    "plain_classifier",
+    "plain_search",
+    "standardized",
+]
 
 
 class TwoBlocks(nn.Sequential):
@@ -35,10 +44,9 @@ GRID = {
 }
 
 
-def plain_search(net, X, y, grid, *, epochs, n_jobs=None, device="cpu", seed=0):
-    """Scikit-learn's search over plain skorch."""
-    torch.manual_seed(seed)
-    clf = NeuralNetClassifier(
+def plain_classifier(net, *, epochs, device="cpu", **params):
+    """Plain skorch, not fitted."""
+    return NeuralNetClassifier(
         net,
         criterion=nn.CrossEntropyLoss,
         optimizer=torch.optim.SGD,
@@ -48,7 +56,27 @@ def plain_search(net, X, y, grid, *, epochs, n_jobs=None, device="cpu", seed=0):
         train_split=None,
         device=device,
         verbose=0,
+        **params,
     )
+
+
+def our_classifier(net, *, epochs, device="cpu", **params):
+    """The same as a classifier of fmcam, not fitted."""
+    return CNNClassifier(
+        net,
+        optimizer=torch.optim.SGD,
+        optimizer__momentum=0.9,
+        max_epochs=epochs,
+        device=device,
+        random_state=0,
+        **params,
+    )
+
+
+def plain_search(net, X, y, grid, *, epochs, n_jobs=None, device="cpu", seed=0):
+    """Scikit-learn's search over plain skorch."""
+    torch.manual_seed(seed)
+    clf = plain_classifier(net, epochs=epochs, device=device)
     return model_selection.GridSearchCV(clf, grid, cv=_folds(), refit=False, n_jobs=n_jobs).fit(
         X, y
     )
@@ -56,15 +84,7 @@ def plain_search(net, X, y, grid, *, epochs, n_jobs=None, device="cpu", seed=0):
 
 def our_search(net, X, y, grid, *, epochs, cv=None, precision="float32", device="cpu", **options):
     """Our search over our classifier."""
-    clf = CNNClassifier(
-        net,
-        optimizer=torch.optim.SGD,
-        optimizer__momentum=0.9,
-        max_epochs=epochs,
-        precision=precision,
-        device=device,
-        random_state=0,
-    )
+    clf = our_classifier(net, epochs=epochs, device=device, precision=precision)
     return GridSearchCV(clf, grid, cv=cv or _folds(), refit=False, **options).fit(X, y)
 
 

@@ -1,0 +1,68 @@
+"""What a step of training costs before any arithmetic: one image a batch, on one thread.
+
+Where an accelerator does the arithmetic in no time, this time of the processor is what remains. A
+stack runs the same operators however many networks it holds, so `bound`, which is the time of 27
+steps of plain skorch over that of one step of a stack, says how many times faster a stack of 27 is
+at best. Arithmetic on the accelerator comes on top for both, most of all for the stack.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from experiments._config import option
+from experiments._run import Run
+from experiments.benchmark._searches import NETS, our_classifier, plain_classifier, standardized
+from experiments.benchmark._timing import in_turns
+from fmcam.model_selection import fit_many
+
+PLAIN, STACK = "skorch", "fmcam, stack of {}"
+SIZES = (1, 3)
+N_STACKED = 27  # candidates and folds of one batch size in `benchmark search`
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of the benchmark."""
+
+    nets: tuple[str, ...] = option(("simplecnn", "lenet5"), "networks", NETS)
+    steps: int = option(3_000, "steps of a fit, with one image each")
+    repeats: int = option(7, "turns")
+    out: str = option("runs/benchmark/steps", "folder of the results")
+
+
+def ways_of(net, n_steps):
+    """What is timed: one fit each, with as many steps as images."""
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 255, (n_steps, 1, 28, 28), dtype=np.uint8)
+    y = np.arange(n_steps) % 10
+    floats = standardized(X)
+    plain, ours = (make(net, epochs=1, batch_size=1) for make in (plain_classifier, our_classifier))
+    ways = {PLAIN: lambda: plain.fit(floats, y), "fmcam": lambda: ours.fit(X, y)}
+    for size in SIZES:
+        # equal seeds, so that all share their batches as the candidates of a search do
+        ways[STACK.format(size)] = lambda size=size: fit_many(ours, X, y, seeds=[0] * size)
+    return ways
+
+
+def main(config):
+    """Time and write."""
+    torch.set_num_threads(1)
+    run = Run(config, "benchmark steps")
+    seconds, tables = {}, {}
+    for name in config.nets:
+        print(name, flush=True)
+        seconds[name] = in_turns(ways_of(NETS[name], config.steps), config.repeats)
+        steps = 1000 / config.steps * seconds[name]
+        table = steps.agg(["median", "min", "max", "count"]).T.add_prefix("milliseconds_")
+        bound = N_STACKED * steps[PLAIN] / steps[STACK.format(1)]
+        for what in ("median", "min", "max"):
+            table.loc[STACK.format(1), f"bound_{what}"] = bound.agg(what)
+        tables[name] = table
+    run.write_table("rows.csv", pd.concat(seconds, names=["net", "turn"]))
+    table = pd.concat(tables, names=["net", "way"])
+    run.write_table("summary.csv", table)
+    print(table.round(2).to_string())
+    run.finish()
