@@ -487,9 +487,8 @@ def test_auto_does_not_stack_on_a_processor(data):
 
 
 def test_auto_looks_at_the_device():
-    assert _on_cuda(make(device="cuda:0"))
-    assert not _on_cuda(make(device="cpu"))
-    assert not _on_cuda(SVC())
+    estimators = [make(device="cuda:0"), make(device="cpu"), SVC()]
+    assert _on_cuda(estimators) == [True, False, False]
 
 
 # Many seeds ---------------------------------------------------------------------------------------

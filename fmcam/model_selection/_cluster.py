@@ -1,11 +1,25 @@
-"""What the tasks of a dask cluster share."""
+"""Whether joblib's backend is a dask cluster, and what its tasks share."""
 
 import sys
 from contextlib import contextmanager
 
 from joblib.parallel import get_active_backend
 
-__all__ = ["shared_on_cluster"]
+__all__ = ["ask_worker", "cluster_is_active", "shared_on_cluster"]
+
+
+def cluster_is_active():
+    """Whether the workers of a dask cluster do what joblib is given."""
+    backend, _ = get_active_backend()
+    return hasattr(backend, "data_futures")
+
+
+def ask_worker(function, *arguments):
+    """What a function gives on a worker of the cluster; without a cluster, here."""
+    if not cluster_is_active():
+        return function(*arguments)
+    backend, _ = get_active_backend()
+    return backend.client.submit(function, *arguments, pure=False).result()
 
 
 @contextmanager
@@ -22,12 +36,12 @@ def shared_on_cluster(*shared):
     *shared : object
         Arguments of the tasks, the very objects. None is left out.
     """
-    backend, _ = get_active_backend()
-    if not hasattr(backend, "data_futures"):
+    if not cluster_is_active():
         yield
         return
     import dask
 
+    backend, _ = get_active_backend()
     scattered = backend.data_futures  # by the caller, with joblib's `scatter`
     parts = [part for part in shared if part is not None and id(part) not in scattered]
     with dask.config.set({"distributed.admin.large-graph-warning-threshold": sys.maxsize}):

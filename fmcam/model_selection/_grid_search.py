@@ -22,8 +22,8 @@ from sklearn.utils.validation import _check_method_params
 from tqdm import tqdm
 
 from fmcam.model_selection._candidates import configured
-from fmcam.model_selection._cluster import shared_on_cluster
-from fmcam.model_selection._kept import hash_of, read_result, writable_folder, write_result
+from fmcam.model_selection._cluster import ask_worker, cluster_is_active, shared_on_cluster
+from fmcam.model_selection._kept import hash_of, read_result, writable_folder
 from fmcam.model_selection._process import fit_and_keep, one_thread, torch_threads_restored
 
 __all__ = ["GridSearchCV"]
@@ -60,8 +60,8 @@ return_train_score
         "processes" does each fit by itself. "stacked" trains candidates and folds of a
         :class:`fmcam.classifiers.CNNClassifier` that differ in `lr`, `optimizer__weight_decay` and
         `random_state` alone as one network, and warns of fits that cannot be stacked, which run in
-        processes. "auto" stacks what it can of the fits whose `device` is a CUDA device; on a
-        processor stacking gains nothing.
+        processes. "auto" stacks what it can of the fits whose `device` is a CUDA device where they
+        run; on a processor stacking gains nothing.
 
     Attributes
     ----------
@@ -86,11 +86,12 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
     well, with its traceback as `fit_error`; delete that file to try it again.
 
     Stacked fits give the weights of single ones up to rounding. They run in this process with all
-    its threads, and the files of a stack are written when all of it is trained; `verbose` prints no
-    line for them. SGD, with and without momentum, Adam and AdamW can be stacked, cross-entropy,
-    :class:`fmcam.classifiers.OneCycle`, skorch's GradientNormClipping and EarlyStopping, and a
-    ValidSplit as `train_split`; other losses, optimizers and callbacks, dropout, bfloat16 and
-    parameters of `fit` cannot. ``compile=True`` compiles the gradient of the stack.
+    its threads, on a cluster each stack in one worker, and the files of a stack are written when
+    all of it is trained; `verbose` prints no line for them. SGD, with and without momentum, Adam
+    and AdamW can be stacked, cross-entropy, :class:`fmcam.classifiers.OneCycle`, skorch's
+    GradientNormClipping and EarlyStopping, and a ValidSplit as `train_split`; other losses,
+    optimizers and callbacks, dropout, bfloat16 and parameters of `fit` cannot. ``compile=True``
+    compiles the steps of the stack.
 
     scikit-learn's callbacks (`set_callbacks`) work; kept and stacked fits cause no event. After
     kill -9 of a search and its workers, joblib's copy of the images stays in its temporary folder
@@ -259,21 +260,29 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
 
     def _run_stacked(self, missing, fits, files, shared, estimators):
         """Yield the results of the missing fits that can be trained many at once."""
-        owners = {index: estimators[index // self.n_splits_] for index in missing}
+        stacked = [self.strategy == "stacked"] * len(estimators)
+        if self.strategy == "auto":
+            stacked = ask_worker(_on_cuda, estimators)
+        owners = [index // self.n_splits_ for index in missing]
         chosen = [
-            (index, estimator, fits[index]["train"], fits[index]["test"])
-            for index, estimator in owners.items()
-            if self.strategy == "stacked" or (self.strategy == "auto" and _on_cuda(estimator))
+            (index, estimators[owner], fits[index]["train"], fits[index]["test"])
+            for index, owner in zip(missing, owners, strict=True)
+            if stacked[owner]
         ]
         if not chosen:
             return
         # here, as searches over other estimators and their workers do without PyTorch
-        from fmcam.model_selection._stacked import stacked_results
+        from fmcam.model_selection import _stacked
 
-        for index, result in stacked_results(chosen, shared, warn=self.strategy == "stacked"):
-            if files[index] is not None:
-                write_result(files[index], result)
-            yield index, result
+        stacks = _stacked.sorted_into_stacks(chosen, shared, warn=self.strategy == "stacked")
+        if not cluster_is_active():
+            for stack in stacks:
+                yield from _stacked.results_of_stack(stack, files, **shared)
+            return
+        run = delayed(_stacked.stack_on_worker)
+        with self._parallel() as parallel:
+            for results in parallel(run(stack, files, **shared) for stack in stacks):
+                yield from results
 
     def _run_in_processes(self, missing, fits, files, shared, callback_ctx):
         """Yield the results of the missing fits, each done by itself."""
@@ -335,5 +344,5 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         context.call_on_fit_task_end(**task)
 
 
-def _on_cuda(estimator):
-    return str(getattr(estimator, "device", "cpu")).startswith("cuda")
+def _on_cuda(estimators):
+    return [str(getattr(one, "device", "cpu")).startswith("cuda") for one in estimators]

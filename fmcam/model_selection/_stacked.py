@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from joblib.parallel import parallel_config
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.model_selection._validation import _score
 from sklearn.utils import _safe_indexing, get_tags
@@ -16,9 +17,10 @@ from sklearn.utils.validation import _check_method_params, _num_samples
 from fmcam.classifiers._inputs import encode_labels
 from fmcam.classifiers._stack import trained_stacks
 from fmcam.classifiers._stackable import why_not_stackable
-from fmcam.model_selection._kept import hash_of
+from fmcam.model_selection._kept import hash_of, write_result
+from fmcam.model_selection._process import one_thread
 
-__all__ = ["stacked_results"]
+__all__ = ["results_of_stack", "sorted_into_stacks", "stack_on_worker"]
 
 # what may differ between the networks of a stack, and what it is set to while they are compared
 _FREE = {"lr": 0.0, "optimizer__weight_decay": 0.0, "random_state": None}
@@ -32,8 +34,8 @@ class _Fit:
     test: np.ndarray
 
 
-def stacked_results(fits, shared, *, warn):
-    """Train and score the fits that can be stacked.
+def sorted_into_stacks(fits, shared, *, warn):
+    """Lists of those fits that can be trained together.
 
     Parameters
     ----------
@@ -44,31 +46,10 @@ def stacked_results(fits, shared, *, warn):
         What all fits of the search share: `X`, `y`, `scorer`, `score_params` and so on.
     warn : bool
         Whether to warn of fits that cannot be stacked.
-
-    Yields
-    ------
-    index : int
-    result : dict
-        As scikit-learn's ``_fit_and_score`` gives it. Each fit gets an equal share of the time of
-        its stack.
     """
     numbers = np.arange(_num_samples(shared["X"]))
     rows = {id(part): numbers[part] for *_, train, test in fits for part in (train, test)}
     fits = [_Fit(index, clf, rows[id(train)], rows[id(test)]) for index, clf, train, test in fits]
-    stacks, refused = _sorted_into_stacks(fits, shared)
-    if warn and refused:
-        reasons = "; ".join(f"{reason} ({n} fits)" for reason, n in refused.items())
-        warnings.warn(
-            f"strategy='stacked': {refused.total()} of {len(fits)} fits cannot be stacked and run "
-            f"in processes instead: {reasons}.",
-            stacklevel=2,
-        )
-    for stack in stacks:
-        yield from _results_of_stack(stack, shared)
-
-
-def _sorted_into_stacks(fits, shared):
-    """Lists of fits that can be trained together, and how many cannot be stacked, by reason."""
     kinds: dict = {}
     stacks = defaultdict(list)
     refused: Counter[str] = Counter()
@@ -83,7 +64,14 @@ def _sorted_into_stacks(fits, shared):
             stacks[kind, len(fit.train), n_classes].append(fit)
         else:
             refused[reason] += 1
-    return list(stacks.values()), refused
+    if warn and refused:
+        reasons = "; ".join(f"{reason} ({n} fits)" for reason, n in refused.items())
+        warnings.warn(
+            f"strategy='stacked': {refused.total()} of {len(fits)} fits cannot be stacked and run "
+            f"in processes instead: {reasons}.",
+            stacklevel=2,
+        )
+    return list(stacks.values())
 
 
 def _kind(estimator, shared):
@@ -108,26 +96,58 @@ def _classes(fit, shared):
     return len(clf.classes_), None
 
 
-def _results_of_stack(fits, shared):
+def results_of_stack(fits, files, **shared):
+    """Train and score the fits of a stack, and keep their results.
+
+    Parameters
+    ----------
+    fits : list
+        One of :func:`sorted_into_stacks`.
+    files : list of path or None
+        Where results are kept, by the number in the search.
+    **shared
+        As for :func:`sorted_into_stacks`.
+
+    Yields
+    ------
+    index : int
+    result : dict
+        As scikit-learn's ``_fit_and_score`` gives it. Each fit gets an equal share of the time of
+        its stack.
+    """
+    X, y = shared["X"], shared["y"]
+    tests = {
+        key: _safe_split(fit.estimator, X, y, fit.test, fit.train)
+        for key, fit in {id(fit.test): fit for fit in fits}.items()
+    }
     clfs, rows = [fit.estimator for fit in fits], [fit.train for fit in fits]
     start = time.time()
-    for places, stack in trained_stacks(clfs, shared["X"], shared["y"], rows):
+    for places, stack in trained_stacks(clfs, X, y, rows):
         some = [fits[place] for place in places]
         fit_time = (time.time() - start) / len(some)
         start = time.time()
         probabilities = stack.predict_proba([fit.test for fit in some])
         predict_time = (time.time() - start) / len(some)
         for fit, clf, known in zip(some, stack.clfs, probabilities, strict=True):
-            result = _scored(fit, clf, known, shared)
+            result = _scored(fit, clf, known, tests[id(fit.test)], shared)
+            result["fit_time"] = fit_time
             result["score_time"] += predict_time
-            yield fit.index, {**result, "fit_time": fit_time}
+            if files[fit.index] is not None:
+                write_result(files[fit.index], result)
+            yield fit.index, result
         start = time.time()
 
 
-def _scored(fit, clf, probabilities, shared):
+def stack_on_worker(fits, files, **shared):
+    """:func:`results_of_stack` as a list, with one thread; parallel work stays in this process."""
+    with one_thread(), parallel_config("threading", n_jobs=1):
+        return list(results_of_stack(fits, files, **shared))
+
+
+def _scored(fit, clf, probabilities, test, shared):
     start = time.time()
     scorer, error_score = shared["scorer"], shared["error_score"]
-    X_test, y_test = _safe_split(clf, shared["X"], shared["y"], fit.test, fit.train)
+    X_test, y_test = test
     if _is_scikit_learns(scorer):
         clf = _Known(clf, X_test, probabilities)
     of_test, of_train = (
