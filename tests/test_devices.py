@@ -12,6 +12,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
+from skorch.callbacks import EarlyStopping
 from skorch.dataset import ValidSplit
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
@@ -166,7 +167,8 @@ RECIPES = {
     "plain": make(),
     "sgd": make(optimizer=torch.optim.SGD, optimizer__momentum=0.9, callbacks=[OneCycle()]),
     "augmented": make(augment=FlipAndShift(2)),
-    "held out": make(train_split=None, criterion__weight=torch.tensor([1.0, 2.0, 3.0])),
+    "weighted": make(criterion__weight=torch.tensor([1.0, 2.0, 3.0])),
+    "held out": make(train_split=ValidSplit(2), callbacks=[EarlyStopping("train_loss")]),
     "batch norm": make(CNNCAMClassifier, max_epochs=1),
 }
 LONG = make(batch_size=10, max_epochs=36)  # long enough for the steps of a stack to be captured

@@ -537,6 +537,7 @@ def test_skorch_scores_do_not_depend_on_the_backend(cluster, new_workers):
     assert_same_results(first, third)
 
 
+@pytest.mark.slow
 def test_lenet_scores_do_not_depend_on_the_backend(cluster, new_workers, two_torch_threads):
     from fmcam.classifiers import LeNet5Classifier
 

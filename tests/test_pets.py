@@ -437,6 +437,7 @@ def test_overlay_by_hand():
     assert both[3, 32].tolist() == [86, 180, 233]
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_a_few_real_photographs(data_home, tmp_path):
     if not (data_home / "oxford-iiit-pet").is_dir():
