@@ -8,7 +8,7 @@ from torch.utils._pytree import tree_leaves
 
 __all__ = ["Captured"]
 
-_N_PLAIN = 100  # calls in which a capture has paid for itself, as measured with LeNet-5
+_N_PLAIN = 100  # calls; fewer would not earn back the time that a capture takes
 
 
 class Captured:

@@ -5,10 +5,8 @@ import itertools
 import math
 import time
 
-import numpy as np
 import torch
 from sklearn.base import clone
-from sklearn.utils import _safe_indexing
 from skorch.callbacks import EarlyStopping, GradientNormClipping
 from skorch.dataset import Dataset
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
@@ -17,11 +15,11 @@ from torch.utils.data import Subset
 from fmcam.classifiers._batches import ArrayBatches
 from fmcam.classifiers._callbacks import OneCycle, stopped_early
 from fmcam.classifiers._captured import Captured
-from fmcam.classifiers._inputs import as_image_array, encode_labels
-from fmcam.classifiers._parameters import check_parameter_names, check_parameter_values
+from fmcam.classifiers._inputs import as_image_array
+from fmcam.classifiers._stack_parts import initialized_parts
 from fmcam.classifiers._stack_updates import Layout, clip_by_norm, updates_of
 
-__all__ = ["Stack", "initialized_parts", "trained_stacks"]
+__all__ = ["Stack", "trained_stacks"]
 
 
 def trained_stacks(clfs, X, y, rows):
@@ -326,39 +324,3 @@ def _stops(stopper, clf):
             raise
         return True
     return False
-
-
-def initialized_parts(clf, images, X, y, rows):
-    """Build a classifier's network as ``fit`` on some rows does, and give the batches of its data.
-
-    Parameters
-    ----------
-    clf : CNNClassifier
-        Not fitted; on return it lacks the training alone, and the mean and standard deviation of
-        the images.
-    images : ndarray or tensor of shape (n, c, h, w)
-        Those of `X`; a tensor on the device is not copied.
-    X, y
-        As for ``CNNClassifier.fit``.
-    rows : ndarray of int
-
-    Returns
-    -------
-    training, held_out : batches
-        `held_out` is None without a `train_split`.
-    """
-    check_parameter_names(clf)
-    check_parameter_values(clf)
-    with clf._training(afresh=True, streaming=False):
-        as_image_array(clf, _safe_indexing(X, slice(0, 1)), reset=True)
-        labels = None if y is None else _safe_indexing(y, rows)
-        columns = np.zeros(len(images), dtype=np.int64)
-        columns[rows] = encode_labels(clf, rows, labels, clf.classes)
-        compiled, clf.compile = clf.compile, False  # a stack compiles its own gradient
-        clf.initialize()
-        clf.compile = compiled
-        data = Subset(Dataset(images, columns), rows)
-        if not clf.train_split:
-            return clf.get_iterator(data, training=True), None
-        train, held_out = clf.train_split(data, columns[rows])
-        return clf.get_iterator(train, training=True), clf.get_iterator(held_out)

@@ -78,8 +78,8 @@ class StackedSGD:
         self.decay = decay
 
     def memory(self, weights):
-        """What is remembered before the first step: the velocity."""
-        return (torch.zeros_like(weights),)
+        """What is remembered before the first step: with momentum the velocity."""
+        return (torch.zeros_like(weights),) if self.momentum else ()
 
     def __call__(self, weights, gradients, memory, rate):
         """Weights and memory after one more step."""

@@ -20,7 +20,8 @@ from fmcam.classifiers._batches import ArrayBatches
 from fmcam.classifiers._callbacks import BatchAccuracy, OneCycle
 from fmcam.classifiers._cnn import CNNClassifier
 from fmcam.classifiers._inputs import as_image_array
-from fmcam.classifiers._stack import Stack, initialized_parts
+from fmcam.classifiers._stack import Stack
+from fmcam.classifiers._stack_parts import initialized_parts
 
 __all__ = ["why_not_stackable"]
 

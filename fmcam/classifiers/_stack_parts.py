@@ -1,0 +1,47 @@
+"""Network, optimizer and batches of one member of a stack, as its own fit would make them."""
+
+import numpy as np
+from sklearn.utils import _safe_indexing
+from skorch.dataset import Dataset
+from torch.utils.data import Subset
+
+from fmcam.classifiers._inputs import as_image_array, encode_labels
+from fmcam.classifiers._parameters import check_parameter_names, check_parameter_values
+
+__all__ = ["initialized_parts"]
+
+
+def initialized_parts(clf, images, X, y, rows):
+    """Build a classifier's network as ``fit`` on some rows does, and give the batches of its data.
+
+    Parameters
+    ----------
+    clf : CNNClassifier
+        Not fitted; on return it lacks the training alone, and the mean and standard deviation of
+        the images.
+    images : ndarray or tensor of shape (n, c, h, w)
+        Those of `X`; a tensor on the device is not copied.
+    X, y
+        As for ``CNNClassifier.fit``.
+    rows : ndarray of int
+
+    Returns
+    -------
+    training, held_out : batches
+        `held_out` is None without a `train_split`.
+    """
+    check_parameter_names(clf)
+    check_parameter_values(clf)
+    with clf._training(afresh=True, streaming=False):
+        as_image_array(clf, _safe_indexing(X, slice(0, 1)), reset=True)
+        labels = None if y is None else _safe_indexing(y, rows)
+        columns = np.zeros(len(images), dtype=np.int64)
+        columns[rows] = encode_labels(clf, rows, labels, clf.classes)
+        compiled, clf.compile = clf.compile, False  # a stack compiles its own gradient
+        clf.initialize()
+        clf.compile = compiled
+        data = Subset(Dataset(images, columns), rows)
+        if not clf.train_split:
+            return clf.get_iterator(data, training=True), None
+        train, held_out = clf.train_split(data, columns[rows])
+        return clf.get_iterator(train, training=True), clf.get_iterator(held_out)
