@@ -7,11 +7,13 @@ both orders compute the same function, and this one runs the ReLU on a quarter o
 
 import itertools
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 import torchvision
 from torch import nn
+from torch.utils._pytree import tree_leaves
 
 __all__ = ["CNN_CAM", "LeNet5", "ResNet18", "SimpleCNN", "Standardize", "StandardizedNet"]
 
@@ -288,13 +290,20 @@ class Standardize(nn.Module):
 
 
 class StandardizedNet(nn.Module):
-    """A network that takes raw images: `net` behind a :class:`Standardize`.
+    """A network that takes raw images and gives one tensor: `net` behind a :class:`Standardize`.
+
+    The standardized images come to the network in the number type of its weights. What it returns
+    may be a tensor or hold one: a tuple, a mapping, an object with `logits`. See `logits_among`.
 
     Parameters
     ----------
     net : nn.Module
-        Maps (n, c, h, w) to logits (n, n_classes).
+        Maps (n, c, h, w) to logits (n, k).
     standardize : Standardize
+    n_classes : int or None, default=None
+        Tells the logits from other tensors that the network returns beside them.
+    order : sequence of k int or None, default=None
+        The output of the network that becomes column j. None: column j is output j.
 
     Examples
     --------
@@ -305,11 +314,97 @@ class StandardizedNet(nn.Module):
     torch.Size([1, 10])
     """
 
-    def __init__(self, net, standardize):
+    order: torch.Tensor | None
+
+    def __init__(self, net, standardize, n_classes=None, order=None):
         super().__init__()
         self.standardize = standardize
         self.net = net
+        self.n_classes = n_classes
+        order = None if order is None else torch.as_tensor(order, device=standardize.mean.device)
+        self.register_buffer("order", order, persistent=False)
 
-    def forward(self, images):
-        """Logits of shape (n, n_classes) for raw images of shape (n, c, h, w)."""
-        return self.net(self.standardize(images))
+    def extra_repr(self):
+        """The order of the columns."""
+        return "" if self.order is None else f"order={self.order.tolist()}"
+
+    def forward(self, images, **kwargs):
+        """Logits of shape (n, k), float32 or float64, for raw images of shape (n, c, h, w)."""
+        images = self.standardize(images)
+        found = self.net(images.to(_dtype_of(self.net)), **kwargs)
+        logits = logits_among(found, len(images), self.n_classes)
+        logits = logits if logits.dtype == torch.float64 else logits.float()
+        return logits if self.order is None else logits[:, self.order]
+
+
+def _dtype_of(net):
+    weights = (weight.dtype for weight in net.parameters() if weight.is_floating_point())
+    return next(weights, torch.float32)
+
+
+def logits_among(outputs, n_images, n_classes=None):
+    """The logits among what a network returned.
+
+    A tensor of shape (n, k), (n, k, 1, 1) or, for one logit, (n,) holds logits. The entry or
+    attribute `logits` counts alone where there is one. Of several tensors the one with a column for
+    each class is taken; for two classes, if none has, the one with a single column.
+
+    Parameters
+    ----------
+    outputs : tensor, tuple, list, mapping or object with `logits`
+    n_images : int
+    n_classes : int or None, default=None
+
+    Returns
+    -------
+    tensor of shape (n_images, k)
+
+    Raises
+    ------
+    ValueError
+        If no tensor can be the logits, or several can.
+    """
+    named = _named_logits(outputs)
+    leaves = [leaf for leaf in tree_leaves(named) if isinstance(leaf, torch.Tensor)]
+    found = {id(leaf): rows for leaf in leaves if (rows := _rows(leaf, n_images)) is not None}
+    candidates = list(found.values())
+    if len(candidates) > 1 and n_classes is not None:
+        for width in (n_classes, 1) if n_classes == 2 else (n_classes,):
+            fitting = [rows for rows in candidates if rows.shape[1] == width]
+            if fitting:
+                candidates = fitting
+                break
+    if len(candidates) == 1:
+        return candidates[0]
+    wanted = "k" if n_classes is None else n_classes
+    came = ", ".join(str(tuple(leaf.shape)) for leaf in leaves) or type(outputs).__name__
+    hint = " pass `classes`, or" if n_classes is None and candidates else ""
+    raise ValueError(
+        f"A network must give logits of shape (n, {wanted}); for n = {n_images} images it gave "
+        f"{came}, of which {len(candidates) or 'none'} can be the logits. To say which they are,"
+        f"{hint} wrap the network in an nn.Module whose `forward` returns them alone."
+    )
+
+
+def _named_logits(outputs):
+    """The entry or the attribute `logits` of what a network returned, or all of it."""
+    if isinstance(outputs, Mapping):
+        return outputs.get("logits", dict(outputs))
+    if isinstance(outputs, torch.Tensor):
+        return outputs
+    return getattr(outputs, "logits", outputs)
+
+
+def _rows(tensor, n_images):
+    """A tensor as logits of shape (n, k), or None where it cannot be logits."""
+    if not tensor.is_floating_point():
+        return None
+    if n_images == 1 and tensor.ndim < 2:  # of a network that squeezes what it gives
+        return tensor.reshape(1, -1)
+    if (
+        tensor.ndim == 0
+        or len(tensor) != n_images
+        or tensor[0].numel() != tensor[0].shape[:1].numel()
+    ):
+        return None
+    return tensor.reshape(n_images, -1)

@@ -23,6 +23,7 @@ from fmcam.classifiers._nets import (
     modes_kept,
     try_on_blank_image,
 )
+from fmcam.classifiers._outputs import as_logits
 from fmcam.classifiers._parameters import (
     PRECISIONS,
     check_parameter_names,
@@ -77,6 +78,9 @@ class CNNClassifier(Conventions):
     precision : {"float32", "bfloat16"}, default="float32"
         "bfloat16" runs the network under torch's autocast: about twice as fast on processors with
         such instructions, slower on others. The weights stay float32.
+    outputs : {"logits", "probabilities"}, default="logits"
+        What the network gives. "probabilities" is for one that ends in a softmax or, with a single
+        output, in a sigmoid: they are taken as they are.
     random_state : int, RandomState or None, default=None
         Seeds weights, batch order, augmentation and dropout; two fits with the same integer are
         equal bit for bit on the CPU with the same number of threads.
@@ -134,6 +138,7 @@ class CNNClassifier(Conventions):
         image_shape=None,
         augment=None,
         precision="float32",
+        outputs="logits",
         random_state=None,
         device="auto",
         **kwargs,
@@ -153,6 +158,7 @@ class CNNClassifier(Conventions):
         self.image_shape = image_shape
         self.augment = augment
         self.precision = precision
+        self.outputs = outputs
         self.random_state = random_state
 
     @classmethod
@@ -385,14 +391,22 @@ class CNNClassifier(Conventions):
             batch = self.augment_(images, self._generator), columns
         return super().train_step(batch, **fit_params)
 
-    def infer(self, x, **fit_params):
-        """Logits in float32 of shape (n, k) for raw images (n, c, h, w)."""
+    def raw_outputs(self, x, **fit_params):
+        """What the network gives for raw images (n, c, h, w): (n, k), or (n, 1) for one logit.
+
+        In float32, or float64 for a network in float64; columns follow `classes_`. The network
+        runs under `precision`. This is what heatmaps explain.
+        """
         dtype = PRECISIONS[self.precision]
         x = x.to(self.device)
         if dtype is None:
             return self.module_(x, **fit_params)
         with torch.autocast(x.device.type, dtype=dtype):
-            return self.module_(x, **fit_params).float()
+            return self.module_(x, **fit_params)
+
+    def infer(self, x, **fit_params):
+        """Logits of shape (n, k), a column for each of `classes_`, for raw images (n, c, h, w)."""
+        return as_logits(self.raw_outputs(x, **fit_params), self.outputs)
 
     @property
     def _default_callbacks(self):

@@ -8,6 +8,7 @@ from torch import nn
 
 __all__ = ["PRECISIONS", "check_parameter_names", "check_parameter_values", "constructor_names"]
 
+OUTPUTS = ("logits", "probabilities")
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
 _COMPONENTS = ("module", "criterion", "optimizer")
 _PREFIXES = (*_COMPONENTS, "iterator_train", "iterator_valid", "dataset", "callbacks", "compile")
@@ -77,6 +78,8 @@ def check_parameter_values(clf):
         )
     if clf.precision not in PRECISIONS:
         raise ValueError(f"`precision` must be one of {list(PRECISIONS)}, got {clf.precision!r}.")
+    if clf.outputs not in OUTPUTS:
+        raise ValueError(f"`outputs` must be one of {list(OUTPUTS)}, got {clf.outputs!r}.")
     try:
         torch.empty(0, device=clf.device)
     except (RuntimeError, AssertionError) as error:
