@@ -72,3 +72,7 @@ def check_classes(net, classes):
             f"`classes` must name one label for each of the {n_outputs} outputs of "
             f"{type(net).__name__}, got {len(classes)}."
         )
+
+
+def memory_format_of(net, images):
+    return torch.channels_last if images.device.type == "cpu" else torch.preserve_format
