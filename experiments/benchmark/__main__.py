@@ -3,12 +3,22 @@
 import sys
 
 from experiments._run import run_script
-from experiments.benchmark import boxes, fit, heatmaps, photographs, scaling, search, steps
+from experiments.benchmark import (
+    boxes,
+    fit,
+    heatmaps,
+    networks,
+    photographs,
+    scaling,
+    search,
+    steps,
+)
 
 SCRIPTS = {
     "boxes": boxes,
     "fit": fit,
     "heatmaps": heatmaps,
+    "networks": networks,
     "photographs": photographs,
     "scaling": scaling,
     "search": search,

@@ -4,8 +4,11 @@ import math
 from typing import NamedTuple
 
 import torch
+from torch.nn import functional
 
 __all__ = ["CallableLayout", "Layout", "first_tensor", "only_in_proportion", "possible_layouts"]
+
+_CHANNELS = {"nchw": 1, "nhwc": 3, "ntd": 2}
 
 
 class Layout(NamedTuple):
@@ -73,30 +76,32 @@ def possible_layouts(outputs, image_size):
 
     Parameters
     ----------
-    outputs : tensor of shape (3, ...)
-        A layer's outputs for an image, for that image with its upper left quarter changed, and with
-        its upper right quarter changed.
+    outputs : tensor of shape (5, ...)
+        A layer's outputs for an image, and for that image with its upper left, upper right, lower
+        left and lower right quarter changed.
     image_size : (int, int)
         Height and width of the image in pixels.
 
     Returns
     -------
     list of (float, Layout)
-        How many times more the cells of a changed quarter change than those of any other: above
-        1 the cells follow the image. Cells that see nearly all of a small image need not show it.
+        By how much more the cells of a quarter depend on their own quarter of the image than those
+        of any other quarter do. Cells that see nearly all of a small image need not show it.
 
     Examples
     --------
     >>> import torch
     >>> from fmcam.explain._layout import possible_layouts
-    >>> outputs = torch.zeros(3, 5, 1)  # a class token, then 2x2 cells
-    >>> outputs[1, 1], outputs[2, 2] = 1.0, 1.0
+    >>> outputs = torch.zeros(5, 5, 2)  # a class token, then 2x2 cells
+    >>> for quarter in range(4):
+    ...     outputs[1 + quarter, 1 + quarter] = 1.0
     >>> possible_layouts(outputs, (8, 8))[0]
     (inf, Layout(axes='ntd', size=(2, 2), start=1))
     """
     changes = (outputs[1:].float() - outputs[:1].float()).square()
+    summed = {axis: changes.sum(dim=axis, keepdim=True) for axis in range(1, outputs.ndim)}
     found = [
-        (_contrast(layout.maps(changes).sum(dim=1)), layout)
+        (_contrast(layout.maps(summed[_CHANNELS[layout.axes]])[:, 0]), layout)
         for layout in _candidates(tuple(outputs.shape), image_size)
     ]
     return sorted(found, key=lambda pair: -pair[0])
@@ -108,7 +113,7 @@ def _candidates(shape, image_size):
         first, last = Layout("nchw", tuple(shape[2:])), Layout("nhwc", tuple(shape[1:3]))
         both = [first, last] if _in_proportion(last.size, image_size) else [first]
         return [layout for layout in both if math.prod(layout.size) > 1]
-    if len(shape) != 3:
+    if len(shape) != 3 or shape[2] == 1:
         return []
     n_tokens, proportion = shape[1], image_size[0] / image_size[1]
     return [
@@ -132,22 +137,20 @@ def _in_proportion(cells, image_size):
 
 
 def _contrast(changes):
-    """How many times more the cells of a changed quarter change than those of any other.
+    """By how much more a quarter's own cells depend on it than the others, at the least.
+
+    What a cell depends on is the share of each quarter in its changes.
 
     Parameters
     ----------
-    changes : tensor of shape (2, h, w)
-        Of the cells where the upper left and where the upper right quarter was changed.
+    changes : tensor of shape (4, h, w)
+        Of the cells where the upper left, upper right, lower left and lower right quarter of the
+        image was changed.
     """
-    height, width = changes.shape[1:]
-    halves = [
-        [slice(0, -(-side // 2)), slice(side // 2, None)] if side > 1 else [slice(None)]
-        for side in (height, width)
-    ]
-    contrasts = []
-    for change, own in zip(changes, ((0, 0), (0, -1)), strict=True):
-        means = [[change[rows, columns].mean().item() for columns in halves[1]] for rows in halves[0]]
-        inside = means[own[0]].pop(own[1])
-        outside = max((mean for row in means for mean in row), default=0)
-        contrasts.append(inside / outside if outside else math.inf * (inside > 0))
-    return 0.0 if any(map(math.isnan, contrasts)) else min(contrasts)
+    changes = (changes / changes.sum(dim=0)).nan_to_num(0)  # a few tokens may outshine all others
+    rows, columns = (min(cells, 2) for cells in changes.shape[1:])  # one row is in both halves
+    means = functional.adaptive_avg_pool2d(changes, (rows, columns)).flatten(1)
+    own = torch.tensor([[quarter // 2 % rows * columns + quarter % 2 % columns] for quarter in range(4)])
+    own = own.to(means.device)
+    others = means.scatter(1, own, 0).amax(dim=1, keepdim=True)
+    return (means.gather(1, own) / others).nan_to_num(0, posinf=math.inf).amin().item()

@@ -20,6 +20,7 @@ __all__ = ["Survey", "survey_of", "undisturbed"]
 
 _AXES = ("nchw", "nhwc", "ntd")
 _MOST_LISTED = 12
+_CLEAR = 1.3  # wrong readings of tokens reach 1.25 by chance
 _surveys: WeakKeyDictionary = WeakKeyDictionary()
 
 
@@ -38,7 +39,8 @@ class Survey:
     A layer's cells follow the image where they change most in the quarter that was changed. So a
     layout is found by evidence and not by names, and an attention matrix is not taken for a map.
     As long as no layer has made tokens of the image, its proportions are enough, if the output has
-    them in one reading alone: convolutions may see all of a small image at each cell.
+    them in one reading alone: convolutions may see all of a small image at each cell. Afterwards,
+    where attention gives matrices of tokens by tokens, both must hold.
 
     Parameters
     ----------
@@ -57,7 +59,7 @@ class Survey:
         self._seen: dict[str, str] = {}  # layer -> what it gives
         noise = _noise(clf, images)
 
-        def note(name, module, output):
+        def note(name, args, output):
             tensor = first_tensor(output)
             again = name in self._seen
             self._seen[name] = "runs more than once in a forward" if again else _given(output)
@@ -71,14 +73,15 @@ class Survey:
     def _readings(self, output):
         """Layouts of an output, the best first, each with whether it is known to be right."""
         found = possible_layouts(output, self._shape[1:])
-        readings = [(contrast > 1, layout) for contrast, layout in found]
+        readings = [(contrast > _CLEAR, layout) for contrast, layout in found]
         if output.ndim == 3:
             self._tokens_came |= any(right for right, _ in readings)
-        elif not self._tokens_came:
-            square = only_in_proportion([layout for _, layout in found], self._shape[1:])
-            readings.sort(key=lambda reading: reading[1] is not square)
-            readings[:1] = [(square is not None or right, layout) for right, layout in readings[:1]]
-        return readings
+            return readings
+        square = only_in_proportion([layout for _, layout in found], self._shape[1:])
+        if self._tokens_came:
+            return [(right and layout is square, layout) for right, layout in readings]
+        readings = [(right or layout is square, layout) for right, layout in readings]
+        return sorted(readings, key=lambda reading: reading[1] is not square)
 
     @cached_property
     def layers(self):
@@ -157,20 +160,22 @@ class Survey:
                 f"for images of shape {self._shape}. Where you know better, pass `layer` and `layout`."
             )
         graph = _Graph(clf, self._shape, {name: self.layout(name) for name in names})
-        decisive = [name for name in names if graph.depends_on(name)]
-        through = [name for name in decisive or names if graph.all_passes(name)]
-        return (through or decisive or names)[-1]
+        names = [name for name in names if graph.depends_on(name)] or names
+        return next((name for name in reversed(names) if graph.all_passes(name)), names[-1])
 
 
 class _Graph:
     """The graph of one image's logits: what they depend on, and by which ways."""
 
     def __init__(self, clf, shape, layouts):
-        self._nodes, self._moved = {}, {}
+        self._nodes: dict = {}
+        self._moved: dict[str, bool] = {}
+        ends: list[torch.Tensor] = []
         leaf = _noise(clf, torch.empty(1, *shape, device=clf.device))[:1].requires_grad_()
 
-        def note(name, module, output):
+        def note(name, args, output):
             tensor = first_tensor(output)
+            ends.extend(one for one in (*args, output) if _is_differentiable_row(one))
             if name not in layouts or tensor.grad_fn is None:
                 return
             self._nodes[name] = node = tensor.grad_fn
@@ -189,9 +194,13 @@ class _Graph:
             self._start = image.grad_fn
             outputs = clf.raw_outputs(image)
             self._end = outputs.grad_fn
-        if self._end is not None:
-            weights = torch.randn(outputs.shape, generator=torch.Generator().manual_seed(0))
-            torch.autograd.grad(outputs, leaf, weights.to(outputs), allow_unused=True)
+        generator = torch.Generator().manual_seed(0)
+        for end in reversed([*ends, outputs]):  # a head that begins with zeros hides the layers
+            weights = torch.randn(end.shape, generator=generator).to(end)
+            if end.requires_grad:
+                torch.autograd.grad(end, leaf, weights, allow_unused=True, retain_graph=True)
+            if any(self._moved.values()):
+                break
         for handle in handles:
             handle.remove()
 
@@ -214,30 +223,36 @@ class _Graph:
 
 
 def _noise(clf, images):
-    """Noise of the kind that the network takes; also with its upper left and right quarters anew."""
+    """Noise of the kind that the network takes, and four copies, each with another quarter anew."""
     generator = torch.Generator().manual_seed(0)
     channels, height, width = images.shape[1:]
     noise, other = torch.randn(2, channels, height, width, generator=generator)
-    noise = noise.repeat(3, 1, 1, 1)
-    top, middle = -(-height // 2), width // 2
-    noise[1, :, :top, :middle] = other[:, :top, :middle]
-    noise[2, :, :top, middle:] = other[:, :top, middle:]
+    noise = noise.repeat(5, 1, 1, 1)
+    top, bottom = slice(0, height // 2), slice(height // 2, None)
+    left, right = slice(0, width // 2), slice(width // 2, None)
+    quarters = (top, left), (top, right), (bottom, left), (bottom, right)
+    for copy, (rows, columns) in zip(noise[1:], quarters, strict=True):
+        copy[:, rows, columns] = other[:, rows, columns]
     standardize = clf.module_.standardize
     return noise.to(images.device) * standardize.std + standardize.mean
 
 
 @contextlib.contextmanager
 def _watched(clf, note):
-    """Call `note(name, module, output)` after each module of the network runs."""
+    """Call `note(name, args, output)` after each module of the network runs."""
     with contextlib.ExitStack() as hooks:
         for name, module in clf.module_.net.named_modules():
             if name:
 
                 def hook(module, args, output, name=name):
-                    note(name, module, output)
+                    note(name, args, output)
 
                 hooks.callback(module.register_forward_hook(hook).remove)
         yield
+
+
+def _is_differentiable_row(value):
+    return isinstance(value, torch.Tensor) and value.ndim == 2 and value.requires_grad
 
 
 def _given(output):
