@@ -3,14 +3,16 @@
 import numpy as np
 import pandas as pd
 
+from fmcam._arrays import as_array, plain_array
+
 
 def check_probabilities(y_true, y_proba, classes):
     """Return the column of each true label, of shape (n,), and the probabilities, of shape (n, k).
 
     Working with columns keeps the kind of the labels out of all that follows.
     """
-    classes, y_true = np.asarray(classes), np.asarray(y_true)
-    y_proba = np.asarray(y_proba, dtype=float)
+    classes, y_true = np.asarray(classes), plain_array(y_true, name="y_true")
+    y_proba = as_array(y_proba, name="y_proba").astype(float)
     if classes.ndim != 1 or len(classes) < 2 or not np.array_equal(np.unique(classes), classes):
         raise ValueError(
             "`classes` must be a sorted list of two or more distinct labels, "
