@@ -1,5 +1,6 @@
 """Whatever holds numbers, as a NumPy array: tensors, lists of tensors, frames, pictures."""
 
+from contextlib import suppress
 from numbers import Real
 
 import numpy as np
@@ -20,7 +21,7 @@ def as_array(values, *, name):
     Returns
     -------
     ndarray of bool, integers or floats
-        A view where that is possible. None and `pandas.NA` are NaN.
+        A view where that is possible, of bool a copy. None and `pandas.NA` are NaN.
 
     Raises
     ------
@@ -46,7 +47,8 @@ def as_array(values, *, name):
             f"`{name}` must hold real numbers, got {got}. "
             "Pass an array, a tensor or a list of numbers."
         )
-    return array
+    # Pillow writes True as 255, which NumPy takes for 255 elsewhere.
+    return array.view(np.uint8) != 0 if array.dtype == bool else array
 
 
 def plain_array(values, *, name):
@@ -67,11 +69,10 @@ def plain_array(values, *, name):
 
 
 def _from_tensor(tensor, name):
-    for read in (tensor, getattr(tensor, "float", lambda: tensor)()):
-        try:
-            return read.numpy(force=True)
-        except (TypeError, RuntimeError):
-            continue
+    with suppress(TypeError, RuntimeError):
+        return tensor.numpy(force=True)
+    with suppress(TypeError, RuntimeError):
+        return tensor.float().numpy(force=True)  # bfloat16 and float8, which NumPy lacks
     raise TypeError(
         f"`{name}` must be a dense tensor of numbers, got one of {tensor.dtype} in the layout "
         f"{tensor.layout} on {tensor.device}. Pass `{name}.to_dense()`, or a list of tensors."

@@ -123,7 +123,7 @@ def _pad(boxes, size, name):
     if array.ndim == 2 and array.shape[1] == 4:
         array = array[:, None]
     if array.ndim != 3 or array.shape[2] != 4 or len(array) == 0:
-        hint = f" For one box pass `{name}[None]`." if array.shape == (4,) else ""
+        hint = f" For one box pass `[{name}]`." if array.shape == (4,) else ""
         raise ValueError(
             f"`{name}` must have shape (n, 4) with columns x0, y0, x1, y1 and n >= 1, or be a list "
             f"of (k, 4) where images have several, got {array.shape}.{hint}"

@@ -194,7 +194,7 @@ def check_masks(masks, *, name="masks"):
     masks = as_array(masks, name=name)
     _check_maps_shape(masks, name, "mask")
     if masks.dtype == bool:
-        return masks.view(np.uint8)
+        return masks.astype(np.uint8)
     on_object, ignored = masks == 1, masks == _IGNORED
     known = (masks == 0) | on_object | ignored
     if known.all() and (on_object.any() or not ignored.any()):

@@ -226,7 +226,7 @@ def test_rank_correlation_equals_scipy():
     ("change", "message"),
     [
         ({"boxes_true": [[0, 0, 4]]}, r"`boxes_true` must have shape \(n, 4\).*got \(1, 3\)"),
-        ({"boxes_true": [0, 0, 4, 4]}, r"got \(4,\)\. For one box pass `boxes_true\[None\]`"),
+        ({"boxes_true": [0, 0, 4, 4]}, r"got \(4,\)\. For one box pass `\[boxes_true\]`"),
         ({"boxes_true": [[4, 0, 0, 4]]}, r"x0 <= x1 and y0 <= y1, got \[4.0, 0.0, 0.0, 4.0\] in"),
         (
             {"boxes_true": [[0, NAN, 4, 4]]},

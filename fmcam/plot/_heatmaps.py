@@ -8,6 +8,7 @@ import pandas as pd
 
 from fmcam._arrays import plain_array
 from fmcam._boxes import check_boxes, check_true_boxes
+from fmcam._text import printable
 from fmcam._validation import check_heatmaps, check_images, check_same_rows
 from fmcam.metrics import boxes_from_heatmaps
 from fmcam.plot._panels import (
@@ -166,7 +167,7 @@ class HeatmapDisplay:
             True and predicted class, as they are to be shown.
         probability : array-like of float, of shape (n,), optional
             Of the predicted class, in [0, 1].
-        boxes_true : array-like of shape (n, 4) or (n, k, 4), or list of n array-likes (k, 4), optional
+        boxes_true : array-like of shape (n, 4) or (n, k, 4), or list of n (k, 4), optional
             x0, y0, x1, y1 in half-open pixels; a row of NaN is no box.
         boxes_pred : array-like of float, of shape (n, 4), optional
             Likewise, one an image.
@@ -252,7 +253,7 @@ class HeatmapDisplay:
                 if opacity and not shared:
                     write_prediction(panel, label)
                 if row == 0:
-                    panel.set_title(fill(title, _TITLE_WIDTH), fontsize="medium")
+                    panel.set_title(fill(printable(title), _TITLE_WIDTH), fontsize="medium")
             write_labels(panels[0], label, with_prediction=shared)
         self._explain_colors(cmap)
         return self
@@ -273,7 +274,9 @@ class HeatmapDisplay:
     def _explain_colors(self, cmap):
         from matplotlib.cm import ScalarMappable
 
-        self.figure_.colorbar(ScalarMappable(cmap=cmap), ax=list(self.ax_.flat), label=self.title)
+        self.figure_.colorbar(
+            ScalarMappable(cmap=cmap), ax=list(self.ax_.flat), label=printable(self.title)
+        )
         drawn = [box_line(kind) for kind in BOX_STYLES if f"x0_{kind}" in self.labels]
         if drawn:
             self.figure_.legend(handles=drawn, loc="outside lower center", ncols=2, frameon=False)

@@ -6,6 +6,7 @@ the columns `corner_columns`.
 
 import numpy as np
 
+from fmcam._text import printable
 from fmcam.plot._style import ORANGE, PALETTE
 
 BOX_STYLES: dict[str, dict] = {
@@ -67,7 +68,7 @@ def _box_style(kind):
 
 def write_labels(panel, label, *, with_prediction):
     """Write the true class, and the predicted one if it goes with it, to the left of a panel."""
-    lines = [f"true: {label['y_true']}"] if "y_true" in label else []
+    lines = [f"true: {printable(label['y_true'])}"] if "y_true" in label else []
     color = "black"
     if with_prediction and "y_pred" in label:
         lines.append(f"predicted: {_prediction(label)}")
@@ -82,7 +83,7 @@ def write_prediction(panel, label):
 
 def _prediction(label):
     probability = f" ({label['probability']:.2f})" if "probability" in label else ""
-    return f"{label['y_pred']}{probability}"
+    return f"{printable(label['y_pred'])}{probability}"
 
 
 def _color(label):

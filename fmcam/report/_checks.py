@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from fmcam._arrays import as_array, plain_array
+from fmcam._text import printable
 
 
 def check_probabilities(y_true, y_proba, classes):
@@ -52,7 +53,13 @@ def _check_rows_are_distributions(y_proba):
 
 def check_class_names(class_names, classes):
     """Return the k names, by default the labels themselves, as an index called "class"."""
-    names = pd.Index(list(classes if class_names is None else class_names), name="class")
+    names = pd.Index(
+        [
+            printable(name) if isinstance(name, str) else name
+            for name in (classes if class_names is None else class_names)
+        ],
+        name="class",
+    )
     if len(names) != len(classes) or not names.is_unique:
         raise ValueError(
             f"`class_names` must be {len(classes)} distinct names in the order of `classes`, "
