@@ -214,7 +214,9 @@ def _check_inside(boxes, size, name):
 
 
 def _refuse_fractions(boxes, name):
-    in_first_pixel = ((boxes >= 0) & (boxes <= 1)).all(axis=-1)
+    in_first_pixel = (boxes[..., :2] >= 0).all(axis=-1) & (boxes[..., 2:] <= 1).all(axis=-1)
+    if not in_first_pixel.any():
+        return
     _refuse(
         in_first_pixel & (boxes % 1 != 0).any(axis=-1),
         boxes,

@@ -210,15 +210,21 @@ class CAMLocalizer(BaseEstimator):
         Raises
         ------
         ValueError
-            If labels are needed and missing, or boxes and images do not fit together.
+            If labels are needed and missing, boxes and images do not fit together, or the heatmaps
+            have another size than the images.
         """
         if labels is None and not _is_frozen(self.explainer):
             raise ValueError(
                 "A classifier that is not frozen needs `labels`, got None. Pass "
                 "`fit(X, boxes, labels=labels)`, or wrap a fitted classifier in FrozenEstimator."
             )
+        size = _image_size(X)
+        if size is not None and y is not None:
+            y = check_true_boxes(y, size=size, name="y")
+            check_same_rows("X", X, "y", y)
         self.explainer_ = clone(self.explainer).fit(X, labels)
-        self.to_box_ = clone(self.to_box).fit(self.explainer_.explain(X, labels), y)
+        maps = _check_size(self.explainer_.explain(X, labels), size)
+        self.to_box_ = clone(self.to_box).fit(maps, y)
         return self
 
     def predict(self, X):
@@ -234,13 +240,17 @@ class CAMLocalizer(BaseEstimator):
         boxes : ndarray of shape (n, 4), float64
             x0, y0, x1, y1 in half-open pixels; a row of NaN where the heatmap has no hot pixel.
         """
-        check_is_fitted(self)
-        return self.to_box_.predict(self.explainer_.transform(X))
+        maps = self._maps(X)
+        return self.to_box_.predict(maps)
 
     def score(self, X, y):
         """Return the mean IoU of the predicted boxes of images `X` with the true boxes `y`."""
+        maps = self._maps(X)
+        return self.to_box_.score(maps, y)
+
+    def _maps(self, X):
         check_is_fitted(self)
-        return self.to_box_.score(self.explainer_.transform(X), y)
+        return _check_size(self.explainer_.transform(X), _image_size(X))
 
     def __sklearn_tags__(self):
         return _image_tags(super().__sklearn_tags__())
@@ -251,6 +261,21 @@ def _check_pairs(heatmaps, boxes):
     boxes = check_true_boxes(boxes, size=heatmaps.shape[1:], name="y")
     check_same_rows("X", heatmaps, "y", boxes)
     return boxes
+
+
+def _image_size(X):
+    """Return height and width of images, None where only the classifier knows them."""
+    shape = getattr(X, "shape", ())
+    return tuple(shape[-2:]) if len(shape) > 2 else None
+
+
+def _check_size(heatmaps, size):
+    if size is not None and heatmaps.shape[1:] != size:
+        raise ValueError(
+            f"Heatmaps must have the size of the images, (h, w) = {size}, as boxes are in their "
+            f"pixels, got {heatmaps.shape[1:]}. Let the explainer use `upsample=True`."
+        )
+    return heatmaps
 
 
 def _is_frozen(explainer):
