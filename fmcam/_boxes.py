@@ -8,6 +8,7 @@ from fmcam._arrays import as_array
 
 __all__ = ["check_boxes", "check_same_unit", "check_true_boxes"]
 
+_ONE = 1 + 1e-3  # the right and lower edge of an image in fractions of it, rounded
 _ORDERS = ("xyxy", "ltrb")  # initials of the names of a table's columns: left, top, right, bottom
 
 
@@ -105,7 +106,7 @@ def check_same_unit(boxes_true, boxes_pred, name):
 
     The overlap of fractions with fractions is that of the pixels, so both may be fractions.
     """
-    in_pixels = [np.fmax.reduce(boxes, axis=None) > 1 for boxes in (boxes_true, boxes_pred)]
+    in_pixels = [np.fmax.reduce(boxes, axis=None) > _ONE for boxes in (boxes_true, boxes_pred)]
     if not any(in_pixels):
         return
     _refuse_fractions(boxes_true, "boxes_true")
@@ -209,12 +210,12 @@ def _check_inside(boxes, size, name):
         boxes,
         name,
         f"inside the image of {height} rows and {width} columns",
-        "Clip it, or scale boxes and heatmaps to one size.",
+        "Clip it, or scale boxes and heatmaps to one size; for no box pass NaN.",
     )
 
 
 def _refuse_fractions(boxes, name):
-    in_first_pixel = (boxes[..., :2] >= 0).all(axis=-1) & (boxes[..., 2:] <= 1).all(axis=-1)
+    in_first_pixel = (boxes[..., :2] >= 0).all(axis=-1) & (boxes[..., 2:] <= _ONE).all(axis=-1)
     if not in_first_pixel.any():
         return
     _refuse(

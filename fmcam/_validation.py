@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from sklearn.utils import gen_batches
 
 from fmcam._arrays import as_array
 
@@ -15,6 +16,7 @@ __all__ = [
     "square_side",
 ]
 
+_PIXELS_AT_ONCE = 2**24  # of masks, so that a file mapped into memory stays there
 _IGNORED = 255  # the value of mask pixels that count for nothing
 _ROUNDING = 1e-6  # how far a float32 map may leave [0, 1]
 
@@ -194,10 +196,12 @@ def check_masks(masks, *, name="masks"):
     masks = as_array(masks, name=name)
     _check_maps_shape(masks, name, "mask")
     if masks.dtype == bool:
-        return masks.astype(np.uint8)
-    on_object, ignored = masks == 1, masks == _IGNORED
-    known = (masks == 0) | on_object | ignored
-    if known.all() and (on_object.any() or not ignored.any()):
+        return masks.view(np.uint8)
+    batches = gen_batches(len(masks), max(1, _PIXELS_AT_ONCE // masks[0].size))
+    parts = [masks[rows] for rows in batches]
+    if all(((part == 0) | (part == 1) | (part == _IGNORED)).all() for part in parts) and (
+        any((part == 1).any() for part in parts) or not any(part.any() for part in parts)
+    ):
         return masks.astype(np.uint8, copy=False)
     values = np.unique(masks)
     if len(values) == 2 and values[0] == 0 and float(values[1]).is_integer():
