@@ -8,7 +8,7 @@ def printable(text):
 
     Python keeps such a byte of a file's name as a lone surrogate, which nothing can encode or draw.
 
-    >>> print(printable("caf\udce9.png"))
-    caf\udce9.png
+    >>> print(printable("Andr\udce9.png"))
+    Andr\udce9.png
     """
     return str(text).encode("utf-8", "backslashreplace").decode("utf-8")

@@ -37,15 +37,15 @@ def load(folder, **options):
 @pytest.mark.parametrize(
     ("link", "target", "reason"),
     [
-        ("cat/all", "..", "is a link to what is read as the folder itself"),
+        ("cat/all", "..", "is what is read as the folder itself"),
         ("cat/all", "../..", "is a link to a folder above, which is not followed"),
-        ("cat/all", ".", "is a link to what is read as cat"),
-        ("dog/cats", "../cat", "is a link to what is read as cat"),
-        ("kitten", "cat", "is a link to what is read as cat"),
-        ("a kitten", "cat", "is a link to what is read as cat"),
-        ("cat/0.png", "1.png", "is a link to what is read as cat/1.png"),
-        ("dog/1.png", "../cat/1.png", "is a link to what is read as cat/1.png"),
-        ("again.png", "cat/1.png", "is a link to what is read as cat/1.png"),
+        ("cat/all", ".", "is what is read as cat"),
+        ("dog/cats", "../cat", "is what is read as cat"),
+        ("kitten", "cat", "is what is read as cat"),
+        ("a kitten", "cat", "is what is read as cat"),
+        ("cat/0.png", "1.png", "is what is read as cat/1.png"),
+        ("dog/1.png", "../cat/1.png", "is what is read as cat/1.png"),
+        ("again.png", "cat/1.png", "is what is read as cat/1.png"),
     ],
 )
 def test_a_link_to_what_is_there_adds_nothing(tmp_path, link, target, reason):
@@ -67,14 +67,36 @@ def test_links_to_elsewhere_are_followed(tmp_path):
     assert load(folder) == (
         ["cat/1.png", "cat/old/2.png", "dog/3.png", "dog/4.png"],
         {
-            "cat/back": "is a link to what is read as the folder itself",
+            "cat/back": "is what is read as the folder itself",
             "cat/up": "is a link to a folder above, which is not followed",
-            "dog/5.png": "is a link to what is read as dog/4.png",
-            "tom": "is a link to what is read as cat",
+            "dog/5.png": "is what is read as dog/4.png",
+            "tom": "is what is read as cat",
         },
     )
     (tmp_path / "linked").symlink_to(folder)
     assert load(tmp_path / "linked")[0] == load(folder)[0]
+
+
+def test_of_links_to_one_folder_the_first_name_counts(tmp_path):
+    make_folder(tmp_path / "store", "1.png")
+    folder = make_folder(tmp_path / "pets", "dog/2.png")
+    for name in "caebfd":
+        (folder / name).symlink_to(tmp_path / "store")
+    assert load(folder) == (
+        ["a/1.png", "dog/2.png"],
+        dict.fromkeys("bcdef", "is what is read as a"),
+    )
+
+
+def test_a_link_to_a_folder_and_one_to_a_folder_inside_it(tmp_path):
+    make_folder(tmp_path / "store", "cats/1.png", "2.png")
+    folder = make_folder(tmp_path / "pets", "dog/3.png")
+    (folder / "cat").symlink_to(tmp_path / "store" / "cats")
+    (folder / "more").symlink_to(tmp_path / "store")
+    assert load(folder) == (
+        ["cat/1.png", "dog/3.png", "more/2.png"],
+        {"more/cats": "is what is read as cat"},
+    )
 
 
 def test_links_to_hidden_pictures_are_read(tmp_path):
@@ -189,9 +211,11 @@ def test_folders_of_systems_are_left_out_and_empty_ones_named(tmp_path):
 
 
 def test_names_that_differ_in_capitals_only_are_said(tmp_path):
-    folder = make_folder(tmp_path, "Cat/1.png", "cat/2.png", "caf\u00e9/3.png", "cafe\u0301/4.png")
+    folder = make_folder(
+        tmp_path, "Cat/1.png", "cat/2.png", "Andr\u00e9/3.png", "Andre\u0301/4.png"
+    )
     with pytest.warns(
-        UserWarning, match=r"encoding only: \[\['Cat', 'cat'\], \['cafe\u0301', 'caf\u00e9'\]\]"
+        UserWarning, match=r"encoding only: \[\['Andre\u0301', 'Andr\u00e9'\], \['Cat', 'cat'\]\]"
     ):
         assert len(set(load_image_folder(folder, size=4).target)) == 4
 
@@ -201,26 +225,28 @@ def test_names_that_differ_in_capitals_only_are_said(tmp_path):
 
 @pytest.fixture(name="latin")
 def folder_of_an_old_archive(tmp_path):
-    folder = make_folder(tmp_path / "old", "caf/1.png", "dog/2.png")
-    os.rename(folder / "caf" / "1.png", os.fsdecode(os.fsencode(folder / "caf") + b"/\xe9.png"))
-    os.rename(folder / "caf", os.fsdecode(os.fsencode(folder) + b"/caf\xe9"))
+    folder = make_folder(tmp_path / "old", "coffee/1.png", "dog/2.png")
+    os.rename(
+        folder / "coffee" / "1.png", os.fsdecode(os.fsencode(folder / "coffee") + b"/\xe9.png")
+    )
+    os.rename(folder / "coffee", os.fsdecode(os.fsencode(folder) + b"/Andr\xe9"))
     return folder
 
 
 def test_labels_of_such_names_can_be_written(latin):
     bunch = load_image_folder(latin, size=4)
-    assert bunch.target.tolist() == ["caf\\udce9", "dog"]
-    assert bunch.target_names == ["caf\\udce9", "dog"]
-    assert os.fsencode(latin / bunch.filenames[0]).endswith(b"caf\xe9/\xe9.png")
+    assert bunch.target.tolist() == ["Andr\\udce9", "dog"]
+    assert bunch.target_names == ["Andr\\udce9", "dog"]
+    assert os.fsencode(latin / bunch.filenames[0]).endswith(b"Andr\xe9/\xe9.png")
     assert load_image_folder(latin, size=4).images[:, 0, 0, 0].tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("name", ["table.csv", "table.csv.gz"])
 def test_such_names_in_tables(tmp_path, name):
-    frame = pd.DataFrame({"file": ["caf\udce9.png", "café.png", "a,b.png"]})
+    frame = pd.DataFrame({"file": ["Andr\udce9.png", "André.png", "a,b.png"]})
     write_csv(frame, tmp_path / name)
     read = pd.read_csv(tmp_path / name, encoding="utf-8")["file"].tolist()
-    assert read == ["caf\\udce9.png", "café.png", "a,b.png"]
+    assert read == ["Andr\\udce9.png", "André.png", "a,b.png"]
 
 
 def test_such_names_in_files_of_a_run(tmp_path):
@@ -232,23 +258,23 @@ def test_such_names_in_files_of_a_run(tmp_path):
         resume: bool = False
 
     run = Run(Config(str(tmp_path / "run")), "try")
-    run.write_json("files.json", ["caf\udce9.png"])
-    run.write_text("files.txt", "caf\udce9.png é")
-    assert json.loads((run.folder / "files.json").read_text("utf-8")) == ["caf\udce9.png"]
-    assert (run.folder / "files.txt").read_text("utf-8") == "caf\\udce9.png é"
+    run.write_json("files.json", ["Andr\udce9.png"])
+    run.write_text("files.txt", "Andr\udce9.png é")
+    assert json.loads((run.folder / "files.json").read_text("utf-8")) == ["Andr\udce9.png"]
+    assert (run.folder / "files.txt").read_text("utf-8") == "Andr\\udce9.png é"
 
 
 def test_such_names_in_pictures_and_reports():
-    assert printable("caf\udce9 é") == "caf\\udce9 é"
+    assert printable("Andr\udce9 é") == "Andr\\udce9 é"
     display = HeatmapDisplay.from_heatmaps(
         np.zeros((1, 4, 4)),
         {"m\udce9": np.zeros((1, 4, 4))},
-        y_true=["caf\udce9"],
+        y_true=["Andr\udce9"],
         y_pred=["d\udce9"],
         title="of \udce9",
     )
     figure = display.plot().figure_
     figure.canvas.draw()
-    assert display.ax_[0, 0].get_ylabel() == "true: caf\\udce9\npredicted: d\\udce9"
+    assert display.ax_[0, 0].get_ylabel() == "true: Andr\\udce9\npredicted: d\\udce9"
     frame = classification_frame([0, 1], [[1, 0], [0, 1]], [0, 1], class_names=["a", "\udce9"])
     assert frame.index.tolist() == ["a", "\\udce9"]

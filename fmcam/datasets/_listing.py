@@ -27,7 +27,7 @@ class Listing:
     folders : list of str
         Names of the folders right inside, sorted.
     repeated : list of (str, str)
-        Each link that is left out, and the reason.
+        Each link, and what lies behind one, that is left out, and the reason.
 
     Raises
     ------
@@ -37,9 +37,11 @@ class Listing:
 
     def __init__(self, folder):
         self._folder = folder
-        self._names = {}  # of folders by their real paths
-        self._links_to_folders, self._links_to_files = [], []
-        self.pictures, self.repeated = [], []
+        self._names: dict[str, str] = {}  # of folders by their real paths
+        self._links_to_folders: list[str] = []
+        self._links_to_files: list[str] = []
+        self.pictures: list[str] = []
+        self.repeated: list[tuple[str, str]] = []
         self._list("", os.path.realpath(folder))
         while self._links_to_folders:
             self._links_to_folders.sort(reverse=True)
@@ -59,7 +61,9 @@ class Listing:
                     folder = os.path.isdir(real)
                     (self._links_to_folders if folder else self._links_to_files).append(name)
                 elif entry.is_dir():
-                    if real not in self._names:
+                    if real in self._names:  # by a link to the folder inside
+                        self._repeat(name, self._names[real])
+                    else:
                         waiting.append((name, real))
                 elif _is_picture(entry.name):
                     self.pictures.append(name)
@@ -76,15 +80,16 @@ class Listing:
 
     def _follow_to_folder(self, name):
         real = os.path.realpath(self._folder / name)
+        around = (os.path.realpath(place) for place in (self._folder, (self._folder / name).parent))
         if real in self._names:
             self._repeat(name, self._names[real] or "the folder itself")
-        elif any(reached.startswith(os.path.join(real, "")) for reached in self._names):
+        elif any(inside.startswith(os.path.join(real, "")) for inside in around):
             self.repeated.append((name, "is a link to a folder above, which is not followed"))
         else:
             self._list(name, real)
 
     def _follow_to_files(self):
-        linked = {}
+        linked: dict[str, str] = {}
         for name in sorted(filter(_is_picture, self._links_to_files)):
             real = os.path.realpath(self._folder / name)
             parent, file = os.path.split(real)
@@ -98,7 +103,7 @@ class Listing:
                 self.pictures.append(name)
 
     def _repeat(self, name, first):
-        self.repeated.append((name, f"is a link to what is read as {first}"))
+        self.repeated.append((name, f"is what is read as {first}"))
 
 
 def _is_wanted(name):

@@ -9,7 +9,7 @@ def write_csv(frame, path):
 
     The table is written beside `path` and renamed. Missing folders are created. The file is UTF-8;
     a byte of a file's name that is none, as in old archives, is written ``\udc`` and its two hex
-    digits, so that ``b"caf\xe9.png"`` reads back as the text ``caf\udce9.png``.
+    digits, so that ``b"Andr\xe9.png"`` reads back as the text ``Andr\udce9.png``.
 
     Parameters
     ----------
