@@ -42,7 +42,7 @@ def as_array(values, *, name):
     if array.dtype == object and array.ndim:
         array = _floats(plain_array(array.tolist(), name=name))
     if array.dtype.kind not in "biuf":
-        got = f"a {type(values).__name__}" if array.ndim == 0 else f"an array of dtype {array.dtype}"
+        got = f"an array of dtype {array.dtype}" if array.ndim else f"a {type(values).__name__}"
         raise TypeError(
             f"`{name}` must hold real numbers, got {got}. "
             "Pass an array, a tensor or a list of numbers."

@@ -334,7 +334,9 @@ def test_things_that_are_no_boxes():
         TypeError, match=re.escape('Pass `[target["boxes"] for target in targets]`')
     ):
         box_iou(targets, [[0, 0, 2, 2]])
-    with pytest.raises(TypeError, match="`boxes_true` must hold real numbers, got an array of dtype <U1"):
+    with pytest.raises(
+        TypeError, match="`boxes_true` must hold real numbers, got an array of dtype <U1"
+    ):
         box_iou([["0", "0", "2", "2"]], [[0, 0, 2, 2]])
     with pytest.raises(TypeError, match="`boxes_true` must hold real numbers, got a NoneType"):
         box_iou(None, [[0, 0, 2, 2]])
