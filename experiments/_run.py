@@ -68,7 +68,7 @@ class Run:
     def write_text(self, name, text):
         """Write a text file."""
         beside = self.folder / f".{name}.{os.getpid()}"
-        beside.write_text(text)
+        beside.write_text(text, encoding="utf-8", errors="backslashreplace")
         os.replace(beside, self._path(name))
 
     def write_table(self, name, frame):

@@ -41,7 +41,7 @@ def write_report(folder, out=None):
     page = page_html(_title(folder), read_folder(folder))
     beside = out.with_name(f".{out.name}.{os.getpid()}")
     try:
-        beside.write_text(page, encoding="utf-8")
+        beside.write_text(page, encoding="utf-8", errors="backslashreplace")
         os.replace(beside, out)
     except OSError as error:
         raise OSError(f"Cannot write {out} ({error.strerror}). Name a file with --out.") from error
