@@ -44,11 +44,12 @@ class Standardize(nn.Module):
         batches : iterable of tensors of shape (n, n_channels, h, w)
             Of any number type. A channel that is constant keeps the standard deviation 1.
         """
-        total = square = torch.zeros(self.mean.shape, dtype=torch.float64, device=self.mean.device)
+        device = "cpu" if self.mean.device.type == "mps" else self.mean.device  # MPS has no float64
+        total = square = torch.zeros(self.mean.shape, dtype=torch.float64, device=device)
         count = 0
         for images in batches:
             for part in images.split(max(1, _CACHED_PIXELS // images[0].numel())):
-                pixels = part.to(self.mean.device).double()
+                pixels = part.to(device).double()
                 total = total + pixels.sum(dim=(0, 2, 3), keepdim=True)
                 square = square + pixels.square().sum(dim=(0, 2, 3), keepdim=True)
                 count += pixels[:, 0].numel()
