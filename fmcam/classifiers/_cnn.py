@@ -32,6 +32,7 @@ from fmcam.classifiers._outputs import (
     as_logits,
     binary,
     check_predicted,
+    ends_in_sigmoid,
     takes_one_logit,
     warn_of_divergence,
 )
@@ -432,21 +433,24 @@ class CNNClassifier(Conventions):
         with failures_told(self.module_.net, x), autocast:
             outputs = self.module_(x, **fit_params)
         if not self._seen:
-            self._see(outputs)
+            self._see(x, outputs)
         check_width(self.module_.net, outputs, self.classes_)
         return outputs
 
-    def _see(self, outputs):
-        """Learn from the first outputs what noise could not tell: how many there are."""
+    def _see(self, x, outputs):
+        """Learn from the first outputs how many there are, and whether they can be logits."""
         self._seen = True
         if self._guessed and outputs.shape[1] != len(self.classes_):
             self._classes = np.arange(max(outputs.shape[1], 2))
             self.module_.n_classes = len(self._classes)
-        if self.outputs == "logits" and are_probabilities(outputs):
+        if self.outputs == "logits" and (
+            are_probabilities(outputs)
+            or (outputs.shape[1] == 1 and ends_in_sigmoid(self.module_, x[:1]))
+        ):
             warnings.warn(
-                f"{type(self.module_.net).__name__} seems to give probabilities, as its outputs "
-                "are rows that sum to one, but they are taken as logits. Pass "
-                "outputs='probabilities', or leave the softmax at its end out.",
+                f"{type(self.module_.net).__name__} gives probabilities, as it seems: its outputs "
+                "are rows that sum to one, or come from a sigmoid. They are taken as logits. Pass "
+                "outputs='probabilities', or leave the softmax or sigmoid at its end out.",
                 stacklevel=2,
             )
 

@@ -69,11 +69,9 @@ def _labels_of(net, labels, n_outputs):
         return np.arange(max(n_outputs, 2))
     fitting = (None, 1, 2) if len(labels) == 2 else (None, len(labels))
     if len(labels) < 2 or n_outputs not in fitting:
-        one = " and two for a single output" if n_outputs == 1 else ""
-        raise ValueError(
-            f"`classes` must name one label for each of the {n_outputs or 'two or more'} outputs "
-            f"of {name}{one}, got {len(labels)}."
-        )
+        wanted = f"one label for each of the {n_outputs or 'two or more'} outputs"
+        wanted = "two labels for the single output" if n_outputs == 1 else wanted
+        raise ValueError(f"`classes` must name {wanted} of {name}, got {len(labels)}.")
     return labels
 
 

@@ -54,8 +54,13 @@ class Conventions(NeuralNetClassifier, ABC):
         """What an optimizer is made with; ValueError for a group whose pattern matches nothing."""
         parameters = list(named_parameters)
         names = [name for name, _ in parameters]
-        for pattern, _ in self.get_params_for(prefix).get("param_groups", []):
-            found = check_patterns([pattern], names, f"{prefix}__param_groups")
+        for group in self.get_params_for(prefix).get("param_groups", []):
+            if not (isinstance(group, tuple | list) and len(group) == 2):
+                raise ValueError(
+                    f"`{prefix}__param_groups` must be a list of pairs, a pattern of names and a "
+                    f"dict of options, such as [('head.*', {{'lr': 0.01}})]; got {group!r} in it."
+                )
+            found = check_patterns(group[0], names, f"{prefix}__param_groups")
             names = [name for name in names if name not in found]
         return super().get_params_for_optimizer(prefix, parameters)
 

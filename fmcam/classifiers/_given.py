@@ -80,6 +80,11 @@ def _no_module(net, name):
 
 def _check_kind(net):
     name = type(net).__name__
+    if getattr(net, "num_classes", None) == 0:  # timm's way to leave the head out
+        raise ValueError(
+            f"{name} has no head: its num_classes is 0, and what it gives are features. Make it "
+            "with a number of classes."
+        )
     quantized = [
         type(part).__name__
         for part in (*net.modules(), *(weight.data for weight in net.parameters()))

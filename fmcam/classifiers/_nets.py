@@ -99,7 +99,7 @@ def check_width(net, logits, classes):
         some = f"{classes[:10].tolist()}{', ...' if k > 10 else ''}"
         raise ValueError(
             f"{type(net).__name__} must give logits of shape (n, {k}), one for each of the classes "
-            f"{some}; for {len(logits)} images it gave {tuple(logits.shape)}."
+            f"{some}; for n = {len(logits)} it gave {tuple(logits.shape)}."
         )
 
 
@@ -122,7 +122,8 @@ def failures_told(net, images):
         words = str(error) if isinstance(error, RuntimeError | ValueError) else repr(error)
         raise ValueError(
             f"{type(net).__name__} cannot take images of shape (c, h, w) = "
-            f"{tuple(images.shape[1:])}: {words}{_hint_at_channels(net, images.shape)}"
+            f"{tuple(images.shape[1:])}: {words.rstrip('.')}."
+            f"{_hint_at_channels(net, images.shape)}"
         ) from error
 
 

@@ -11,10 +11,12 @@ __all__ = [
     "as_logits",
     "binary",
     "check_predicted",
+    "ends_in_sigmoid",
     "takes_one_logit",
     "warn_of_divergence",
 ]
 
+_PASSING_ON = ("View", "UnsafeView", "Reshape", "Squeeze", "Unsqueeze", "Select", "ToCopy")
 _ROUNDING = 1e-2  # of a softmax in bfloat16 over many classes
 
 
@@ -61,6 +63,15 @@ def are_probabilities(outputs):
         return False
     sums = outputs.sum(dim=1)
     return bool((outputs >= 0).all() & ((sums - 1).abs() <= _ROUNDING).all())
+
+
+def ends_in_sigmoid(module, images):
+    """Whether the last operation of a network, as its graph on some images tells, is a sigmoid."""
+    with torch.enable_grad():
+        node = module(images).grad_fn
+    while node is not None and node.name().startswith(_PASSING_ON):
+        node = node.next_functions[0][0]
+    return node is not None and node.name().startswith("Sigmoid")
 
 
 def check_predicted(probabilities, net):

@@ -115,7 +115,11 @@ def top_level_names(clf):
 
 
 def check_parameter_values(clf):
-    """Raise ValueError for a criterion, precision or device that cannot be used."""
+    """Raise ValueError for a criterion, precision, kind of outputs or device that cannot be used.
+
+    TypeError for a `module` that is and builds no network.
+    """
+    _check_module(clf.module)
     criterion = clf.criterion if inspect.isclass(clf.criterion) else type(clf.criterion)
     if criterion in _LOSSES_OF_LOGITS:
         raise ValueError(
@@ -134,6 +138,18 @@ def check_parameter_values(clf):
             f"`device` must be 'auto' or a torch device of this machine such as 'cpu' or 'cuda'; "
             f"got {clf.device!r}: {error}"
         ) from error
+
+
+def _check_module(module):
+    if isinstance(module, nn.Module) or (inspect.isclass(module) and issubclass(module, nn.Module)):
+        return
+    if callable(module) and not inspect.isclass(module):
+        return
+    found = f"the class {module.__name__}" if inspect.isclass(module) else type(module).__name__
+    raise TypeError(
+        "`module` must be a class or an instance of nn.Module, or a function that builds one, got "
+        f"{found}. For a network by its name see fmcam.models."
+    )
 
 
 def check_patterns(patterns, names, where):
@@ -163,7 +179,8 @@ def check_patterns(patterns, names, where):
             hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
             raise ValueError(
                 f"`{where}` must match parameters of the network, but none is left that has a name "
-                f"like {pattern!r}. {hint}The names are {list(names)}."
+                f"like {pattern!r}. {hint}The names are {', '.join(names[:20])}"
+                f"{', ...' if len(names) > 20 else '.'}"
             )
         matched += found
     return matched

@@ -54,7 +54,8 @@ def logits_among(outputs, n_images, n_classes=None):
         return candidates[0]
     wanted = "k" if n_classes is None else n_classes
     came = ", ".join(f"{name}{tuple(t.shape)}" for name, t in tensors.items())
-    hint = "pass `classes`, or " if n_classes is None and candidates else ""
+    differ = len({rows.shape[1] for rows in candidates}) > 1
+    hint = "pass `classes`, or " if n_classes is None and differ else ""
     raise ValueError(
         f"A network must give logits of shape (n, {wanted}). For n = {n_images} images it gave "
         f"{came or type(outputs).__name__}, of which {len(candidates) or 'none'} can be the "
