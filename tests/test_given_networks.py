@@ -111,15 +111,32 @@ def test_channels_last_is_used_where_it_changes_nothing(net, explains, trains):
     assert all(weight.grad is None for weight in net.parameters())
 
 
+class Counts(Pooled):
+    calls = 0
+
+    def forward(self, images):
+        self.calls += 1
+        return super().forward(images)
+
+
 def test_a_layout_is_tried_once_for_a_size():
-    net, calls = Pooled(), []
-    net.register_forward_hook(lambda *_: calls.append(1))
+    net = Counts()
     memory_format_of(net, torch.as_tensor(X))
-    n_calls = len(calls)
     memory_format_of(net, torch.as_tensor(X[:2]))
-    assert n_calls == len(calls)
+    assert net.calls == 2
     memory_format_of(net, torch.zeros(1, 1, 9, 9))
-    assert len(calls) == 2 * n_calls
+    assert net.calls == 4
+
+
+def test_hooks_see_no_noise_and_stay():
+    net, seen = Pooled(), []
+    net.conv.register_forward_hook(lambda module, args, maps: seen.append(maps.shape))
+    net.fc.register_forward_pre_hook(lambda module, args: seen.append(args[0].shape))
+    clf = CNNClassifier.from_module(net)
+    memory_format_of(net, torch.as_tensor(X))
+    assert not seen
+    clf.predict(X)
+    assert seen == [(8, 4, 6, 6), (8, 4)]
 
 
 # Number types -------------------------------------------------------------------------------------

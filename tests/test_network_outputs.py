@@ -272,6 +272,18 @@ def test_one_output_speaks_for_the_second_label_given(classes, outputs):
     np.testing.assert_allclose(found, expit(logits_of(net)[:, 0]), atol=1e-6)
 
 
+def test_layers_may_multiply_the_rows():
+    """As AblationCAM does, which runs the first part of a network once for many."""
+    for n_outputs, what in ((3, lambda z, _: z), (1, lambda z, _: z[:, 0])):
+        net = Returns(what, n_outputs)
+        clf = CNNClassifier.from_module(net)
+        hook = net.conv.register_forward_hook(lambda module, args, maps: maps.repeat(2, 1, 1, 1))
+        with torch.no_grad():
+            found = clf.raw_outputs(torch.as_tensor(X[:1])).numpy()
+        hook.remove()
+        np.testing.assert_allclose(found, np.repeat(logits_of(net)[:1], 2, axis=0), rtol=1e-5)
+
+
 def test_one_output_has_two_labels():
     with pytest.raises(ValueError, match="two labels for the single output of Returns, got 3"):
         CNNClassifier.from_module(Returns(n_classes=1), classes=[0, 1, 2])

@@ -442,7 +442,7 @@ class CNNClassifier(Conventions):
         self._seen = True
         if self._guessed and outputs.shape[1] != len(self.classes_):
             self._classes = np.arange(max(outputs.shape[1], 2))
-            self.module_.n_classes = len(self._classes)
+            self.module_.n_classes, self.module_.n_outputs = len(self._classes), outputs.shape[1]
         if self.outputs == "logits" and (
             are_probabilities(outputs)
             or (outputs.shape[1] == 1 and ends_in_sigmoid(self.module_, x[:1]))

@@ -32,9 +32,10 @@ def assign_classes(module, classes=None, image_shape=None):
     """
     labels = None if classes is None else _checked(classes)
     if labels is None or len(labels) != module.n_classes:
-        module.n_classes = None if labels is None else len(labels)
-        labels = _labels_of(module.net, labels, count_outputs(module, image_shape))
-        module.n_classes = len(labels)
+        module.n_classes, module.n_outputs = None if labels is None else len(labels), None
+        n_outputs = count_outputs(module, image_shape)
+        labels = _labels_of(module.net, labels, n_outputs)
+        module.n_classes, module.n_outputs = len(labels), n_outputs
     order = np.argsort(labels, kind="stable")
     _reorder(module, order)
     return labels[order]

@@ -5,6 +5,7 @@ import copy
 import math
 import traceback
 import warnings
+from collections import OrderedDict
 from weakref import WeakKeyDictionary
 
 import torch
@@ -50,11 +51,26 @@ def device_of(net):
 
 
 @contextlib.contextmanager
+def _without_hooks(net):
+    """Keep the forward hooks of a network from running: they are for images, not for noise."""
+    kept = [(part, part._forward_hooks, part._forward_pre_hooks) for part in net.modules()]
+    kept = [(part, *hooks) for part, *hooks in kept if any(hooks)]
+    for part, _, _ in kept:
+        part._forward_hooks, part._forward_pre_hooks = OrderedDict(), OrderedDict()
+    try:
+        yield
+    finally:
+        for part, after, before in kept:
+            part._forward_hooks, part._forward_pre_hooks = after, before
+
+
+@contextlib.contextmanager
 def _untouched(net):
-    """Leave modes, buffers, torch's random numbers and warnings as they were."""
+    """Leave modes, buffers, hooks, torch's random numbers and warnings as they were."""
     devices = [device_of(net)] if device_of(net).type == "cuda" else []
     buffers = [(buffer, buffer.clone()) for buffer in net.buffers()]
     with (
+        _without_hooks(net),
         torch.inference_mode(False),
         torch.no_grad(),
         torch.random.fork_rng(devices),
@@ -78,18 +94,25 @@ def _noise(module, *shape):
 
 
 def try_on_blank_image(module, image_shape, classes):
-    """Raise ValueError unless a network maps one image to one logit a class, or one for two.
+    """Note how many logits a network gives for an image: one a class, or one for two classes.
 
     Parameters
     ----------
     module : StandardizedNet
+        Its `n_outputs` is set.
     image_shape : tuple (c, h, w)
     classes : ndarray of shape (k,)
+
+    Raises
+    ------
+    ValueError
+        If the network cannot take the image, or gives another number of logits.
     """
     images = torch.zeros(1, *image_shape, device=module.standardize.mean.device)
     with failures_told(module.net, images), torch.no_grad(), modes_kept(module):
         logits = module.eval()(images)
     check_width(module.net, logits, classes)
+    module.n_outputs = logits.shape[1]
 
 
 def check_width(net, logits, classes):

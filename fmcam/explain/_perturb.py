@@ -242,7 +242,7 @@ def _infer_without(clf, layer, image, chosen):
 
     hook = clf.module_.net.get_submodule(layer).register_forward_hook(ablate)
     try:
-        with contextlib.suppress(RuntimeError):  # one map from before the layer meets m behind it
+        with contextlib.suppress(ValueError):  # one map from before the layer meets m behind it
             logits = _infer(clf, image)  # the hook turns one image into m
             if len(logits) == len(chosen):
                 return logits

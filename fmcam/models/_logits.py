@@ -9,22 +9,23 @@ from torch.utils._pytree import keystr, tree_leaves_with_path
 __all__ = ["logits_among", "tensors_in"]
 
 
-def logits_among(outputs, n_images, n_classes=None):
+def logits_among(outputs, n_images, n_columns=None):
     """The logits among what a network returned.
 
     A tensor of shape (n, k), (n, k, 1, 1) or, for one logit, (n,) holds logits. The entry or
-    attribute `logits` counts alone where there is one. Of several tensors the one with a column for
-    each class is taken; for two classes, if none has, the one with a single column.
+    attribute `logits` counts alone where there is one. Of several tensors the one with the wanted
+    number of columns is taken; where two are wanted and none has them, the one with a single one.
 
     Parameters
     ----------
     outputs : tensor, tuple, list, mapping or object with `logits`
     n_images : int
-    n_classes : int or None, default=None
+        That came to the network. Something in it may have multiplied them.
+    n_columns : int or None, default=None
 
     Returns
     -------
-    tensor of shape (n_images, k)
+    tensor of shape (n, k)
 
     Raises
     ------
@@ -39,23 +40,17 @@ def logits_among(outputs, n_images, n_classes=None):
     torch.Size([2, 3])
     """
     tensors = tensors_in(outputs)
-    found = [_rows(tensor, n_images) for tensor in {id(t): t for t in tensors.values()}.values()]
-    candidates = [rows for rows in found if rows is not None]
-    if not candidates and n_images == 1:  # a network that squeezes what it gives
-        found = [tensor for tensor in tensors.values() if tensor.ndim < 2]
-        candidates = [t.reshape(1, -1) for t in found if t.is_floating_point()]
-    if _is_headless(outputs):
-        candidates = []
-    if len(candidates) > 1 and n_classes is not None:
-        fitting = [rows for rows in candidates if rows.shape[1] == n_classes]
-        single = [rows for rows in candidates if rows.shape[1] == 1 and n_classes == 2]
+    candidates = [] if _is_headless(outputs) else _candidates(tensors, n_images, n_columns)
+    if len(candidates) > 1 and n_columns is not None:
+        fitting = [rows for rows in candidates if rows.shape[1] == n_columns]
+        single = [rows for rows in candidates if rows.shape[1] == 1 and n_columns == 2]
         candidates = fitting or single or candidates
     if len(candidates) == 1:
         return candidates[0]
-    wanted = "k" if n_classes is None else n_classes
+    wanted = "k" if n_columns is None else n_columns
     came = ", ".join(f"{name}{tuple(t.shape)}" for name, t in tensors.items())
     differ = len({rows.shape[1] for rows in candidates}) > 1
-    hint = "pass `classes`, or " if n_classes is None and differ else ""
+    hint = "pass `classes`, or " if n_columns is None and differ else ""
     raise ValueError(
         f"A network must give logits of shape (n, {wanted}). For n = {n_images} images it gave "
         f"{came or type(outputs).__name__}, of which {len(candidates) or 'none'} can be the "
@@ -91,9 +86,13 @@ def _is_headless(outputs):
     return isinstance(outputs, Mapping) and "last_hidden_state" in outputs
 
 
-def _rows(tensor, n_images):
-    """A tensor as logits of shape (n, k), or None where it cannot be logits."""
-    sizes = tuple(tensor.shape)
-    if not tensor.is_floating_point() or sizes[:1] != (n_images,):
-        return None
-    return tensor.reshape(n_images, -1) if all(size == 1 for size in sizes[2:]) else None
+def _candidates(tensors, n_images, n_columns):
+    """Those of some tensors that can be logits, each of shape (n, k)."""
+    floats = {id(t): t for t in tensors.values() if t.is_floating_point()}.values()
+    flat = [t.flatten(1) for t in floats if t.ndim > 1 and all(size == 1 for size in t.shape[2:])]
+    if n_columns == 1:
+        flat += [t.reshape(-1, 1) for t in floats if t.ndim < 2]
+    else:
+        flat += [t.reshape(-1, 1) for t in floats if t.shape == (n_images,) and n_images > 1]
+    squeezed = [t.reshape(1, -1) for t in floats if t.ndim < 2 and n_images == 1]
+    return [rows for rows in flat if len(rows) == n_images] or flat or squeezed

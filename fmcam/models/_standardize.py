@@ -96,6 +96,9 @@ class StandardizedNet(nn.Module):
         self.standardize = standardize
         self.net = net
         self.n_classes = n_classes
+        self.n_outputs = (
+            None  # of the network, where they have been counted: 1 may be for two classes
+        )
         self.total = 0.0
         order = None if order is None else torch.as_tensor(order, device=standardize.mean.device)
         self.register_buffer("order", order, persistent=False)
@@ -121,4 +124,4 @@ class StandardizedNet(nn.Module):
 
     def logits_among(self, found, n_images):
         """The logits, tensor of shape (n, k), among what the network returned."""
-        return logits_among(found, n_images, self.n_classes)
+        return logits_among(found, n_images, self.n_outputs or self.n_classes)
