@@ -76,13 +76,13 @@ class Transfer(TransferSettings):
         if self.weights is not None:
             stages["head"] = self._stage(
                 *("head", X, y, held_out, folder),
-                frozen="net.features.*",
+                frozen="features.*",
                 epochs=self.head_epochs,
                 patience=None,
             )
             changes = {
                 "lr": self.lr / 10,
-                "param_groups": [("net.head.*", {"lr": self.lr})],
+                "param_groups": [("head.*", {"lr": self.lr})],
                 "weights": _state_dict_file(stages["head"], folder),
             }
         stages["all"] = self._stage("all", X, y, held_out, folder, **changes)

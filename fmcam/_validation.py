@@ -16,6 +16,7 @@ __all__ = [
     "square_side",
 ]
 
+_COLOURS = (1, 3, 4)  # channels of pictures
 _PIXELS_AT_ONCE = 2**24  # of masks, so that a file mapped into memory stays there
 _IGNORED = 255  # the value of mask pixels that count for nothing
 _ROUNDING = 1e-6  # how far a float32 map may leave [0, 1]
@@ -38,8 +39,8 @@ def check_images(X, *, name="X"):
     Raises
     ------
     ValueError
-        For another number of dimensions, images of different sizes, no images, no pixels, NaN or
-        infinite pixels.
+        For another number of dimensions, channels on the last axis, images of different sizes, no
+        images, no pixels, NaN or infinite pixels.
     TypeError
         For pixels that are not real numbers.
 
@@ -52,12 +53,18 @@ def check_images(X, *, name="X"):
     """
     X = as_array(X, name=name)
     if X.ndim == 3:
+        if X.shape[2] in _COLOURS and _look_like_sides(*X.shape[:2]):
+            raise ValueError(
+                f"`{name}` must have shape (n, c, h, w) or (n, h, w), got {X.shape}, which looks "
+                f"like one image (h, w, c). Pass `{name}.transpose(2, 0, 1)[None]`."
+            )
         X = X[:, None]
     if X.ndim != 4:
         hint = f" For one image pass `{name}[None, None]`." if X.ndim == 2 else ""
         raise ValueError(
             f"`{name}` must have shape (n, c, h, w) or (n, h, w), got {X.shape}.{hint}"
         )
+    _check_channels_first(X, name)
     if 0 in X.shape:
         raise ValueError(
             f"Found array with 0 sample(s) or 0 pixels: `{name}` has shape {X.shape} "
@@ -73,6 +80,20 @@ def check_images(X, *, name="X"):
             "Replace those pixels or drop the images."
         )
     return X
+
+
+def _check_channels_first(X, name):
+    c, h, w = X.shape[1:]
+    if w in _COLOURS and c not in _COLOURS and _look_like_sides(c, h):
+        raise ValueError(
+            f"`{name}` must have shape (n, c, h, w), got {X.shape}, which looks like (n, h, w, c). "
+            f"Pass `{name}.transpose(0, 3, 1, 2)`."
+        )
+
+
+def _look_like_sides(one, other):
+    """Whether two numbers can be the height and the width of an image of many pixels."""
+    return min(one, other) >= 8 and max(one, other) <= 4 * min(one, other)
 
 
 def square_side(n_pixels):

@@ -78,7 +78,7 @@ def sgd():
             ("one_cycle", OneCycle()),
             ("clip", GradientNormClipping(1.0)),
             ("growing", GrowingSize(32, until=0.8)),
-            ("frozen", Frozen("net.first.*")),
+            ("frozen", Frozen("first.*")),
         ],
     }
 
@@ -92,7 +92,7 @@ def cosine():
         "lr": 0.05,
         "callbacks": [
             ("cosine", LRScheduler("CosineAnnealingLR", T_max=6)),
-            ("freezer", Freezer("net.second.1.*")),
+            ("freezer", Freezer("second.1.*")),
         ],
     }
 

@@ -1,6 +1,5 @@
 """skorch callbacks: schedules of rate and size, frozen layers, and those that all carry."""
 
-import fnmatch
 import math
 import multiprocessing
 import sys
@@ -8,6 +7,8 @@ import traceback
 
 from sklearn.base import clone
 from skorch.callbacks import Callback
+
+from fmcam.classifiers._parameters import check_patterns
 
 __all__ = [
     "BatchAccuracy",
@@ -172,8 +173,8 @@ class Frozen(Callback):
     Parameters
     ----------
     patterns : str or list of str
-        Names of parameters of `module_`, with wildcards as in ``optimizer__param_groups``, such
-        as ``"net.features.*"``; an empty list freezes nothing.
+        Names of parameters of the network, with wildcards as in ``optimizer__param_groups``, such
+        as ``"features.*"``; an empty list freezes nothing.
     """
 
     def __init__(self, patterns):
@@ -181,26 +182,18 @@ class Frozen(Callback):
 
     def on_train_begin(self, net, **kwargs):
         """Freeze the parameters; ValueError for a pattern that none has."""
-        patterns = [self.patterns] if isinstance(self.patterns, str) else self.patterns
-        parameters = dict(net.module_.named_parameters())
-        for pattern in patterns:
-            if not fnmatch.filter(parameters, pattern):
-                raise ValueError(
-                    f"No parameter has a name like {pattern!r}. The names are {list(parameters)}."
-                )
-        self.frozen_ = [
-            name
-            for name, parameter in parameters.items()
-            if parameter.requires_grad and any(fnmatch.fnmatch(name, p) for p in patterns)
-        ]
+        parameters = dict(net.module_.net.named_parameters())
+        matched = check_patterns(self.patterns, list(parameters), "patterns")
+        self.frozen_ = [name for name in parameters if name in matched]
+        self.frozen_ = [name for name in self.frozen_ if parameters[name].requires_grad]
         _let_train(net, self.frozen_, False)
-        self.still_ = [name for name, part in net.module_.named_modules() if _is_still(part)]
+        self.still_ = [name for name, part in net.module_.net.named_modules() if _is_still(part)]
 
     def on_batch_begin(self, net, training=None, **kwargs):
         """Put frozen batch normalization in evaluation mode."""
         if training:
             for name in self.still_:
-                net.module_.get_submodule(name).eval()
+                net.module_.net.get_submodule(name).eval()
 
     def on_train_end(self, net, **kwargs):
         """Let the frozen parameters be trained again."""
@@ -209,7 +202,7 @@ class Frozen(Callback):
 
 def _let_train(net, names, trainable):
     for name in names:
-        net.module_.get_parameter(name).requires_grad_(trainable)
+        net.module_.net.get_parameter(name).requires_grad_(trainable)
 
 
 def _is_still(part):

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import warnings
 
 import numpy as np
 import torch
@@ -13,22 +14,33 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from fmcam.classifiers._batches import ArrayBatches, StreamedBatches
 from fmcam.classifiers._callbacks import BatchAccuracy, print_on_terminal, stopped_early
+from fmcam.classifiers._columns import assign_classes
 from fmcam.classifiers._conventions import Conventions
 from fmcam.classifiers._generators import seeded
+from fmcam.classifiers._given import check_weights, plain_network
 from fmcam.classifiers._inputs import as_image_array, encode_labels, stream_classes
 from fmcam.classifiers._nets import (
-    check_classes,
-    count_outputs,
+    channels_last_is_safe,
+    check_width,
     device_of,
+    failures_told,
     modes_kept,
     try_on_blank_image,
 )
-from fmcam.classifiers._outputs import as_logits
+from fmcam.classifiers._outputs import (
+    are_probabilities,
+    as_logits,
+    binary,
+    check_predicted,
+    ends_in_sigmoid,
+    takes_one_logit,
+    warn_of_divergence,
+)
 from fmcam.classifiers._parameters import (
     PRECISIONS,
     check_parameter_names,
     check_parameter_values,
-    constructor_names,
+    size_arguments,
 )
 from fmcam.models import Standardize, StandardizedNet
 
@@ -56,9 +68,12 @@ class CNNClassifier(Conventions):
     Parameters
     ----------
     module : class or instance of nn.Module
-        Maps images (n, c, h, w) to logits (n, k). A class is built in ``fit`` with `n_classes` and
-        `in_channels`, where it takes them, and the ``module__*`` parameters; an instance is copied.
+        Maps images (n, c, h, w) to logits (n, k), or for two classes to one logit (n, 1). A class
+        is built in ``fit`` with `n_classes` and `in_channels`, where it takes them or `num_classes`
+        and `in_chans`, and the ``module__*`` parameters; an instance is copied. What it returns may
+        hold the logits, as tuples and the outputs of Hugging Face's networks do.
     criterion : class, default=nn.CrossEntropyLoss
+        Takes logits (n, k) and columns (n,). nn.BCEWithLogitsLoss is for two classes.
     optimizer : class, default=torch.optim.Adam
     lr : float, default=1e-3
     max_epochs : int, default=10
@@ -85,7 +100,7 @@ class CNNClassifier(Conventions):
         Seeds weights, batch order, augmentation and dropout; two fits with the same integer are
         equal bit for bit on the CPU with the same number of threads.
     device : str, default="auto"
-        "auto" is "cuda" where there is one, else "cpu".
+        "auto" is "cuda" where there is one, else "mps" where there is one, else "cpu".
     verbose : int, default=1
         1 prints a line an epoch where the output is a terminal; 0 never does.
     callbacks : list, "disable" or None, default=None
@@ -123,6 +138,7 @@ class CNNClassifier(Conventions):
     # What a training is about while it goes on.
     _afresh = _streaming = _in_epoch = False
     _generator = augment_ = None
+    _seen = _guessed = False  # the first outputs, the number of classes
 
     def __init__(
         self,
@@ -168,15 +184,26 @@ class CNNClassifier(Conventions):
         Parameters
         ----------
         net : nn.Module
-            Maps images (n, c, h, w), in whatever units it was trained on, to logits (n, k).
+            Maps images (n, c, h, w), in whatever units it was trained on, to logits (n, k), or to
+            one logit (n, 1) or (n,) that speaks for the second of two classes. It runs in its own
+            number type. The network inside DataParallel or ``torch.compile`` is taken.
         classes : array-like of shape (k,) or None, default=None
-            The label of each column, sorted; by default 0..k-1.
+            The label of each output of the network, in any order: `classes_` and the columns of
+            ``predict_proba`` are sorted. By default 0..k-1, where k is what the network gives.
         **params
-            Parameters of :class:`CNNClassifier`, such as `precision` or `batch_size`.
+            Parameters of :class:`CNNClassifier`, such as `outputs`, `precision` or `batch_size`.
 
         Returns
         -------
         CNNClassifier
+
+        Raises
+        ------
+        TypeError
+            If `net` is no instance of nn.Module.
+        ValueError
+            If the classes do not fit the outputs, weights are NaN, or the network is quantized, of
+            TorchScript or torch.export, or spread over several devices.
 
         Examples
         --------
@@ -185,6 +212,7 @@ class CNNClassifier(Conventions):
         >>> CNNClassifier.from_module(LeNet5(), classes=list("abcdefghij")).classes_[:3]
         array(['a', 'b', 'c'], dtype='<U1')
         """
+        net = plain_network(net)
         device = device_of(net)
         clf = cls(net, **{"device": str(device), **params})
         check_parameter_values(clf)
@@ -193,26 +221,18 @@ class CNNClassifier(Conventions):
                 f"The network is on {device} and shared, not moved; got device={clf.device!r}. "
                 f"Move it with `net.to({clf.device!r})`, or leave `device` out."
             )
-        if classes is None:
-            n_outputs = count_outputs(net)
-            if n_outputs is None:
-                raise ValueError(
-                    f"{type(net).__name__} has no linear or convolution layer to count the classes "
-                    "by. Pass them as `classes`."
-                )
-            classes = np.arange(n_outputs)
         with torch.inference_mode(False):  # or no gradient would pass the tensors made here
-            module = StandardizedNet(net, Standardize(1).to(device))
-        return clf.adopt(module, np.asarray(classes))
+            return clf.adopt(StandardizedNet(net, Standardize(1).to(device)), classes)
 
-    def adopt(self, module, classes, image_shape=None):
+    def adopt(self, module, classes=None, image_shape=None):
         """Become fitted with a given network instead of training one.
 
         Parameters
         ----------
         module : fmcam.models.StandardizedNet
-        classes : ndarray of shape (k,)
-            Sorted.
+            Its columns are brought into the order of the sorted classes.
+        classes : array-like of shape (k,) or None, default=None
+            The label of each column of `module`, in any order; None: 0..k-1.
         image_shape : tuple (c, h, w) or None
             None: images of any shape that the network takes.
 
@@ -220,8 +240,11 @@ class CNNClassifier(Conventions):
         -------
         self
         """
-        check_classes(module.net, classes)
-        self._classes, self.image_shape_ = classes, image_shape
+        check_weights(module.net)
+        module.total = 1.0 if self.outputs == "probabilities" else 0.0
+        self._classes = assign_classes(module, classes, image_shape)
+        self._seen, self._guessed = False, classes is None
+        self.image_shape_ = image_shape
         if image_shape is not None:
             self.n_features_in_ = int(np.prod(image_shape))
         self._initialize_virtual_params()
@@ -325,7 +348,7 @@ class CNNClassifier(Conventions):
         images, _ = next(iter(self.get_iterator(X)))
         shape = tuple(images.shape[1:])
         if not self._afresh:
-            try_on_blank_image(self.module_.net, shape, self.classes_)
+            try_on_blank_image(self.module_, shape, self.classes_)
         self.image_shape_, self.n_features_in_ = shape, int(np.prod(shape))
 
     @contextlib.contextmanager
@@ -345,22 +368,24 @@ class CNNClassifier(Conventions):
 
     def initialize_module(self):
         """Build the network and try it on one blank image."""
+        net = plain_network(self._built_network(), "module")
+        # set_params builds a net anew
+        standardize = (
+            Standardize(self.image_shape_[0]) if self._afresh else self.module_.standardize
+        )
+        module = StandardizedNet(net, standardize.to(device_of(net)), len(self.classes_))
+        try_on_blank_image(module, self.image_shape_, self.classes_)
+        if channels_last_is_safe(module, self.image_shape_):
+            module.net = net.to(memory_format=torch.channels_last)
+        self.module_, self._seen, self._guessed = module, False, False
+        return self
+
+    def _built_network(self):
         kwargs = self.get_params_for("module")
         if isinstance(self.module, nn.Module):
-            net = type(self.module)(**kwargs) if kwargs else copy.deepcopy(self.module)
-        else:
-            sizes = {"n_classes": len(self.classes_), "in_channels": self.image_shape_[0]}
-            known = constructor_names(self.module)
-            sizes = {name: size for name, size in sizes.items() if name in known}
-            net = self.module(**{**sizes, **kwargs})
-        try_on_blank_image(net, self.image_shape_, self.classes_)
-        net = net.to(memory_format=torch.channels_last)
-        if self._afresh:
-            standardize = Standardize(self.image_shape_[0])
-        else:  # set_params builds a net anew
-            standardize = self.module_.standardize
-        self.module_ = StandardizedNet(net, standardize)
-        return self
+            return type(self.module)(**kwargs) if kwargs else copy.deepcopy(self.module)
+        sizes = size_arguments(self.module, len(self.classes_), self.image_shape_[0])
+        return self.module(**{**sizes, **kwargs})
 
     def get_split_datasets(self, X, y=None, **split_params):
         """The training and validation data; `fit` learns to standardize the former."""
@@ -396,17 +421,56 @@ class CNNClassifier(Conventions):
 
         In float32, or float64 for a network in float64; columns follow `classes_`. The network
         runs under `precision`. This is what heatmaps explain.
+
+        Raises
+        ------
+        ValueError
+            If the network cannot take the images, or gives another number of outputs than before.
         """
         dtype = PRECISIONS[self.precision]
         x = x.to(self.device)
-        if dtype is None:
-            return self.module_(x, **fit_params)
-        with torch.autocast(x.device.type, dtype=dtype):
-            return self.module_(x, **fit_params)
+        autocast = torch.autocast(x.device.type, dtype=dtype, enabled=dtype is not None)
+        with failures_told(self.module_.net, x), autocast:
+            outputs = self.module_(x, **fit_params)
+        if not self._seen:
+            self._see(x, outputs)
+        check_width(self.module_.net, outputs, self.classes_)
+        return outputs
+
+    def _see(self, x, outputs):
+        """Learn from the first outputs how many there are, and whether they can be logits."""
+        self._seen = True
+        if self._guessed and outputs.shape[1] != len(self.classes_):
+            self._classes = np.arange(max(outputs.shape[1], 2))
+            self.module_.n_classes, self.module_.n_outputs = len(self._classes), outputs.shape[1]
+        if self.outputs == "logits" and (
+            are_probabilities(outputs)
+            or (outputs.shape[1] == 1 and ends_in_sigmoid(self.module_, x[:1]))
+        ):
+            warnings.warn(
+                f"{type(self.module_.net).__name__} gives probabilities, as it seems: its outputs "
+                "are rows that sum to one, or come from a sigmoid. They are taken as logits. Pass "
+                "outputs='probabilities', or leave the softmax or sigmoid at its end out.",
+                stacklevel=2,
+            )
 
     def infer(self, x, **fit_params):
         """Logits of shape (n, k), a column for each of `classes_`, for raw images (n, c, h, w)."""
+        x = x.reshape(-1).view(
+            x.shape
+        )  # `contiguous` takes one channel in any layout for contiguous
         return as_logits(self.raw_outputs(x, **fit_params), self.outputs)
+
+    def get_loss(self, y_pred, y_true, *args, **kwargs):
+        """The loss of a batch's logits (n, k) for its columns (n,)."""
+        if takes_one_logit(self.criterion_):
+            y_pred, y_true = binary(y_pred, y_true)
+        return super().get_loss(y_pred, y_true, *args, **kwargs)
+
+    def on_epoch_end(self, net, **kwargs):
+        """Warn where the loss of the epoch became NaN or infinite, once in a training."""
+        super().on_epoch_end(net, **kwargs)
+        warn_of_divergence(self, self.history[-1, "batches", :, "train_loss"])
 
     @property
     def _default_callbacks(self):
@@ -466,7 +530,9 @@ class CNNClassifier(Conventions):
         if not isinstance(X, Dataset | DataLoader):
             X = as_image_array(self, X, reset=False)
         with modes_kept(self.module_):
-            return super().predict_proba(X)
+            probabilities = super().predict_proba(X)
+        check_predicted(probabilities, self.module_.net)
+        return probabilities
 
     def predict(self, X):
         """The most probable label of each image, ndarray of shape (n,)."""

@@ -2,16 +2,22 @@
 
 from abc import ABC
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import cache
 
 import torch
 from skorch import NeuralNetClassifier
+from skorch.callbacks import ParamMapper
 
-from fmcam.classifiers._parameters import check_parameter_names
+from fmcam.classifiers._parameters import check_parameter_names, check_patterns
 
 __all__ = ["Conventions"]
 
 _has_cuda = cache(torch.cuda.is_available)  # asked for twice a batch
+_has_mps = cache(torch.backends.mps.is_available)
+
+
+def _probabilities(logits):
+    return logits.softmax(dim=-1).float()
 
 
 class Conventions(NeuralNetClassifier, ABC):
@@ -33,8 +39,38 @@ class Conventions(NeuralNetClassifier, ABC):
     def _get_predict_nonlinearity(self):
         # skorch would leave the logits of losses other than cross-entropy as they are
         if self.predict_nonlinearity == "auto":
-            return partial(torch.softmax, dim=-1)
+            return _probabilities
         return super()._get_predict_nonlinearity()
+
+    # Parameters are named as in the network that the user wrote, without the wrapper around it.
+
+    def get_all_learnable_params(self):
+        """Yield names and parameters of the network and of a criterion that has some."""
+        own = {id(parameter): name for name, parameter in self.module_.net.named_parameters()}
+        for name, parameter in super().get_all_learnable_params():
+            yield own.get(id(parameter), name), parameter
+
+    def get_params_for_optimizer(self, prefix, named_parameters):
+        """What an optimizer is made with; ValueError for a group whose pattern matches nothing."""
+        parameters = list(named_parameters)
+        names = [name for name, _ in parameters]
+        for group in self.get_params_for(prefix).get("param_groups", []):
+            if not (isinstance(group, tuple | list) and len(group) == 2):
+                raise ValueError(
+                    f"`{prefix}__param_groups` must be a list of pairs, a pattern of names and a "
+                    f"dict of options, such as [('head.*', {{'lr': 0.01}})]; got {group!r} in it."
+                )
+            found = check_patterns(group[0], names, f"{prefix}__param_groups")
+            names = [name for name in names if name not in found]
+        return super().get_params_for_optimizer(prefix, parameters)
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        """Check that skorch's Freezer and its kin have parameters to work on."""
+        super().on_train_begin(net, X=X, y=y, **kwargs)
+        names = [name for name, _ in self.get_all_learnable_params()]
+        for name, callback in self.callbacks_:
+            if isinstance(callback, ParamMapper):
+                check_patterns(callback.patterns, names, f"callbacks__{name}__patterns")
 
     # skorch prints that it builds these anew, also into a pipe.
 
@@ -126,9 +162,9 @@ class Conventions(NeuralNetClassifier, ABC):
     @property
     def device(self):
         """The device in use."""
-        if self._device == "auto":
-            return "cuda" if _has_cuda() else "cpu"
-        return self._device
+        if self._device != "auto":
+            return self._device
+        return "cuda" if _has_cuda() else "mps" if _has_mps() else "cpu"
 
     @device.setter
     def device(self, device):

@@ -43,9 +43,9 @@ class ResNet18Classifier(CNNClassifier):
     >>> clf = ResNet18Classifier(
     ...     module__weights=None,
     ...     max_epochs=1,
-    ...     optimizer__param_groups=[("net.head.*", {"lr": 0.01})],
+    ...     optimizer__param_groups=[("head.*", {"lr": 0.01})],
     ...     lr=0.001,
-    ...     callbacks=[("one_cycle", OneCycle()), ("frozen", Frozen("net.features.*"))],
+    ...     callbacks=[("one_cycle", OneCycle()), ("frozen", Frozen("features.*"))],
     ...     random_state=0,
     ... )
     >>> clf = clf.fit(X, y)

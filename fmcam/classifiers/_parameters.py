@@ -1,16 +1,27 @@
 """The parameters that a classifier takes, and what a mistyped one probably meant."""
 
 import difflib
+import fnmatch
 import inspect
 
 import torch
 from torch import nn
 
-__all__ = ["PRECISIONS", "check_parameter_names", "check_parameter_values", "constructor_names"]
+__all__ = [
+    "PRECISIONS",
+    "check_parameter_names",
+    "check_parameter_values",
+    "check_patterns",
+    "constructor_names",
+    "size_arguments",
+]
 
 OUTPUTS = ("logits", "probabilities")
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
+_N_CLASSES = ("n_classes", "num_classes", "num_labels")
+_IN_CHANNELS = ("in_channels", "in_chans", "num_channels")
 _COMPONENTS = ("module", "criterion", "optimizer")
+_LOSSES_OF_LOGITS = {nn.NLLLoss: "nn.CrossEntropyLoss", nn.BCELoss: "nn.BCEWithLogitsLoss"}
 _PREFIXES = (*_COMPONENTS, "iterator_train", "iterator_valid", "dataset", "callbacks", "compile")
 
 
@@ -21,6 +32,39 @@ def constructor_names(component):
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return _AnyName(parameters)
     return list(parameters)
+
+
+def size_arguments(maker, n_classes, in_channels):
+    """The arguments that size a network, by the names that its class or function has for them.
+
+    Parameters
+    ----------
+    maker : class or callable
+    n_classes, in_channels : int
+
+    Returns
+    -------
+    dict of str to int
+
+    Examples
+    --------
+    >>> import torchvision
+    >>> from fmcam.classifiers._parameters import size_arguments
+    >>> size_arguments(torchvision.models.resnet18, 5, 3)
+    {'num_classes': 5}
+    """
+    known = list(inspect.signature(maker).parameters.values())
+    names = [parameter.name for parameter in known]
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known)
+    sizes = {}
+    for spellings, size in ((_N_CLASSES, n_classes), (_IN_CHANNELS, in_channels)):
+        found = [name for name in spellings if name in names]
+        if found:
+            sizes[found[0]] = size
+    if takes_any and not set(sizes) & set(_N_CLASSES):
+        # torchvision's functions hand it on to the class
+        sizes["num_classes"] = n_classes
+    return sizes
 
 
 class _AnyName(list):
@@ -71,10 +115,17 @@ def top_level_names(clf):
 
 
 def check_parameter_values(clf):
-    """Raise ValueError for a criterion, precision or device that cannot be used."""
-    if clf.criterion is nn.NLLLoss or isinstance(clf.criterion, nn.NLLLoss):
+    """Raise ValueError for a criterion, precision, kind of outputs or device that cannot be used.
+
+    TypeError for a `module` that is and builds no network.
+    """
+    _check_module(clf.module)
+    criterion = clf.criterion if inspect.isclass(clf.criterion) else type(clf.criterion)
+    if criterion in _LOSSES_OF_LOGITS:
         raise ValueError(
-            "`criterion` must take logits, as nn.CrossEntropyLoss does, got nn.NLLLoss."
+            f"`criterion` must take logits, as {_LOSSES_OF_LOGITS[criterion]} does, got "
+            f"nn.{criterion.__name__}. Pass that one; for a network that ends in a softmax or a "
+            "sigmoid with outputs='probabilities'."
         )
     if clf.precision not in PRECISIONS:
         raise ValueError(f"`precision` must be one of {list(PRECISIONS)}, got {clf.precision!r}.")
@@ -87,3 +138,49 @@ def check_parameter_values(clf):
             f"`device` must be 'auto' or a torch device of this machine such as 'cpu' or 'cuda'; "
             f"got {clf.device!r}: {error}"
         ) from error
+
+
+def _check_module(module):
+    if isinstance(module, nn.Module) or (inspect.isclass(module) and issubclass(module, nn.Module)):
+        return
+    if callable(module) and not inspect.isclass(module):
+        return
+    found = f"the class {module.__name__}" if inspect.isclass(module) else type(module).__name__
+    raise TypeError(
+        "`module` must be a class or an instance of nn.Module, or a function that builds one, got "
+        f"{found}. For a network by its name see fmcam.models."
+    )
+
+
+def check_patterns(patterns, names, where):
+    """Raise ValueError for a pattern that no name matches.
+
+    Parameters
+    ----------
+    patterns : str, callable or list of them
+        With wildcards as of the shell; a callable tells whether a name is meant.
+    names : sequence of str
+        Of parameters of a network.
+    where : str
+        The argument's name in the message.
+
+    Returns
+    -------
+    list of str
+        The names that are matched.
+    """
+    matched = []
+    for pattern in patterns if isinstance(patterns, list | tuple) else [patterns]:
+        meant = pattern if callable(pattern) else lambda name, p=pattern: fnmatch.fnmatch(name, p)
+        found = [name for name in names if meant(name)]
+        if not found:
+            parents = {f"{name[:i]}.*" for name in names for i, c in enumerate(name) if c == "."}
+            near = difflib.get_close_matches(str(pattern), [*sorted(parents), *names], n=3)
+            hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
+            raise ValueError(
+                f"`{where}` must match parameters of the network, but none is left that has a name "
+                f"like {pattern!r}. {hint}The names are {', '.join(names[:20])}"
+                f"{', ...' if len(names) > 20 else '.'}"
+            )
+        matched += found
+    return matched

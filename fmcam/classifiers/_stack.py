@@ -16,6 +16,7 @@ from fmcam.classifiers._batches import ArrayBatches
 from fmcam.classifiers._callbacks import OneCycle, stopped_early
 from fmcam.classifiers._captured import Captured
 from fmcam.classifiers._inputs import as_image_array
+from fmcam.classifiers._outputs import warn_of_divergence
 from fmcam.classifiers._stack_parts import initialized_parts
 from fmcam.classifiers._stack_updates import Layout, clip_by_norm, updates_of
 
@@ -248,6 +249,7 @@ class Stack:
             row = {"train_loss": loss, "train_acc": accuracy, "dur": seconds / len(self.running)}
             if self.cycle is not None:
                 row["lr"] = factor * self.peaks[place]
+            warn_of_divergence(clf, loss)
             for name, value in row.items():
                 clf.history.record(name, value)
 

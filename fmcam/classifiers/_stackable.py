@@ -71,6 +71,8 @@ def _fault_of_settings(clf):
         return f"{type(clf).__name__} has a {own[0]!r} of its own"
     if clf.precision != "float32":
         return f"precision is {clf.precision!r}"
+    if clf.outputs != "logits":
+        return f"outputs is {clf.outputs!r}"
     if options := clf.get_params_for("iterator_train"):
         return f"iterator_train__{next(iter(options))} is set"
     split = clf.train_split
@@ -111,7 +113,10 @@ def _fault_of_parts(clf, batches):
 def _fault_of_weights(clf, images):
     # an optimizer leaves a weight without a gradient alone, where a stack would let it decay
     columns = torch.zeros(len(images), dtype=torch.int64, device=clf.device)
-    clf.criterion_(clf.module_.train()(images), columns).backward()
+    logits = clf.module_.train()(images)
+    if logits.shape[1] != len(clf.classes_):
+        return "its network has a single output"
+    clf.criterion_(logits, columns).backward()
     weights = dict(clf.module_.named_parameters())
     still = [name for name, weight in weights.items() if weight.grad is None]
     if still:
