@@ -14,13 +14,13 @@ from PIL import Image
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Bunch
 
-from experiments import visualize
-from experiments._explaining import METHODS, explain, make_explainers
-from experiments._networks import load_network
-from experiments._pictures import Picture, draw_rows, fetch_source, read_files, read_rows
-from experiments._report._folder import read_folder
-from experiments.visualize import Config, check, class_names, column_of
 from fmcam.classifiers import CNNClassifier, load_classifier, save_classifier
+from fmcam.cli import explain as command
+from fmcam.cli._explaining import METHODS, explain, make_explainers
+from fmcam.cli._networks import load_network
+from fmcam.cli._pictures import Picture, draw_rows, fetch_source, read_files, read_rows
+from fmcam.cli._report._folder import read_folder
+from fmcam.cli.explain import Config, check, class_names, column_of
 from fmcam.datasets import load_image
 from fmcam.datasets._placement import Placement
 from fmcam.explain import GradCAM, GuidedGradCAM
@@ -66,7 +66,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(folder):
     """Two pictures under a method at two layers and one without a layer."""
-    visualize.main(
+    command.main(
         Config(
             model=str(folder / "net.safetensors"),
             image=(str(folder / "wide.png"), str(folder / "turned.jpg")),
@@ -200,7 +200,7 @@ def labelled(tmp_path, monkeypatch):
 def test_a_folder(folder, labelled, tmp_path, capsys):
     model, out = str(folder / "net.safetensors"), tmp_path / "run"
     settings = {"model": model, "dataset": "folder", "folder": str(labelled), "out": str(out)}
-    visualize.main(Config(index=(4, 1), method=("cam",), **settings))
+    command.main(Config(index=(4, 1), method=("cam",), **settings))
     gallery = pd.read_csv(out / "gallery.csv", keep_default_na=False)
     assert gallery["y_true"].tolist() == ["Shirt", "Bag"]
     assert gallery["image"].tolist() == [str(labelled / "Shirt/0.png"), str(labelled / "Bag/1.png")]
@@ -214,7 +214,7 @@ def test_a_folder(folder, labelled, tmp_path, capsys):
         ({"random": 1, "labels": "name"}, "must hold files named after class"),
     ):
         with pytest.raises(SystemExit, match=message):
-            visualize.main(Config(**settings_, **settings))
+            command.main(Config(**settings_, **settings))
 
 
 def test_random_rows_are_different_ones_and_the_same_for_a_seed():
@@ -311,7 +311,7 @@ def test_a_network_of_torchvision(folder, mobilenet, tmp_path, monkeypatch, publ
     file = tmp_path / "hub" / "checkpoints" / weights.url.rpartition("/")[2]
     file.parent.mkdir(parents=True)
     torch.save(mobilenet.state_dict(), file)
-    visualize.main(
+    command.main(
         Config(
             model="DEFAULT" if published else str(file),
             arch="mobilenet_v3_small",
@@ -431,20 +431,20 @@ def test_mistakes_in_files_and_layers(folder, tmp_path, monkeypatch, settings, m
     monkeypatch.chdir(folder)
     right = {"model": "net.safetensors", "image": ("wide.png",), "out": str(tmp_path)}
     with pytest.raises(SystemExit, match=message):
-        visualize.main(Config(**{**right, **settings}))
+        command.main(Config(**{**right, **settings}))
 
 
 # The command --------------------------------------------------------------------------------------
 
 
 def fmcam(*arguments):
-    command = [sys.executable, "-m", "experiments", *arguments]
+    command = [sys.executable, "-m", "fmcam", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def test_the_command_lists_its_scripts_without_loading_them():
     code = "import runpy, sys; sys.argv = ['fmcam', '--help']\n"
-    code += "try: runpy.run_module('experiments', run_name='__main__')\n"
+    code += "try: runpy.run_module('fmcam', run_name='__main__')\n"
     code += "except SystemExit: print('torch' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
@@ -453,14 +453,14 @@ def test_the_command_lists_its_scripts_without_loading_them():
     assert lines[-1] == "False"
     listed = dict(line.split(maxsplit=1) for line in lines if line.startswith("  "))
     assert {"train", "grid-search", "visualize", "report"} <= set(listed)
-    assert listed["visualize"] == visualize.__doc__.splitlines()[0]
+    assert listed["explain"] == command.__doc__.splitlines()[0]
 
 
 @pytest.mark.slow
 def test_the_command_passes_arguments_on():
     done = fmcam("visualize", "--help")
     assert done.returncode == 0
-    assert "usage: python -m experiments.visualize" in done.stdout
+    assert "usage: fmcam explain" in done.stdout
     assert "--class-name" in done.stdout
     done = fmcam("report", "no-such-folder")
     assert done.returncode == 1

@@ -13,11 +13,11 @@ from textwrap import fill
 import numpy as np
 import pandas as pd
 
-from experiments._config import option
-from experiments._drawing import AttributionDisplay, PictureDisplay
-from experiments._explaining import METHODS, explain, make_explainers, record, top_classes
-from experiments._networks import check_network, load_network, similar
-from experiments._pictures import (
+from fmcam.cli._config import option
+from fmcam.cli._drawing import AttributionDisplay, PictureDisplay
+from fmcam.cli._explaining import METHODS, explain, make_explainers, record, top_classes
+from fmcam.cli._networks import check_network, load_network, similar
+from fmcam.cli._pictures import (
     SOURCES,
     draw_rows,
     fetch_source,
@@ -25,7 +25,7 @@ from experiments._pictures import (
     read_files,
     read_rows,
 )
-from experiments._run import Run, run_script
+from fmcam.cli._run import Run, run_script
 from fmcam.plot import HeatmapDisplay
 
 NAME_WIDTH = 24  # characters
@@ -193,7 +193,7 @@ def gallery(records):
 def main(config):
     """Load, explain, draw, write."""
     check(config)
-    run = Run(config, "visualize")
+    run = Run(config, "fmcam explain")
     with mistakes_named():
         clf = load_network(config.model, config.arch, config.image_size)
         pictures, known_labels = load_pictures(config, clf.image_shape_)
@@ -217,4 +217,4 @@ def main(config):
 
 
 if __name__ == "__main__":
-    run_script(main, Config, "visualize", __doc__)
+    run_script(main, Config, "fmcam explain", __doc__)

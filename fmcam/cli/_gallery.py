@@ -75,7 +75,7 @@ def overlay(image, heatmap, box_true=None, box_pred=None):
     for box, color in ((box_true, _TRUE), (box_pred, _PREDICTED)):
         if box is not None and np.isfinite(box).all():
             _draw_box(ImageDraw.Draw(blend), box, color)
-    return Image.fromarray(np.hstack([photograph, blend]))
+    return Image.fromarray(np.hstack([photograph, np.asarray(blend)]))
 
 
 def _draw_box(draw, box, color):

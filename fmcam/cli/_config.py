@@ -49,7 +49,7 @@ def parse(config_class, arguments, *, prog, description):
 
 def _flags(config_class, prog, description):
     flags = argparse.ArgumentParser(
-        prog=f"python -m experiments.{prog}",
+        prog=prog,
         description=description,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -114,7 +114,7 @@ def _settings(settings, config_class, path):
 
 def _sections(config_class):
     """The names in each section of a file, and the fields that they stand for."""
-    sections = {}
+    sections: dict[str, dict[str, str]] = {}
     for field in dataclasses.fields(config_class):
         if field.metadata["yaml"]:
             section, _, name = field.metadata["yaml"].partition(".")

@@ -1,6 +1,7 @@
 """All explainers by the names that people type, and what they say about pictures, in numbers."""
 
 import inspect
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -31,7 +32,7 @@ from fmcam.metrics import box_iou, boxes_from_heatmaps
 
 __all__ = ["METHODS", "explain", "make_explainers", "record", "top_classes"]
 
-METHODS = {
+METHODS: dict[str, Callable] = {
     "cam": CAM,
     "grad-cam": GradCAM,
     "grad-cam++": GradCAMPlusPlus,
