@@ -9,6 +9,7 @@ import torch
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Bunch
 
+from fmcam.cli._networks import similar
 from fmcam.explain import (
     CAM,
     AblationCAM,
@@ -30,7 +31,7 @@ from fmcam.explain import (
 )
 from fmcam.metrics import box_iou, boxes_from_heatmaps
 
-__all__ = ["METHODS", "explain", "make_explainers", "record", "top_classes"]
+__all__ = ["METHODS", "check_methods", "explain", "make_explainers", "record", "top_classes"]
 
 METHODS: dict[str, Callable] = {
     "cam": CAM,
@@ -52,6 +53,13 @@ METHODS: dict[str, Callable] = {
 }
 BATCH = 32
 TOP = 5
+
+
+def check_methods(names):
+    """End with a message if a method is not known by its name."""
+    for name in names:
+        if name not in METHODS:
+            raise SystemExit(f"--method: there is no method {name!r}. {similar(name, METHODS)}")
 
 
 def make_explainers(clf, methods, layers):
@@ -94,7 +102,7 @@ def explain(clf, explainers, images, column, threshold):
     return Bunch(
         proba=proba,
         columns=columns,
-        edges=EdgeMap(FrozenEstimator(clf)).transform(images),
+        edges=EdgeMap(FrozenEstimator(clf)).explain(images, y),  # of given classes: no forward
         maps=maps,
         boxes={key: boxes_from_heatmaps(found, threshold) for key, found in maps.items()},
         layers={key: explainer.layers_for(clf, first) for key, explainer in explainers.items()},

@@ -86,6 +86,14 @@ class Run:
         os.replace(beside, path)
         plt.close(figure)
 
+    def write_picture(self, name, picture):
+        """Write a PIL image as PNG."""
+        path = self._path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".{os.getpid()}.{path.name}")
+        picture.save(beside, "PNG")
+        os.replace(beside, path)
+
     def _path(self, name):
         path = self.folder / name
         self.written.append(path)

@@ -1,8 +1,6 @@
 """Pictures explained on the command line: the right pixels, boxes, classes and numbers."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,7 @@ from sklearn.utils import Bunch
 from fmcam.classifiers import CNNClassifier, load_classifier, save_classifier
 from fmcam.cli import explain as command
 from fmcam.cli._explaining import METHODS, explain, make_explainers
+from fmcam.cli._gallery import transparent
 from fmcam.cli._networks import load_network
 from fmcam.cli._pictures import Picture, draw_rows, fetch_source, read_files, read_rows
 from fmcam.cli._report._folder import read_folder
@@ -69,11 +68,12 @@ def run(folder):
     command.main(
         Config(
             model=str(folder / "net.safetensors"),
-            image=(str(folder / "wide.png"), str(folder / "turned.jpg")),
+            photo=(str(folder / "wide.png"), str(folder / "turned.jpg")),
             method=("grad-cam", "guided-grad-cam", "foreground-map"),
             layer=("features.2", "features.4"),
             class_name="coat",
             threshold=0.4,
+            overlay=True,
             out=str(folder / "run"),
         )
     )
@@ -168,6 +168,43 @@ def test_pictures_are_upright_in_the_right_colours(run, name, file):
         centres.append((np.median(x), np.median(y)))
     assert centres == sorted(centres)  # from the left to the right
     assert [y for _, y in centres] == sorted(y for _, y in centres)
+
+
+@pytest.mark.parametrize("name", ["1-wide", "2-turned"])
+def test_overlays_fit_over_the_upright_original(run, name):
+    files = sorted(path.name for path in (run / "overlays" / name).iterdir())
+    assert files == [
+        "foreground-map.png",
+        *(f"{kind}-features.{k}.png" for kind in ("grad-cam", "guided-grad-cam") for k in (2, 4)),
+    ]
+    overlay = Image.open(run / "overlays" / name / "foreground-map.png")
+    assert (overlay.mode, overlay.size) == ("RGBA", (120, 60))
+    pixels = np.asarray(overlay)
+    y, x = (pixels[..., 3] > 128).nonzero()  # from the red thing to the blue one
+    found = np.array([x.min(), y.min(), x.max() + 1, y.max() + 1])
+    assert np.abs(found - (32, 4, 88, 58)).max() <= 1
+    assert not pixels[:12, 60:, 3].any()  # right of the red thing, above the blue one
+    assert not pixels[:, [*range(30), *range(90, 120)], 3].any()  # cut off: never seen
+
+
+def test_the_heat_is_the_opacity():
+    pixels = np.asarray(transparent(np.array([[0.0, 0.4, 1.0]], dtype=np.float32)))
+    assert pixels[..., 3].tolist() == [[0, 102, 255]]
+    assert pixels[0, [0, 2], :3].tolist() == [[0, 0, 3], [252, 254, 164]]  # the ends of inferno
+
+
+@pytest.mark.parametrize(
+    ("placement", "columns", "expected"),
+    [  # the middle of pixel x is x + 1/2, and in the square half of that less what was cut off
+        (Placement(120, 60, 30, "crop"), [29, 30, 31, 60, 89, 90], [0, 0, 0.25, 14.75, 29, 0]),
+        (Placement(60, 60, 30, "stretch"), [0, 1, 30, 59], [0, 0.25, 14.75, 29]),
+    ],
+)
+def test_a_heatmap_in_the_original(placement, columns, expected):
+    ramp = np.broadcast_to(np.arange(30.0), (30, 30))
+    found = Picture("", None, placement).heatmap_in_original(ramp)
+    assert found.shape == (placement.height, placement.width)
+    np.testing.assert_allclose(found[:, columns], np.tile(expected, (60, 1)), atol=1e-5)
 
 
 def test_a_report_shows_them(run):
@@ -315,7 +352,7 @@ def test_a_network_of_torchvision(folder, mobilenet, tmp_path, monkeypatch, publ
         Config(
             model="DEFAULT" if published else str(file),
             arch="mobilenet_v3_small",
-            image=(str(folder / "wide.png"),),
+            photo=(str(folder / "wide.png"),),
             image_size=64,
             out=str(tmp_path / "run"),
         )
@@ -379,6 +416,18 @@ def test_every_method_by_its_usual_name(folder, method):
     assert (found.maps[key].max() == 1) != np.isnan(found.boxes[key]).all()
 
 
+def test_two_runs_of_the_network_make_a_picture(folder):
+    clf = network()
+    explainers = make_explainers(clf, ["grad-cam"], None)
+    images = np.stack([load_image(folder / "wide.png", size=SIZE)])
+    explain(clf, explainers, images, None, 0.5)  # which layer, and where its cells lie, is kept
+    runs = []
+    handle = clf.module_.net.register_forward_hook(lambda *_: runs.append(1))
+    explain(clf, explainers, images, None, 0.5)
+    handle.remove()
+    assert len(runs) == 2
+
+
 # Mistakes -----------------------------------------------------------------------------------------
 
 
@@ -386,16 +435,16 @@ def test_every_method_by_its_usual_name(folder, method):
     ("settings", "message"),
     [
         ({"model": None}, "Name a checkpoint with --model"),
-        ({"image": None}, "one of --image, --random, --index"),
-        ({"random": 3}, "one of --image, --random, --index"),
-        ({"image": None, "random": 3}, "need --dataset"),
-        ({"dataset": "pets"}, "--dataset does not go with --image"),
-        ({"image": None, "index": (0,), "dataset": "folder"}, "--folder PATH go together"),
+        ({"photo": ()}, "Name photographs, before the options: `fmcam explain PHOTO"),
+        ({"random": 3}, "one of PHOTO, --random, --index"),
+        ({"photo": (), "random": 3}, "need --dataset"),
+        ({"dataset": "pets"}, "--dataset does not go with PHOTO"),
+        ({"photo": (), "index": (0,), "dataset": "folder"}, "--folder PATH go together"),
         ({"folder": "photos"}, "--folder PATH go together"),
-        ({"image": None, "random": 0, "dataset": "pets"}, "--random must be 1 or more"),
+        ({"photo": (), "random": 0, "dataset": "pets"}, "--random must be 1 or more"),
+        ({"method": ("cam", "gradcam")}, r"no method 'gradcam'. Did you mean .*'grad-cam'"),
         ({"class_idx": 1, "class_name": "Coat"}, "--class-idx or --class-name"),
         ({"threshold": 0.0}, "--threshold must be in"),
-        ({"image": ("{folder}/wide.png", "{folder}/none.png")}, "no file .*none.png"),
         ({"model": "{folder}/none.safetensors"}, "--model: there is no file .*none.safetensors.$"),
         ({"arch": "resnet5"}, r"no network 'resnet5'. Did you mean 'resnet50'"),
         (
@@ -405,15 +454,9 @@ def test_every_method_by_its_usual_name(folder, method):
     ],
 )
 def test_mistakes_in_settings(folder, settings, message):
-    right = {"model": str(folder / "net.safetensors"), "image": (str(folder / "wide.png"),)}
-    settings = {
-        name: tuple(part.format(folder=folder) for part in value)
-        if name == "image" and value
-        else value.format(folder=folder)
-        if name == "model" and value
-        else value
-        for name, value in settings.items()
-    }
+    right = {"model": str(folder / "net.safetensors"), "photo": ("wide.png",)}
+    if settings.get("model"):
+        settings = settings | {"model": settings["model"].format(folder=folder)}
     check(Config(**right))
     with pytest.raises(SystemExit, match=message):
         check(Config(**{**right, **settings}))
@@ -422,54 +465,16 @@ def test_mistakes_in_settings(folder, settings, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"image": ("net.safetensors",)}, "net.safetensors is not a picture in one of the formats"),
+        ({"photo": ("wide.png", "wide.jpg")}, r"no photograph wide.jpg. Did you mean wide.png\?"),
+        ({"photo": ("photos/wide.png",)}, "There is not even a folder photos"),
+        ({"photo": ("wide.png",), "image": ("no/",)}, "no photograph no"),
+        ({"photo": ("net.safetensors",)}, "net.safetensors is not a picture in one of the formats"),
         ({"layer": ("features.9",)}, "has no layer 'features.9'.* Layers that give maps: "),
         ({"model": "wide.png"}, "is neither a checkpoint of fmcam nor a torch file"),
     ],
 )
 def test_mistakes_in_files_and_layers(folder, tmp_path, monkeypatch, settings, message):
     monkeypatch.chdir(folder)
-    right = {"model": "net.safetensors", "image": ("wide.png",), "out": str(tmp_path)}
+    right = {"model": "net.safetensors", "photo": ("wide.png",), "out": str(tmp_path)}
     with pytest.raises(SystemExit, match=message):
         command.main(Config(**{**right, **settings}))
-
-
-# The command --------------------------------------------------------------------------------------
-
-
-def fmcam(*arguments):
-    command = [sys.executable, "-m", "fmcam", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-
-
-def test_the_command_lists_its_scripts_without_loading_them():
-    code = "import runpy, sys; sys.argv = ['fmcam', '--help']\n"
-    code += "try: runpy.run_module('fmcam', run_name='__main__')\n"
-    code += "except SystemExit: print('torch' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    lines = done.stdout.splitlines()
-    assert lines[-1] == "False"
-    listed = dict(line.split(maxsplit=1) for line in lines if line.startswith("  "))
-    assert {"train", "grid-search", "visualize", "report"} <= set(listed)
-    assert listed["explain"] == command.__doc__.splitlines()[0]
-
-
-@pytest.mark.slow
-def test_the_command_passes_arguments_on():
-    done = fmcam("visualize", "--help")
-    assert done.returncode == 0
-    assert "usage: fmcam explain" in done.stdout
-    assert "--class-name" in done.stdout
-    done = fmcam("report", "no-such-folder")
-    assert done.returncode == 1
-    assert "There is no folder no-such-folder" in done.stderr
-
-
-def test_the_command_names_a_mistake_and_its_version():
-    done = fmcam("paint")
-    assert done.returncode == 2
-    assert "invalid choice: 'paint'" in done.stderr
-    assert "'train'" in done.stderr
-    assert fmcam("--version").stdout.startswith("fmcam 0.")
