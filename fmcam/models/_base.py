@@ -1,0 +1,31 @@
+"""What the networks share: the contract of features and head, and a pooling."""
+
+import torch
+from torch import nn
+
+
+class FeaturesThenHead(nn.Module):
+    """The contract of the networks here: `forward` is `head(features(images))`.
+
+    The head runs in the precision of its weights, also under autocast: a small item hardly moves
+    the mean of a large map, and bfloat16, with three digits, would round away part of what it says.
+    """
+
+    features: nn.Module
+    head: nn.Module
+
+    def forward(self, images):
+        """Logits of shape (n, n_classes) for images of shape (n, c, h, w)."""
+        maps = self.features(images)
+        with torch.autocast(maps.device.type, enabled=False):
+            return self.head(maps.to(next(self.head.parameters()).dtype))
+
+
+class AverageTo(nn.AdaptiveAvgPool2d):
+    """Adaptive average pooling that costs nothing where the maps have the size already."""
+
+    def forward(self, maps):
+        """Maps of shape (n, k, s, s) for maps of any size."""
+        if maps.shape[-2:] == (self.output_size, self.output_size):
+            return maps
+        return super().forward(maps)
