@@ -92,6 +92,7 @@ def test_files_folders_and_patterns(photos, monkeypatch, names, expected):
         ("photos/bb.jpg", r"no photograph photos/bb.jpg. Did you mean photos/b.jpg\?"),
         ("photo/b.jpg", "no photograph photo/b.jpg. There is not even a folder photo."),
         ("xyz", "There is no photograph xyz.$"),
+        ("https://example.org/b.jpg", "no photograph https://example.org/b.jpg. Download it first"),
         ("empty", "no photographs in empty: no files named like"),
         ("photos/*.gif", r"no photographs in photos/\*.gif"),
         ("", "A photograph has an empty name"),
@@ -104,6 +105,8 @@ def test_nothing_there(photos, name, message):
 
 def test_what_a_folder_holds_may_be_broken_but_what_is_named_may_not(photos):
     (photos / "b.jpg").write_text("no picture")
+    for names in (["photos", "photos/b.jpg"], ["photos/b.jpg", "photos"]):
+        assert [path.name for path, named in find_photographs(names).items() if named] == ["b.jpg"]
     pictures, left_out = read_photographs(find_photographs(["photos"]), (3, 4, 4), "crop")
     assert [Path(picture.file).name for picture in pictures] == ["a [1].png", "c.JPG"]
     (reason,) = left_out

@@ -483,6 +483,7 @@ def test_two_runs_of_the_network_make_a_picture(folder):
         ({"method": ("cam", "gradcam")}, r"no method 'gradcam'. Did you mean .*'grad-cam'"),
         ({"class_idx": 1, "class_name": "Coat"}, "--class-idx or --class-name"),
         ({"threshold": 0.0}, "--threshold must be in"),
+        ({"image_size": 0}, "--image-size must be positive"),
     ],
 )
 def test_mistakes_in_settings(settings, message):

@@ -36,20 +36,17 @@ def find_photographs(names):
         if path.is_file():
             found[path] = True
         else:
-            found |= {inner: found.get(inner, False) for inner in _inside(path)}
+            found |= {inner: found.get(inner, False) for inner in _inside(name, path)}
     return found
 
 
-def _inside(path):
-    if path.is_dir():
-        files = _in_folder(path)
-    elif glob.has_magic(str(path)):
-        matches = map(Path, sorted(glob.glob(str(path), recursive=True)))
-        files = [file for one in matches for file in (_in_folder(one) if one.is_dir() else [one])]
-    else:
-        raise ValueError(f"There is no photograph {path}.{_hint(path)}")
+def _inside(name, path):
+    if not path.is_dir() and not glob.has_magic(name):
+        raise ValueError(f"There is no photograph {name}.{_hint(name, path)}")
+    places = [path] if path.is_dir() else map(Path, sorted(glob.glob(str(path), recursive=True)))
+    files = [file for one in places for file in (_in_folder(one) if one.is_dir() else [one])]
     if not files:
-        raise ValueError(f"There are no photographs in {path}: no files named like cat.jpg.")
+        raise ValueError(f"There are no photographs in {name}: no files named like cat.jpg.")
     return files
 
 
@@ -57,7 +54,9 @@ def _in_folder(folder):
     return [folder / name for name in _picture_files(folder)]
 
 
-def _hint(path):
+def _hint(name, path):
+    if "://" in name:
+        return " Download it first, and name the file."
     if not path.parent.is_dir():
         return f" There is not even a folder {path.parent}."
     near = difflib.get_close_matches(path.name, [one.name for one in path.parent.iterdir()], n=1)

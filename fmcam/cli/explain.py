@@ -107,6 +107,10 @@ def check(config):
         (config.random is not None and config.random < 1, "--random must be 1 or more."),
         (None not in (config.class_idx, config.class_name), "Give --class-idx or --class-name."),
         (not 0 < config.threshold <= 1, "--threshold must be in (0, 1]."),
+        (
+            config.image_size is not None and config.image_size < 1,
+            "--image-size must be positive.",
+        ),
     ):
         if wrong:
             raise SystemExit(message)
