@@ -420,7 +420,7 @@ def test_weights_for_classes_of_ones_own(tmp_path):
     assert clf.image_shape_ == (3, 224, 224)
     assert clf.module_.standardize.mean.flatten()[0] == pytest.approx(255 * 0.485)
     with pytest.raises(
-        ValueError, match=r"Pass the class .* For weights of a network with a name give --arch"
+        ValueError, match=r"Pass the class .* For weights of another network name it with --arch"
     ):
         load_network(str(file))
     own = {"mean": [1.0, 2.0, 3.0], "std": [4.0, 5.0, 6.0], "image_size": 96}
@@ -429,6 +429,18 @@ def test_weights_for_classes_of_ones_own(tmp_path):
     assert clf.image_shape_ == (3, 96, 96)
     assert clf.module_.standardize.mean.flatten().tolist() == own["mean"]
     assert clf.module_.standardize.std.flatten().tolist() == own["std"]
+
+
+def test_a_checkpoint_keeps_how_its_own_images_were_prepared(tmp_path):
+    file = tmp_path / "net.safetensors"
+    save_classifier(network(shape=(1, 40, 40), kind=LeNet5), file, class_names=NAMES)
+    clf = load_network(str(file), "lenet5")
+    assert clf.module_.standardize.mean.item() == clf.module_.standardize.std.item() == 100
+    assert clf.image_shape_ == (1, 40, 40)
+    assert class_names(clf, {}) == NAMES
+    torch.save(LeNet5(n_classes=3).state_dict(), tmp_path / "net.pt")
+    with pytest.raises(ValueError, match=r"no published weights .* Save `mean` and `std` .* file"):
+        load_network(str(tmp_path / "net.pt"), "lenet5")
 
 
 def test_the_size_of_the_images(tmp_path):

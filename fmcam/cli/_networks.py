@@ -3,6 +3,8 @@
 from importlib.util import find_spec
 from pathlib import Path
 
+from sklearn.utils import Bunch
+
 from fmcam.classifiers import CNNClassifier, load_classifier
 from fmcam.models import Standardize, get_model, get_preprocessing
 
@@ -49,8 +51,8 @@ def load_network(model, arch=None, image_size=None):
         `load_classifier` reads them, or the name of weights that are published.
     arch : str or None
         A network, as for :func:`fmcam.models.get_model`. Its images are standardized and sized as
-        the file says by `mean` and `std` of each channel, 0..255, and `image_size`; else as
-        :func:`fmcam.models.get_preprocessing` says.
+        the checkpoint says, or a torch file by `mean` and `std` of each channel, 0..255, and
+        `image_size`; else as :func:`fmcam.models.get_preprocessing` says.
     image_size : int or None
         Height and width of the images; None: those that the network was made for.
 
@@ -69,7 +71,7 @@ def load_network(model, arch=None, image_size=None):
     try:
         clf = load_classifier(model)
     except ValueError as error:
-        raise ValueError(f"{error} For weights of a network with a name give --arch.") from error
+        raise ValueError(f"{error} For weights of another network name it with --arch.") from error
     if clf.image_shape_ is None and image_size is None:
         raise ValueError(f"{model} does not say how large its images are. Give --image-size.")
     if image_size is None:
@@ -84,13 +86,16 @@ def _named_classifier(model, arch, image_size):
     else:
         clf = CNNClassifier.from_module(_published(arch, model))
         clf.checkpoint_ = {}
-    known = _preparation(arch, model, clf.checkpoint_)
-    names = known["class_names"]
-    if names is not None and len(names) == len(clf.classes_):
-        clf.checkpoint_ = {**clf.checkpoint_, "class_names": names}
-    clf.module_.standardize = Standardize(len(known["mean"]), known["mean"], known["std"])
-    size = image_size or known["image_size"]
-    return clf.adopt(clf.module_, clf.classes_, (len(known["mean"]), size, size))
+    own_size = clf.image_shape_[-1] if clf.image_shape_ else clf.checkpoint_.get("image_size")
+    standardized = not _leaves_images(clf.module_.standardize)
+    usual = _published_preparation(arch, model, needed=not (own_size and standardized))
+    if not standardized:
+        standardize = Standardize(len(usual.mean), usual.mean, usual.std)
+        clf.module_.standardize = standardize.to(clf.device)
+    if usual.class_names is not None and len(usual.class_names) == len(clf.classes_):
+        clf.checkpoint_ = {"class_names": usual.class_names, **clf.checkpoint_}
+    size = image_size or own_size or usual.image_size
+    return clf.adopt(clf.module_, clf.classes_, (clf.module_.standardize.mean.numel(), size, size))
 
 
 def _published(arch, weights):
@@ -100,15 +105,18 @@ def _published(arch, weights):
         raise ValueError(f"{error} On the command line: --model FILE.") from error
 
 
-def _preparation(arch, model, said):
-    """How images are prepared: what the file says, the rest as for published weights."""
+def _leaves_images(standardize):
+    return bool((standardize.mean == 0).all() and (standardize.std == 1).all())
+
+
+def _published_preparation(arch, model, needed):
+    """How images are prepared for published weights, which need not exist if all is known."""
     try:
-        usual = get_preprocessing(arch, model)
+        return get_preprocessing(arch, model)
     except ValueError as error:
-        if not {"mean", "std", "image_size"} <= set(said):
+        if needed:
             raise ValueError(
                 f"{error} Save `mean` and `std` of each channel, 0..255, and `image_size` beside "
                 "the weights in the file."
             ) from error
-        usual = {"class_names": None}
-    return {**usual, **said}
+        return Bunch(class_names=None)
