@@ -2,7 +2,6 @@
 
 import sys
 
-from experiments._run import run_script
 from experiments.benchmark import (
     boxes,
     fit,
@@ -13,6 +12,7 @@ from experiments.benchmark import (
     search,
     steps,
 )
+from fmcam.cli._run import run_script
 
 SCRIPTS = {
     "boxes": boxes,
@@ -29,5 +29,5 @@ if __name__ == "__main__":
     name = sys.argv.pop(1) if len(sys.argv) > 1 else None
     if name not in SCRIPTS:
         raise SystemExit(f"usage: python -m experiments.benchmark {'|'.join(SCRIPTS)} [--help]")
-    script = SCRIPTS[name]
-    run_script(script.main, script.Config, f"benchmark {name}", script.__doc__)
+    script, command = SCRIPTS[name], f"python -m experiments.benchmark {name}"
+    run_script(script.main, script.Config, command, script.__doc__)

@@ -14,9 +14,9 @@ import pandas as pd
 import torch
 import torchvision
 
-from experiments._config import option
-from experiments._run import Run
 from fmcam.classifiers import CNNClassifier
+from fmcam.cli._config import option
+from fmcam.cli._run import Run
 from fmcam.explain import GradCAM
 from fmcam.explain._layout import first_tensor
 from fmcam.explain._survey import survey_of
