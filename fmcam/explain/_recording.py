@@ -140,6 +140,34 @@ class Recording:
             self._gradients = dict(zip(self._nodes, gradients, strict=True))
         return self._gradients[layer].float()
 
+    def curvature(self, layer, columns):
+        """Hessian of one logit of each image by the maps of a layer, times these maps.
+
+        Parameters
+        ----------
+        layer : str
+        columns : tensor of shape (n,), int64
+            The logit of each image.
+
+        Returns
+        -------
+        tensor of shape (n, c', h', w'), float32
+        """
+        node, maps = self._nodes[layer], self.activations[layer]
+        if self.head_weights(layer) is not None:
+            return torch.zeros_like(maps, dtype=torch.float32)
+        with torch.enable_grad():
+            score = self._logits.gather(1, columns[:, None]).sum()
+            (gradient,) = torch.autograd.grad(
+                score, node, create_graph=True, materialize_grads=True
+            )
+        if not gradient.requires_grad:
+            return torch.zeros_like(maps, dtype=torch.float32)
+        (product,) = torch.autograd.grad(
+            gradient, node, maps, retain_graph=True, materialize_grads=True
+        )
+        return product.float()
+
 
 @contextlib.contextmanager
 def undisturbed(clf):
