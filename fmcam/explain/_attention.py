@@ -3,6 +3,7 @@
 from abc import abstractmethod
 
 import torch
+from torch.nn import functional
 
 from fmcam.explain._attention_maps import AttentionRecording, token_grid
 from fmcam.explain._base import BaseExplainer
@@ -145,6 +146,6 @@ class LeGrad(BaseAttention):
 
     def relevance(self, recording, columns, read):
         """The mean over layers, heads and queries of the positive gradients."""
-        score = recording.logits.gather(1, columns[:, None]).sum()
-        layers = [one.relu().mean(dim=(1, 2)) for one in recording.gradients(score)]
+        chosen = functional.one_hot(columns, recording.logits.shape[1]).to(recording.logits)
+        layers = [one.relu().mean(dim=(1, 2)) for one in recording.gradients(chosen)]
         return torch.stack(layers).mean(dim=0)

@@ -63,14 +63,17 @@ class AttentionRecording:
 
     def __init__(self, clf, images):
         with undisturbed(clf), torch.enable_grad(), _SeeAttention() as seen:
-            self.logits = clf.infer(images)
+            self._logits = clf.infer(images)
         _check(seen, len(images), clf.module_.net)
+        self.logits = self._logits.detach()
         self._seen, self._n_images = seen.attention, len(images)
         self.attention = [self._by_head(one.detach()) for one in seen.attention]
 
-    def gradients(self, score):
-        """Gradients of a number by the attention of every layer, as in `attention`."""
-        found = torch.autograd.grad(score, self._seen, retain_graph=True, materialize_grads=True)
+    def gradients(self, weights):
+        """Gradients of a weighted sum of logits by each attention, for weights (n, k)."""
+        found = torch.autograd.grad(
+            self._logits, self._seen, weights, retain_graph=True, materialize_grads=True
+        )
         return [self._by_head(one) for one in found]
 
     def _by_head(self, attention):
@@ -107,8 +110,8 @@ def token_grid(clf, images):
 
 def _find_grid(clf, shape):
     recording = AttentionRecording(clf, _corner_images(clf, shape))
-    weights = torch.linspace(1, 2, recording.logits.shape[1]).to(recording.logits)
-    gradient = recording.gradients((recording.logits @ weights).sum())[-1]
+    weights = torch.linspace(1, 2, recording.logits.shape[1]).expand_as(recording.logits)
+    gradient = recording.gradients(weights.to(recording.logits))[-1]
     read = gradient.abs().sum(dim=(0, 1, 3)).nonzero()[:, 0]
     first, right, last = _changed_tokens(recording.attention[0])
     width, n_patches = right - first + 1, last - first + 1

@@ -1,5 +1,7 @@
 """FullGrad: the gradients by the image and by every bias, which sum to the logit."""
 
+from collections.abc import Callable
+
 import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
@@ -98,10 +100,11 @@ class BiasRecording:
         columns : tensor of shape (n,), int64
             The logit of each image.
         """
-        chosen = self._logits.gather(1, columns[:, None])[:, 0]
+        chosen = functional.one_hot(columns, self._logits.shape[1]).to(self._logits)
         by_pixels, *gradients = torch.autograd.grad(
-            chosen.sum(),
+            self._logits,
             [self._pixels, *(output for output, _ in self._biases)],
+            chosen,
             retain_graph=True,
             materialize_grads=True,
         )
@@ -110,7 +113,7 @@ class BiasRecording:
             (gradient * bias).float()
             for gradient, (_, bias) in zip(gradients, self._biases, strict=True)
         ]
-        self._check(terms, chosen.detach())
+        self._check(terms, (self._logits.detach() * chosen).sum(dim=1))
         return terms
 
     def _check(self, terms, logits):
@@ -178,7 +181,7 @@ def _bias_of_activation(func, input, *args, **kwargs):
     return output.detach() - slope * leaf.detach()
 
 
-_WITH_BIAS = {
+_WITH_BIAS: dict[Callable, Callable] = {
     torch.conv2d: _bias_of_convolution,
     torch.conv_transpose2d: _bias_of_convolution,
     functional.linear: _bias_of_linear,

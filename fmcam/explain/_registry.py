@@ -13,7 +13,7 @@ from fmcam.explain._cam import (
     LayerCAM,
     XGradCAM,
 )
-from fmcam.explain._contrast_cam import EigenGradCAM, FinerCAM, ShapleyCAM
+from fmcam.explain._cam_variants import EigenGradCAM, FinerCAM, ShapleyCAM
 from fmcam.explain._full_grad import FullGrad
 from fmcam.explain._guided import GuidedBackprop, GuidedGradCAM
 from fmcam.explain._perturb import AblationCAM, Occlusion, ScoreCAM

@@ -1,4 +1,4 @@
-"""CAMs that look past the gradient: at its principal direction, its change, and other classes."""
+"""Variants of Grad-CAM: of the gradient's main direction, its change, and other classes."""
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
