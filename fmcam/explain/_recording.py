@@ -8,7 +8,7 @@ from torch import nn
 from fmcam.classifiers._nets import memory_format_of
 from fmcam.classifiers._outputs import as_logits
 from fmcam.explain._layout import first_tensor
-from fmcam.explain._survey import survey_of, undisturbed
+from fmcam.explain._survey import undisturbed
 from fmcam.explain._target import class_scores, scores
 
 __all__ = ["Recording", "run", "with_first"]

@@ -29,7 +29,8 @@ def scores(outputs, columns, target="logit"):
     columns : tensor of shape (n,), int64
         The class of each image.
     target : "logit" or callable, default="logit"
-        "logit" is the output of the class, as in :func:`class_scores`. A function ``target(outputs, columns)`` gives a tensor of shape (n,) instead.
+        "logit" is the output of the class, as in :func:`class_scores`. A function
+        ``target(outputs, columns)`` gives a tensor of shape (n,) instead.
 
     Returns
     -------
