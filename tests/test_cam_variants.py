@@ -221,9 +221,12 @@ class TestFinerCAM:
         with pytest.raises(ValueError, match=f"`n_similar` must be 1 or more, got {n_similar}"):
             cam.transform(IMAGES)
 
-    def test_refuses_a_classifier_of_one_class(self):
-        with pytest.raises(ValueError, match=r"at least one other.*knows 1. Use GradCAM"):
-            FinerCAM(frozen(smooth_net(n_classes=1))).explain(IMAGES, [0] * 4)
+    def test_of_one_output_the_other_class_is_its_negative(self):
+        clf = frozen(smooth_net(n_classes=1))
+        raw = {"layer": "1", "normalize": None}
+        found = FinerCAM(clf, **raw).explain(IMAGES, [1] * 4)
+        expected = GradCAM(clf, **raw).explain(IMAGES, [1] * 4)
+        np.testing.assert_allclose(found, 2 * expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", [EigenGradCAM, ShapleyCAM, FinerCAM])

@@ -8,6 +8,8 @@ not judged: weights are random.
 
 import time
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -21,33 +23,7 @@ from fmcam.explain import GradCAM
 from fmcam.explain._layout import first_tensor
 from fmcam.explain._survey import survey_of
 
-TORCHVISION = (
-    "alexnet convnext_tiny densenet121 efficientnet_b0 efficientnet_v2_s googlenet inception_v3 "
-    "maxvit_t mnasnet0_5 mobilenet_v2 mobilenet_v3_small mobilenet_v3_large regnet_x_400mf "
-    "regnet_y_400mf resnet18 resnet50 resnext50_32x4d shufflenet_v2_x1_0 squeezenet1_0 "
-    "squeezenet1_1 swin_t swin_v2_t vgg11 vgg11_bn vit_b_16 vit_b_32 wide_resnet50_2"
-).split()  # noqa: SIM905
-TIMM = (
-    "test_byobnet test_convnext test_convnext2 test_convnext3 test_efficientnet "
-    "test_efficientnet_evos test_efficientnet_gn test_efficientnet_ln test_mambaout test_nfnet "
-    "test_resnet test_vit test_vit2 test_vit3 test_vit4 "
-    "beit_base_patch16_224 botnet26t_256 cait_xxs24_224 caformer_s18 coat_tiny coatnet_nano_rw_224 "
-    "convformer_s18 convit_tiny convmixer_768_32 convnextv2_atto crossvit_9_240 cspresnet50 "
-    "davit_tiny deit3_small_patch16_224 deit_tiny_distilled_patch16_224 dla34 dpn68 "
-    "edgenext_xx_small efficientformer_l1 efficientformerv2_s0 efficientvit_b0 efficientvit_m0 "
-    "ese_vovnet19b_dw eva02_tiny_patch14_224 fastvit_t8 fbnetc_100 focalnet_tiny_srf gcvit_xxtiny "
-    "gernet_s ghostnet_100 gmixer_24_224 gmlp_s16_224 halonet26t hgnetv2_b0 hiera_tiny_224 "
-    "hrnet_w18_small inception_next_tiny lambda_resnet26t lcnet_050 levit_128s maxvit_nano_rw_256 "
-    "mixer_s32_224 mobilenetv4_conv_small mobileone_s0 mobilevit_xxs mobilevitv2_050 mvitv2_tiny "
-    "nest_tiny nextvit_small nf_resnet50 pit_ti_224 poolformer_s12 pvt_v2_b0 rdnet_tiny "
-    "regnetx_002 repvgg_a0 repvit_m0_9 res2net50_26w_4s resmlp_12_224 resnest14d resnetv2_50 "
-    "rexnet_100 selecsls42b sequencer2d_s skresnet18 starnet_s1 swiftformer_xs "
-    "swin_tiny_patch4_window7_224 swinv2_cr_tiny_ns_224 swinv2_tiny_window8_256 "
-    "tf_efficientnet_lite0 tiny_vit_5m_224 tnt_s_patch16_224 tresnet_m twins_pcpvt_small "
-    "twins_svt_small visformer_tiny vit_base_patch16_siglip_gap_224 "
-    "vit_little_patch16_reg4_gap_256 vit_relpos_small_patch16_224 vit_small_r26_s32_224 "
-    "vit_tiny_patch16_224 vit_tiny_r_s16_p8_224 volo_d1_224 xception41 xcit_nano_12_p16_224"
-).split()  # noqa: SIM905
+NAMES = Path(__file__).with_suffix(".txt")  # a source and a name in each line
 HUGGING_FACE = {
     "ViT": {"num_hidden_layers": 3},
     "DeiT": {"num_hidden_layers": 3},
@@ -75,12 +51,12 @@ class Config:
 
 def all_networks():
     """Every network as (source, name, function that builds it)."""
-    for name in TORCHVISION:
-        yield "torchvision", name, lambda name=name: build_torchvision(name)
-    for name in TIMM:
-        yield "timm", name, lambda name=name: build_timm(name)
+    builders = {"torchvision": build_torchvision, "timm": build_timm}
+    for line in NAMES.read_text().splitlines():
+        source, name = line.split()
+        yield source, name, partial(builders[source], name)
     for name in HUGGING_FACE:
-        yield "hf", name, lambda name=name: build_hugging_face(name)
+        yield "hf", name, partial(build_hugging_face, name)
 
 
 def build_torchvision(name):

@@ -179,16 +179,14 @@ class FinerCAM(BaseCAM):
 
     def _similar(self, logits, columns):
         """Columns of the most similar classes, a tensor of shape (n,) for each of them."""
-        n_others = logits.shape[1] - 1
-        if self.n_similar < 1 or n_others < 1:
+        if self.n_similar < 1:
             raise ValueError(
                 "Finer-CAM compares a class with at least one other: `n_similar` must be 1 or "
-                f"more, got {self.n_similar!r}, and the classifier must know two classes, it knows "
-                f"{logits.shape[1]}. Use GradCAM for a class on its own."
+                f"more, got {self.n_similar!r}. Use GradCAM for a class on its own."
             )
         distance = (logits - logits.gather(1, columns[:, None])).abs()
         distance = distance.scatter(1, columns[:, None], torch.inf)
-        return distance.argsort(dim=1, stable=True)[:, : min(self.n_similar, n_others)].T
+        return distance.argsort(dim=1, stable=True)[:, : min(self.n_similar, logits.shape[1] - 1)].T
 
     def _weights(self, batch, layer, columns):
         return batch.recording.gradient(layer, columns, self.target).mean(dim=(2, 3))

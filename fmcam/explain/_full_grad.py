@@ -104,8 +104,9 @@ class BiasRecording:
         """
         with torch.enable_grad():
             logits = scores(self._outputs, columns)
+            total = logits.sum()
         by_pixels, *gradients = torch.autograd.grad(
-            logits.sum(),
+            total,
             [self._pixels, *(output for output, _ in self._biases)],
             retain_graph=True,
             materialize_grads=True,
