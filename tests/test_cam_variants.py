@@ -108,16 +108,17 @@ class TestShapleyCAM:
         expected = torch.tensor([3.0, -1.0])[:, None, None].expand(1, 2, 2, 2) / 4
         torch.testing.assert_close(found, expected)
 
-    def test_a_net_of_relus_has_no_curvature(self):
+    @pytest.mark.parametrize("frozen_weights", [False, True])
+    @pytest.mark.parametrize("middle", [nn.ReLU(), nn.Identity()])
+    def test_a_piecewise_linear_net_has_no_curvature(self, middle, frozen_weights):
         torch.manual_seed(0)
         net = nn.Sequential(
-            nn.Conv2d(1, 3, 3), nn.Flatten(), nn.Linear(108, 6), nn.ReLU(), nn.Linear(6, 4)
+            nn.Conv2d(1, 3, 3), nn.Flatten(), nn.Linear(108, 6), middle, nn.Linear(6, 4)
         )
-        for frozen_weights in (False, True):
-            clf = frozen(net.requires_grad_(not frozen_weights))
-            found = ShapleyCAM(clf, **RAW).explain(IMAGES, [0, 1, 2, 3])
-            expected = GradCAM(clf, **RAW).explain(IMAGES, [0, 1, 2, 3])
-            np.testing.assert_allclose(found, expected, atol=1e-6)
+        clf = frozen(net.requires_grad_(not frozen_weights))
+        found = ShapleyCAM(clf, **RAW).explain(IMAGES, [0, 1, 2, 3])
+        expected = GradCAM(clf, **RAW).explain(IMAGES, [0, 1, 2, 3])
+        np.testing.assert_allclose(found, expected, atol=1e-6)
 
     def test_equals_pytorch_grad_cam(self):
         peer = pytest.importorskip("pytorch_grad_cam")
