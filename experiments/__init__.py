@@ -1,1 +1,1 @@
-"""Scripts that answer one question each: `python -m experiments.<name> --help`."""
+"""What was measured, one question a script: `python -m experiments.<name> --help`."""

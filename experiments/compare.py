@@ -14,9 +14,9 @@ import pandas as pd
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import ConfusionMatrixDisplay
 
-from experiments._config import option
-from experiments._pipeline import BASELINE, DATASETS, Fit, score, train
-from experiments._run import Run, run_script
+from fmcam.cli._config import option
+from fmcam.cli._pipeline import BASELINE, DATASETS, Fit, score, train
+from fmcam.cli._run import Run, run_script
 from fmcam.datasets import load_dataset
 from fmcam.explain import GradCAM
 from fmcam.plot import ComparisonDisplay, HeatmapDisplay, HistoryDisplay, RocCurvesDisplay
@@ -51,7 +51,7 @@ def plan(config):
     if not path.is_file():
         raise SystemExit(
             f"There is no {path}. Name the folder of a finished grid search with --search, or run "
-            f"`python -m experiments.grid_search --dataset {config.dataset}` first."
+            f"`fmcam grid-search --dataset {config.dataset}` first."
         )
     tuned = json.loads(path.read_text())
     return [
@@ -167,7 +167,7 @@ def write_heatmaps(run, fits, fitted, test):
 def main(config):
     """Train, score, compare, write."""
     fits = plan(config)
-    run = Run(config, "compare", kept=("checkpoints",))
+    run = Run(config, "python -m experiments.compare", kept=("checkpoints",))
     data, test = (load_dataset(config.dataset, subset) for subset in ("train", "test"))
     print(f"{len(fits)} trainings of {config.epochs} epochs on {len(data.target):,} images")
     fitted = train(fits, data, run.folder / "checkpoints", config.jobs)
@@ -183,4 +183,4 @@ def main(config):
 
 
 if __name__ == "__main__":
-    run_script(main, Config, "compare", __doc__)
+    run_script(main, Config, "python -m experiments.compare", __doc__)

@@ -15,11 +15,11 @@ import pandas as pd
 from sklearn.frozen import FrozenEstimator
 
 from experiments._canvas import trained
-from experiments._config import option
 from experiments._localization import BLOCKS, FUSED, REFERENCE, choose_fusion, localize
-from experiments._run import Run, run_script
 from experiments.localize import CHOOSING, canvases_of, first, plan, validation_canvases
 from experiments.localize import Config as LocalizeConfig
+from fmcam.cli._config import option
+from fmcam.cli._run import Run, run_script
 from fmcam.datasets import load_dataset
 from fmcam.explain import (
     CAM,
@@ -224,7 +224,7 @@ def pictures(clf, maps, boxers, test, names):
 
 def main(config):
     """Explain, score, write."""
-    run = Run(config, "compare_methods")
+    run = Run(config, "python -m experiments.compare_methods")
     rows, tables = {}, {}
     for folder in config.runs:
         print(folder, flush=True)
@@ -238,4 +238,4 @@ def main(config):
 
 
 if __name__ == "__main__":
-    run_script(main, Config, "compare_methods", __doc__)
+    run_script(main, Config, "python -m experiments.compare_methods", __doc__)

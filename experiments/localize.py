@@ -10,7 +10,6 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from experiments._canvas import OPTIMIZERS, CanvasFit, split_rows, trained
-from experiments._config import option
 from experiments._localization import (
     FUSED,
     REFERENCE,
@@ -18,8 +17,9 @@ from experiments._localization import (
     localize,
     main_explainers,
 )
-from experiments._pipeline import DATASETS
-from experiments._run import Run, run_script
+from fmcam.cli._config import option
+from fmcam.cli._pipeline import DATASETS
+from fmcam.cli._run import Run, run_script
 from fmcam.datasets import load_dataset, make_canvas
 from fmcam.plot import (
     HeatmapDisplay,
@@ -178,7 +178,7 @@ def metrics_summary(config, classified, means):
 
 def main(config):
     """Train, score, explain, write."""
-    run = Run(config, "localize", kept=("checkpoints",))
+    run = Run(config, "python -m experiments.localize", kept=("checkpoints",))
     data = load_dataset(config.dataset, "train")
     fitted = trained(plan(config), data.images, data.target, run.folder / "checkpoints")
     items = load_dataset(config.dataset, "test")
@@ -193,4 +193,4 @@ def main(config):
 
 
 if __name__ == "__main__":
-    run_script(main, Config, "localize", __doc__)
+    run_script(main, Config, "python -m experiments.localize", __doc__)

@@ -12,8 +12,6 @@ import pandas as pd
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch
 
-from experiments._config import option
-from experiments._gallery import brightened, overlay, spread, write_gallery
 from experiments._pets import (
     CORNERS,
     FUSED,
@@ -27,9 +25,11 @@ from experiments._pets import (
     summary_of,
 )
 from experiments._receptive_fields import effective_centres
-from experiments._run import Run, run_script
-from experiments._transfer import Transfer, TransferSettings, starting_weights
 from fmcam.classifiers import save_classifier
+from fmcam.cli._config import option
+from fmcam.cli._gallery import brightened, overlay, spread, write_gallery
+from fmcam.cli._run import Run, run_script
+from fmcam.cli._transfer import Transfer, TransferSettings, starting_weights
 from fmcam.datasets import fetch_oxford_pets
 from fmcam.plot import HeatmapDisplay, HistoryDisplay, LocalizationCurveDisplay
 from fmcam.report import classification_frame, overall_frame
@@ -207,7 +207,7 @@ def metrics_summary(config, accuracy, chosen, summary, held_out, test):
 
 def main(config):
     """Train, explain, score, write."""
-    run = Run(config, "pets", kept=("checkpoints",))
+    run = Run(config, "python -m experiments.pets", kept=("checkpoints",))
     folder = run.folder / "checkpoints"
     training = Transfer.of(config, starting_weights(config.weights, folder))
     data, held_out, test = load(config)
@@ -232,4 +232,4 @@ def main(config):
 
 
 if __name__ == "__main__":
-    run_script(main, Config, "pets", __doc__)
+    run_script(main, Config, "python -m experiments.pets", __doc__)

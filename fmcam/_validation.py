@@ -1,11 +1,14 @@
-"""The checks of images, heatmaps, boxes and masks that all share, each error worded once."""
+"""The checks of images, heatmaps and masks that all share, each error worded once."""
 
 import math
 
 import numpy as np
+from sklearn.utils import gen_batches
+
+from fmcam._arrays import as_array
 
 __all__ = [
-    "check_boxes",
+    "as_array",
     "check_heatmaps",
     "check_images",
     "check_masks",
@@ -14,6 +17,8 @@ __all__ = [
 ]
 
 _COLOURS = (1, 3, 4)  # channels of pictures
+_PIXELS_AT_ONCE = 2**24  # of masks, so that a file mapped into memory stays there
+_IGNORED = 255  # the value of mask pixels that count for nothing
 _ROUNDING = 1e-6  # how far a float32 map may leave [0, 1]
 
 
@@ -22,7 +27,7 @@ def check_images(X, *, name="X"):
 
     Parameters
     ----------
-    X : array-like or tensor of shape (n, c, h, w) or (n, h, w)
+    X : array-like or tensor of shape (n, c, h, w) or (n, h, w), or list of such
         Any number type. (n, h, w) is taken as one channel.
     name : str
         The argument's name in error messages.
@@ -34,8 +39,8 @@ def check_images(X, *, name="X"):
     Raises
     ------
     ValueError
-        For another number of dimensions, channels on the last axis, no images, no pixels, NaN or
-        infinite pixels.
+        For another number of dimensions, channels on the last axis, images of different sizes, no
+        images, no pixels, NaN or infinite pixels.
     TypeError
         For pixels that are not real numbers.
 
@@ -46,9 +51,7 @@ def check_images(X, *, name="X"):
     >>> check_images(np.zeros((5, 28, 28))).shape
     (5, 1, 28, 28)
     """
-    X = np.asarray(X)
-    if X.dtype.kind not in "biuf":
-        raise TypeError(f"`{name}` must hold real numbers, got an array of dtype {X.dtype}.")
+    X = as_array(X, name=name)
     if X.ndim == 3:
         if X.shape[2] in _COLOURS and _look_like_sides(*X.shape[:2]):
             raise ValueError(
@@ -109,8 +112,8 @@ def check_heatmaps(heatmaps, *, unit=False, name="heatmaps"):
 
     Parameters
     ----------
-    heatmaps : array-like of shape (n, h, w)
-        Any number type.
+    heatmaps : array-like or tensor of shape (n, h, w), or list of such
+        Any number type; a tensor may have a graph and lie on any device.
     unit : bool
         Whether the values must lie in [0, 1].
     name : str
@@ -123,8 +126,8 @@ def check_heatmaps(heatmaps, *, unit=False, name="heatmaps"):
     Raises
     ------
     ValueError
-        For another number of dimensions, no maps, no pixels, NaN or infinite values, and with
-        `unit` values outside [0, 1].
+        For another number of dimensions, maps of different sizes, no maps, no pixels, NaN or
+        infinite values, and with `unit` values outside [0, 1].
     TypeError
         For values that are not real numbers.
 
@@ -134,14 +137,8 @@ def check_heatmaps(heatmaps, *, unit=False, name="heatmaps"):
     >>> check_heatmaps([[[0, 1], [1, 0]]]).dtype
     dtype('float32')
     """
-    heatmaps = np.asarray(heatmaps)
-    if heatmaps.dtype.kind not in "biuf":
-        raise TypeError(f"`{name}` must hold real numbers, got an array of {heatmaps.dtype}.")
-    if heatmaps.ndim != 3 or 0 in heatmaps.shape:
-        hint = f" For one map pass `{name}[None]`." if heatmaps.ndim == 2 else ""
-        raise ValueError(
-            f"`{name}` must have shape (n, h, w) without a 0, got {heatmaps.shape}.{hint}"
-        )
+    heatmaps = as_array(heatmaps, name=name)
+    _check_maps_shape(heatmaps, name, "map")
     if heatmaps.dtype != np.float64:
         heatmaps = heatmaps.astype(np.float32, copy=False)
     low, high = heatmaps.min(), heatmaps.max()
@@ -159,81 +156,41 @@ def check_heatmaps(heatmaps, *, unit=False, name="heatmaps"):
     return heatmaps
 
 
-def check_boxes(boxes, *, size=None, name="boxes"):
-    """Boxes x0, y0, x1, y1 as an array of shape (n, 4), float64.
-
-    Parameters
-    ----------
-    boxes : array-like of shape (n, 4)
-        Half-open pixels, x to the right, y down. A row of NaN says that there is no box.
-    size : (h, w), optional
-        Image that the boxes must lie in, in pixels.
-    name : str
-        The argument's name in error messages.
-
-    Returns
-    -------
-    ndarray of shape (n, 4), float64
-
-    Raises
-    ------
-    ValueError
-        For another shape, no rows, rows that are partly NaN, infinite or reversed boxes, and boxes
-        that leave the image.
-
-    Examples
-    --------
-    >>> from fmcam._validation import check_boxes
-    >>> check_boxes([[0, 0, 2, 1]], size=(1, 2))
-    array([[0., 0., 2., 1.]])
-    """
-    boxes = np.asarray(boxes, dtype=float)
-    if boxes.ndim != 2 or boxes.shape[1] != 4 or len(boxes) == 0:
-        hint = f" For one box pass `{name}[None]`." if boxes.shape == (4,) else ""
+def _check_maps_shape(array, name, item):
+    if array.ndim != 3 or 0 in array.shape:
         raise ValueError(
-            f"`{name}` must have shape (n, 4) with columns x0, y0, x1, y1 and n >= 1, "
-            f"got {boxes.shape}.{hint}"
+            f"`{name}` must have shape (n, h, w) without a 0, got {array.shape}."
+            f"{_shape_hint(array.shape, name, item)}"
         )
-    missing = np.isnan(boxes)
-    broken = (missing.any(axis=1) & ~missing.all(axis=1)) | np.isinf(boxes).any(axis=1)
-    _refuse_boxes(broken, boxes, name, "finite, or NaN in all columns for no box", "Complete it.")
-    reversed_ = (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
-    _refuse_boxes(
-        reversed_,
-        boxes,
-        name,
-        "x0, y0, x1, y1 with x0 <= x1 and y0 <= y1",
-        "Swap the corners; for x, y, width, height add the corner to the last two.",
-    )
-    if size is not None:
-        height, width = size
-        outside = (boxes < 0).any(axis=1) | (boxes[:, 2] > width) | (boxes[:, 3] > height)
-        _refuse_boxes(
-            outside,
-            boxes,
-            name,
-            f"inside the image of {height} rows and {width} columns",
-            "Clip it, or scale boxes and heatmaps to one size.",
-        )
-    return boxes
 
 
-def _refuse_boxes(wrong, boxes, name, needed, advice):
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise ValueError(
-            f"`{name}` must be {needed}, got {boxes[row].tolist()} in row {row} "
-            f"({int(wrong.sum())} of {len(boxes)} rows are wrong). {advice}"
-        )
+def _shape_hint(shape, name, item):
+    if len(shape) == 2:
+        return f" For one {item} pass `{name}[None]`."
+    if len(shape) != 4 or 0 in shape:
+        return ""
+    axis = "..., 0" if shape[3] < shape[1] else ":, 0"
+    if shape[1] == 1 or shape[3] == 1:
+        return f" Without the axis of one channel: `{name}[{axis}]`."
+    return f" Choose one of the channels, `{name}[{axis}]`, or join them."
 
 
 def check_masks(masks, *, name="masks"):
     """Masks as an array of shape (n, h, w), uint8: 0 background, 1 object, 255 ignored.
 
+    What a value means is decided by all values of the array together, so pass all masks at once:
+
+    ====================  ==========================================================================
+    bool                  False is background, True the object.
+    0 and 1, or one       0 is background, 1 the object.
+    255 beside 1          255 is ignored.
+    0 and one other > 0   The other is the object, so in the 0 and 255 of picture files 255 is.
+    ====================  ==========================================================================
+
     Parameters
     ----------
-    masks : array-like of shape (n, h, w), of bool or integer
-        True counts as 1.
+    masks : array-like or tensor of shape (n, h, w), of bool or whole numbers, or list of such
+        See above; whole numbers may be floats.
     name : str
         The argument's name in error messages.
 
@@ -244,27 +201,60 @@ def check_masks(masks, *, name="masks"):
     Raises
     ------
     ValueError
-        For another number of dimensions, no masks, no pixels or other values.
+        For another number of dimensions, masks of different sizes, no masks, no pixels or other
+        values.
+    TypeError
+        For values that are not real numbers.
 
     Examples
     --------
     >>> from fmcam._validation import check_masks
     >>> check_masks([[[False, True]]])
     array([[[0, 1]]], dtype=uint8)
+    >>> check_masks([[[0, 255, 0]]]), check_masks([[[0, 255, 1]]])
+    (array([[[0, 1, 0]]], dtype=uint8), array([[[  0, 255,   1]]], dtype=uint8))
     """
-    masks = np.asarray(masks)
-    if masks.ndim != 3 or 0 in masks.shape:
-        hint = f" For one mask pass `{name}[None]`." if masks.ndim == 2 else ""
-        raise ValueError(
-            f"`{name}` must have shape (n, h, w) without a 0, got {masks.shape}.{hint}"
+    masks = as_array(masks, name=name)
+    _check_maps_shape(masks, name, "mask")
+    if masks.dtype == bool:
+        return masks.view(np.uint8)
+    batches = gen_batches(len(masks), max(1, _PIXELS_AT_ONCE // masks[0].size))
+    parts = [masks[rows] for rows in batches]
+    if all(((part == 0) | (part == 1) | (part == _IGNORED)).all() for part in parts) and (
+        any((part == 1).any() for part in parts) or not any(part.any() for part in parts)
+    ):
+        return masks.astype(np.uint8, copy=False)
+    values = np.unique(masks)
+    if len(values) == 2 and values[0] == 0 and float(values[1]).is_integer():
+        return (masks != 0).view(np.uint8)
+    raise ValueError(_unknown_values(values, name))
+
+
+def _unknown_values(values, name):
+    shown = ", ".join(f"{value:.4g}" for value in values[:5].tolist())
+    shown += f" and others up to {values[-1]:.4g}" if len(values) > 5 else ""
+    return (
+        f"`{name}` must be of bool, hold 0 (background) and 1 (object), besides 255 (ignored) if "
+        f"at all, or 0 and one other number, got {shown}. {_remedy(values, name)}"
+    )
+
+
+def _remedy(values, name):
+    if not np.isfinite(values).all():
+        return "Replace NaN and infinity."
+    if (values % 1).any():
+        return f"Cut probabilities at a threshold: `{name} >= 0.5`."
+    if values.tolist() == [1, 2, 3]:
+        return (
+            "For trimaps of 1 animal, 2 background and 3 border pass "
+            f"`np.select([{name} == 1, {name} == 2], [1, 0], 255)`."
         )
-    wrong = (masks != 0) & (masks != 1) & (masks != 255)
-    if wrong.any():
-        raise ValueError(
-            f"`{name}` must hold 0 (background), 1 (object) and 255 (ignored) only, "
-            f"got {masks[wrong][0]}. For any positive value pass `{name} > 0`."
+    if len(values) > 2 and values[-1] == _IGNORED and values[0] == 0:
+        return (
+            f"For masks resized with grey edges pass `{name} > 127`, for the object of number k "
+            f"and 255 to ignore `np.where({name} == 255, 255, {name} == k)`."
         )
-    return masks.astype(np.uint8, copy=False)
+    return f"For any positive value pass `{name} > 0`, for the object of number k `{name} == k`."
 
 
 def check_same_rows(name, array, other_name, other):

@@ -7,8 +7,11 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from fmcam._validation import check_boxes, check_heatmaps, check_same_rows
-from fmcam.metrics import boxes_from_heatmaps, mean_iou_score
+from fmcam._boxes import check_true_boxes
+from fmcam._validation import check_heatmaps, check_same_rows
+from fmcam.metrics import boxes_from_heatmaps
+from fmcam.metrics._boxes import best_iou
+from fmcam.metrics._images import average_images
 from fmcam.metrics._oracle import THRESHOLDS
 
 __all__ = ["CAMLocalizer", "HeatmapToBox"]
@@ -38,7 +41,8 @@ class HeatmapToBox(TransformerMixin, BaseEstimator):
     Notes
     -----
     `X` are heatmaps (n, h, w) in [0, 1], and `y` are boxes x0, y0, x1, y1 of shape (n, 4) in
-    half-open pixels of the heatmaps, a row of NaN for none.
+    half-open pixels of the heatmaps, a row of NaN for none. Of several boxes an image, in an array
+    (n, k, 4) or a list of (k, 4), the one that fits best counts.
 
     Examples
     --------
@@ -65,7 +69,7 @@ class HeatmapToBox(TransformerMixin, BaseEstimator):
         ----------
         X : array-like of shape (n, h, w), in [0, 1]
             Heatmaps.
-        y : array-like of shape (n, 4)
+        y : array-like of shape (n, 4) or (n, k, 4), or list of n array-likes of shape (k, 4)
             True boxes; not used where `threshold` is a number.
 
         Returns
@@ -76,8 +80,9 @@ class HeatmapToBox(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If maps leave [0, 1] or have NaN, boxes are reversed or leave the maps, there are not as
-            many boxes as maps or none at all, or `threshold` is neither "fit" nor in [0, 1].
+            If maps leave [0, 1] or have NaN, boxes are reversed, leave the maps or are fractions of
+            them, there are not as many rows of boxes as maps or no box at all, or `threshold` is
+            neither "fit" nor in [0, 1].
         """
         X = check_heatmaps(X, unit=True)
         if self.threshold == "fit":
@@ -100,12 +105,11 @@ class HeatmapToBox(TransformerMixin, BaseEstimator):
                 '`threshold="fit"` needs true boxes of shape (n, 4), got None. '
                 "Pass them as `y`, or a number as `threshold`."
             )
-        y = check_boxes(y, size=X.shape[1:], name="y")
-        check_same_rows("X", X, "y", y)
+        y = _check_pairs(X, y)
         if np.isnan(y).all():
             raise ValueError(f"`y` must hold a box, got {len(y)} rows of NaN.")
-        boxes = boxes_from_heatmaps(X, self.thresholds_, region=self.region)
-        return np.array([mean_iou_score(y, boxes_pred) for boxes_pred in boxes])
+        overlap = best_iou(y, boxes_from_heatmaps(X, self.thresholds_, region=self.region))
+        return np.array([average_images(at_threshold, "mean") for at_threshold in overlap])
 
     def transform(self, X):
         """Return the box of each heatmap.
@@ -130,7 +134,8 @@ class HeatmapToBox(TransformerMixin, BaseEstimator):
 
     def score(self, X, y):
         """Return the mean IoU of the boxes of heatmaps `X` with the true boxes `y`."""
-        return mean_iou_score(y, self.predict(X))
+        X = check_heatmaps(X, unit=True)
+        return average_images(best_iou(_check_pairs(X, y), self.predict(X)), "mean")
 
     def get_feature_names_out(self, input_features=None):
         """Return the names of the columns: x0, y0, x1, y1."""
@@ -190,7 +195,7 @@ class CAMLocalizer(BaseEstimator):
         ----------
         X : array-like of shape (n, c, h, w) or whatever the classifier takes
             Images.
-        y : array-like of shape (n, 4)
+        y : array-like of shape (n, 4) or (n, k, 4), or list of n array-likes of shape (k, 4)
             True boxes x0, y0, x1, y1 in half-open pixels of the images; a row of NaN for none. Not
             needed where the threshold of `to_box` is a number.
         labels : array-like of shape (n,), optional
@@ -205,15 +210,21 @@ class CAMLocalizer(BaseEstimator):
         Raises
         ------
         ValueError
-            If labels are needed and missing, or boxes and images do not fit together.
+            If labels are needed and missing, boxes and images do not fit together, or the heatmaps
+            have another size than the images.
         """
         if labels is None and not _is_frozen(self.explainer):
             raise ValueError(
                 "A classifier that is not frozen needs `labels`, got None. Pass "
                 "`fit(X, boxes, labels=labels)`, or wrap a fitted classifier in FrozenEstimator."
             )
+        size = _image_size(X)
+        if size is not None and y is not None:
+            y = check_true_boxes(y, size=size, name="y")
+            check_same_rows("X", X, "y", y)
         self.explainer_ = clone(self.explainer).fit(X, labels)
-        self.to_box_ = clone(self.to_box).fit(self.explainer_.explain(X, labels), y)
+        maps = _check_size(self.explainer_.explain(X, labels), size)
+        self.to_box_ = clone(self.to_box).fit(maps, y)
         return self
 
     def predict(self, X):
@@ -229,15 +240,42 @@ class CAMLocalizer(BaseEstimator):
         boxes : ndarray of shape (n, 4), float64
             x0, y0, x1, y1 in half-open pixels; a row of NaN where the heatmap has no hot pixel.
         """
-        check_is_fitted(self)
-        return self.to_box_.predict(self.explainer_.transform(X))
+        maps = self._maps(X)
+        return self.to_box_.predict(maps)
 
     def score(self, X, y):
         """Return the mean IoU of the predicted boxes of images `X` with the true boxes `y`."""
-        return mean_iou_score(y, self.predict(X))
+        maps = self._maps(X)
+        return self.to_box_.score(maps, y)
+
+    def _maps(self, X):
+        check_is_fitted(self)
+        return _check_size(self.explainer_.transform(X), _image_size(X))
 
     def __sklearn_tags__(self):
         return _image_tags(super().__sklearn_tags__())
+
+
+def _check_pairs(heatmaps, boxes):
+    """Return the true boxes of checked heatmaps, of shape (n, k, 4)."""
+    boxes = check_true_boxes(boxes, size=heatmaps.shape[1:], name="y")
+    check_same_rows("X", heatmaps, "y", boxes)
+    return boxes
+
+
+def _image_size(X):
+    """Return height and width of images, None where only the classifier knows them."""
+    shape = getattr(X, "shape", ())
+    return tuple(shape[-2:]) if len(shape) > 2 else None
+
+
+def _check_size(heatmaps, size):
+    if size is not None and heatmaps.shape[1:] != size:
+        raise ValueError(
+            f"Heatmaps must have the size of the images, (h, w) = {size}, as boxes are in their "
+            f"pixels, got {heatmaps.shape[1:]}. Let the explainer use `upsample=True`."
+        )
+    return heatmaps
 
 
 def _is_frozen(explainer):

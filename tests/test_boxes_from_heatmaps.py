@@ -213,7 +213,7 @@ def test_wsol_overlap_equals_opencv():
         [0.3623, 0.8081, 0.2812, 0.3, 0.3733, 0.1111],
         [0.0769, 0.2424, 0.2222, 0.1667, 0.1224, 0.1111],
     ]
-    iou = best_iou_of_outlines(boxes, maps, np.array([0, 0.3, 0.6, 0.9]))
+    iou = best_iou_of_outlines(boxes[:, None], maps, np.array([0, 0.3, 0.6, 0.9]))
     np.testing.assert_array_equal(iou.round(4), expected)
 
 
@@ -245,7 +245,7 @@ ZEROS = (np.zeros((3, 3)), [[0, 0, 0, 0]] * 5)
 )
 def test_wsol_finds_the_boxes_of_its_own_tests(heatmap, boxes):
     thresholds = np.arange(0, 1, 0.2)
-    iou = best_iou_of_outlines(np.array(boxes), np.array([heatmap] * 5), thresholds)
+    iou = best_iou_of_outlines(np.array(boxes)[:, None], np.array([heatmap] * 5), thresholds)
     np.testing.assert_array_equal(iou.diagonal(), 1)
 
 
@@ -255,16 +255,16 @@ def test_wsol_counts_the_outline_of_a_hole_and_the_last_pixel_of_a_box():
     ring[0, 3:5, 3:6] = 0
     ring[0, 5, 6] = 0  # touches the hole by a corner, which does not join pixels of the background
     for box in ([1, 1, 8, 8], [2, 2, 7, 6], [5, 4, 8, 7]):
-        assert best_iou_of_outlines(np.array([box]), ring, np.array([0.5])) == 1
+        assert best_iou_of_outlines(np.array([[box]]), ring, np.array([0.5])) == 1
     # Of 5 x 5 and 2 x 5 pixels with the last row and column, 2 x 4 are common.
     block = np.zeros((1, 9, 9))
     block[0, 2:6, 1:5] = 1
     for box in ([3, 1, 4, 5], [3.9, 1.2, 4.5, 5.99]):
-        assert best_iou_of_outlines(np.array([box]), block, np.array([0.5])) == 8 / 27
+        assert best_iou_of_outlines(np.array([[box]]), block, np.array([0.5])) == 8 / 27
 
 
 def test_wsol_blocks_of_levels_and_maps_change_nothing(monkeypatch):
-    maps, boxes = smooth_maps(5), np.tile([[3, 4, 15, 20]], (5, 1))
+    maps, boxes = smooth_maps(5), np.tile([3, 4, 15, 20], (5, 1, 1))
     expected = best_iou_of_outlines(boxes, maps)
     monkeypatch.setattr(regions_module, "_BLOCK", 24 * 24 * 40)
     np.testing.assert_array_equal(best_iou_of_outlines(boxes, maps), expected)

@@ -131,7 +131,7 @@ def test_a_script_searches_on_a_cluster_and_goes_on_without(tmp_path):
 
 
 def run_on(scheduler, folder, **options):
-    from experiments import grid_search  # with PyTorch, which workers do without
+    from fmcam.cli import grid_search  # with PyTorch, which workers do without
 
     grid_search.main(grid_search.Config(**TINY, scheduler=scheduler, out=str(folder), **options))
 

@@ -14,11 +14,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from experiments import compare, grid_search, train
-from experiments._config import option, parse
-from experiments._pipeline import SCHEDULERS, Fit, make_classifier
-from experiments._run import Run
+from experiments import compare
 from fmcam.classifiers import FlipAndShift, OneCycle, load_classifier
+from fmcam.cli import grid_search, train
+from fmcam.cli._config import option, parse
+from fmcam.cli._pipeline import SCHEDULERS, Fit, make_classifier
+from fmcam.cli._run import Run
 from fmcam.datasets import load_dataset
 
 ROOT = Path(__file__).parent.parent
@@ -154,7 +155,7 @@ def test_grid_search_writes_what_it_names(searched):
     assert summary["parameters"] == 15898
     provenance = json.loads((searched / "provenance.json").read_text())
     assert provenance["versions"]["scikit-learn"].startswith("1.9")
-    assert provenance["command"].startswith("python -m experiments.grid_search")
+    assert provenance["command"].startswith("fmcam grid-search")
     assert (searched / "figures" / "simplecnn_grid.png").read_bytes()[:4] == b"\x89PNG"
 
 
@@ -180,7 +181,7 @@ def test_resuming_repeats_no_fit_and_changes_no_number(searched):
 
 def test_compare_needs_a_search(tmp_path):
     config = compare.Config(search=str(tmp_path), dataset="shapes")
-    with pytest.raises(SystemExit, match=r"no .*best.json.*grid_search --dataset shapes"):
+    with pytest.raises(SystemExit, match=r"no .*best.json.*grid-search --dataset shapes"):
         compare.main(config)
 
 
@@ -426,9 +427,9 @@ def test_ctrl_c_leaves_a_folder_to_resume_and_says_how(tmp_path):
     assert 2 <= len(kept) < 12
     assert "Stopped. Finished work is kept; go on with" in errors
     advice = errors.strip().splitlines()[-1].split()
-    assert advice[:3] == ["python", "-m", "experiments.grid_search"]
+    assert advice[:2] == ["fmcam", "grid-search"]
     assert advice[-1] == "--resume"
-    subprocess.run([sys.executable, *advice[1:]], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", *advice], cwd=ROOT, check=True, capture_output=True)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert len(list(out.glob("fits/*.json"))) == 12
     assert (out / "summary.csv").exists()

@@ -6,6 +6,7 @@ import torch
 import torchvision
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, TensorDataset
@@ -21,6 +22,7 @@ from fmcam.explain import (
     XGradCAM,
     explain_together,
 )
+from fmcam.explain._layout import Layout
 from fmcam.explain._recording import Recording
 from fmcam.models import CNN_CAM, LeNet5
 
@@ -191,6 +193,9 @@ class TestOracles:
         np.testing.assert_allclose(found, expected, atol=1e-4 * expected.max())
 
 
+NCHW = Layout("nchw", (2, 2))
+
+
 class TestGlobalAveragePooling:
     """The gradient of a linear layer of averages is its weights over the number of cells."""
 
@@ -219,12 +224,12 @@ class TestGlobalAveragePooling:
         torch.manual_seed(0)
         clf = CNNClassifier.from_module(CNN_CAM(n_classes=4))
         images = torch.as_tensor(random_images((2, 1, 32, 32)))
-        recording = Recording(clf, images, ["features.3"])
+        recording = Recording(clf, images, {"features.3": NCHW})
         assert recording._nodes["features.3"].is_leaf
-        head = Recording(clf, images, ["features"])
+        head = Recording(clf, images, {"features": NCHW})
         gradient = head.gradient("features", torch.tensor([1, 2]))
         assert gradient.stride()[2:] == (0, 0)  # one number a map, never written out
-        assert head._columns is None
+        assert head._key is None
 
     def test_a_head_that_only_looks_alike_is_differentiated(self):
         """A ReLU between the pooling and the linear layer, met by negative averages."""
@@ -235,7 +240,7 @@ class TestGlobalAveragePooling:
         )
         clf = CNNClassifier.from_module(net)
         images = torch.as_tensor(random_images((4, 1, 8, 8)))
-        recording = Recording(clf, images, ["0"])
+        recording = Recording(clf, images, {"0": NCHW})
         assert recording.head_weights("0") is None
         maps = features(images).detach().requires_grad_()
         net[1:](maps)[:, 1].sum().backward()
@@ -403,7 +408,7 @@ class TestErrors:
             GradCAM(frozen(lenet), layer="feature").transform(self.X)
 
     def test_layer_without_spatial_size(self, lenet):
-        with pytest.raises(ValueError, match=r"but 'head.2' gives \(120,\).*Layers that do: "):
+        with pytest.raises(ValueError, match=r"but 'head.2' gives \(120,\).*Layers that give maps: "):
             GradCAM(frozen(lenet), layer="head.2").transform(self.X)
 
     def test_layer_that_runs_twice(self):
@@ -429,8 +434,9 @@ class TestErrors:
             GradCAM(frozen(lenet), normalize="max").transform(self.X)
 
     def test_estimator_of_another_kind(self):
-        with pytest.raises(TypeError, match=r"must be a CNNClassifier, got a Linear.*from_module"):
-            GradCAM(FrozenEstimator(nn.Linear(2, 2))).transform(self.X)
+        message = "must be a CNNClassifier or a torch network, got a LogisticRegression"
+        with pytest.raises(TypeError, match=message):
+            GradCAM(FrozenEstimator(LogisticRegression())).transform(self.X)
 
     def test_unfitted_classifier(self):
         with pytest.raises(NotFittedError, match="LeNet5Classifier to explain is not fitted"):

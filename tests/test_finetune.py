@@ -10,9 +10,9 @@ import torch
 import torchvision
 from PIL import Image
 
-from experiments import finetune
-from experiments._report._folder import read_folder
 from fmcam.classifiers import load_classifier
+from fmcam.cli import finetune
+from fmcam.cli._report._folder import read_folder
 from fmcam.datasets import load_image_folder
 from fmcam.models import ResNet18
 

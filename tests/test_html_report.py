@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from experiments._report._folder import GALLERY_COLUMNS, read_folder
-from experiments._report._tables import table_html
-from experiments._report._text import format_numbers
-from experiments.report import main, write_report
+from fmcam.cli._report._folder import GALLERY_COLUMNS, read_folder
+from fmcam.cli._report._tables import table_html
+from fmcam.cli._report._text import format_numbers
+from fmcam.cli.report import main, write_report
 
 ROOT = Path(__file__).parent.parent
 EVIL = "<script>alert(1)</script>"
@@ -352,7 +352,7 @@ def test_the_page_is_replaced_whole(folder):
 
 def test_the_command(folder, tmp_path):
     out = tmp_path / "page.html"
-    command = [sys.executable, "-m", "experiments.report", str(folder), "--out", str(out)]
+    command = [sys.executable, "-m", "fmcam", "report", str(folder), "--out", str(out)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == f"Wrote {out} (0.0 MB)\n"
     assert out.read_text() == write_report(folder).read_text()

@@ -138,8 +138,8 @@ def test_rows_hold_the_metrics_of_each_image():
         ({"thresholds": None}, r"`thresholds` must be given with `boxes`, got None. Fit one"),
         ({"thresholds": {"hot": 0.5}}, r"name each of \['hot', 'warm'\], got none for \['warm'\]"),
         ({"boxes": BOXES[:1]}, r"must have one row for each image, got 1 and 2"),
-        ({"boxes": [[0, 0, 5, 2]] * 2}, r"`boxes_true` must be inside the image of 2 rows"),
-        ({"masks": MASKS[:, :1]}, r"`masks_true` must have the shape of `heatmaps`"),
+        ({"boxes": [[0, 0, 5, 2]] * 2}, r"`boxes` must be inside the image of 2 rows"),
+        ({"masks": MASKS[:, :1]}, r"`masks` must have the size of the heatmaps"),
         ({"heatmaps": {"hot": HOT, "warm": 2 * WARM}}, r"`heatmaps of warm` must lie in \[0, 1\]"),
         ({"heatmaps": {"hot": HOT, "warm": WARM[:1]}}, r"`heatmaps of warm` and `y_true` must "),
         ({"y_true": ["bag", "shoe"]}, r"labels of `classes` \['bag', 'coat'\] only, .* \['shoe'\]"),
@@ -433,3 +433,25 @@ def test_chance_rows_stand_beside_the_methods():
 def test_chance_needs_a_box():
     with pytest.raises(ValueError, match=r"`boxes` must hold at least one box, got NaN only"):
         chance_heatmaps((1, 4, 4), [[NAN] * 4])
+
+
+def test_maps_and_truth_of_another_size_than_the_images(shapes):
+    clf = small_classifier()
+    X, y, boxes = shapes.images[:3], shapes.labels[:3], shapes.boxes[:3]
+    cams = {"cells": GradCAM(FrozenEstimator(clf), upsample=False)}
+    small = np.zeros((3, 14, 14), dtype=int)
+    small[:, 2:5, 3:7] = 1
+    with pytest.raises(
+        ValueError, match=r"`masks` must have the size of the heatmaps, .* \(14, 14\)"
+    ):
+        evaluate_explainers(clf, cams, X, y, masks=small)
+    with pytest.raises(ValueError, match=r"heatmaps of 'cells' must have the size of the images"):
+        evaluate_explainers(clf, cams, X, y, boxes=np.ones((3, 4)), thresholds=0.5)
+    rows = X.reshape(3, -1)
+    cams = {"grad": GradCAM(FrozenEstimator(clf))}
+    with pytest.raises(
+        ValueError, match=r"`masks` must have the size of the heatmaps, .* \(14, 14\)"
+    ):
+        evaluate_explainers(clf, cams, rows, y, masks=small)
+    with pytest.raises(ValueError, match="`boxes` must be in pixels, got"):
+        evaluate_explainers(clf, {"none": None}, X, y, boxes=boxes / 28, thresholds=0.5)

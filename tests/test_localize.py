@@ -18,6 +18,7 @@ from fmcam.classifiers import CNNClassifier, SimpleCNNClassifier
 from fmcam.explain import CAM, GradCAM
 from fmcam.localize import CAMLocalizer, HeatmapToBox
 from fmcam.metrics import boxes_from_heatmaps, mean_iou_score
+from fmcam.models import SimpleCNN
 
 NAN = np.nan
 
@@ -274,3 +275,32 @@ def test_a_number_forgets_the_scores_of_an_earlier_fit():
     to_box.set_params(threshold=0.5).fit(maps)
     assert not hasattr(to_box, "scores_")
     assert not hasattr(to_box, "thresholds_")
+
+
+def test_boxes_are_checked_before_a_classifier_is_trained(scenes):
+    X, boxes, labels = scenes
+    localizer = CAMLocalizer(GradCAM(SimpleCNNClassifier(max_epochs=1)), HeatmapToBox())
+    with pytest.raises(ValueError, match="`y` must be in pixels, got"):
+        localizer.fit(X, boxes / X.shape[-1], labels=labels)
+    with pytest.raises(ValueError, match="`X` and `y` must have one row for each image"):
+        localizer.fit(X, boxes[:-1], labels=labels)
+    assert not hasattr(localizer, "explainer_")
+
+
+def test_maps_of_cells_have_no_boxes_of_the_images():
+    clf = FrozenEstimator(CNNClassifier.from_module(SimpleCNN()))
+    localizer = CAMLocalizer(GradCAM(clf, upsample=False), HeatmapToBox(0.5))
+    message = (
+        r"Heatmaps must have the size of the images, \(h, w\) = \(28, 28\), .* got \(\d+, \d+\)"
+    )
+    with pytest.raises(ValueError, match=message):
+        localizer.fit(np.ones((1, 28, 28)), [[2, 2, 9, 9]])
+
+
+def test_several_boxes_an_image_in_a_search(scenes):
+    X, boxes, _ = scenes
+    several = [[box, [0, 0, 1, 1]] for box in boxes]
+    localizer = CAMLocalizer(GradCAM(frozen()), HeatmapToBox())
+    search = GridSearchCV(localizer, {"to_box__region": ["largest", "all"]}, cv=2).fit(X, several)
+    single = GridSearchCV(localizer, {"to_box__region": ["largest", "all"]}, cv=2).fit(X, boxes)
+    assert search.best_score_ >= single.best_score_ > 0

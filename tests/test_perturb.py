@@ -178,9 +178,9 @@ class TestAblationCAM:
         early, late = batches_seen(net.stem), batches_seen(net.rest)
         cam = AblationCAM(frozen(net), layer="branch", batch_size=4)
         cam.explain(random_images(2, 1, 16, 16), [0, 1])
-        # the recording, then 6 maps of each image in two batches, then one image for the grid
-        assert early == [2, 1, 1, 1, 1, 1]
-        assert late == [2, 4, 2, 4, 2, 1]
+        # noise, the recording, then 6 maps of each image in two batches, then one for the grid
+        assert early == [5, 2, 1, 1, 1, 1, 1]
+        assert late == [5, 2, 4, 2, 4, 2, 1]
 
     def test_maps_that_are_zero_are_not_ablated(self):
         net = seeded(Joined)
@@ -188,10 +188,10 @@ class TestAblationCAM:
         late = batches_seen(net.rest)
         cam = AblationCAM(frozen(net), layer="branch", upsample=False)
         cam.explain(random_images(1, 1, 16, 16), [0])
-        assert late == [1, 4]
+        assert late == [5, 1, 4]  # first the noise
         net.branch[1].weight.data[:] = net.branch[1].bias.data[:] = 0
         np.testing.assert_array_equal(cam.explain(random_images(1, 1, 16, 16), [0]), 0)
-        assert late == [1, 4, 1]
+        assert late == [5, 1, 4, 1]
 
     def test_hooks_are_removed_after_an_exception(self):
         net = seeded(LeNet5)

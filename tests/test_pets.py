@@ -14,12 +14,13 @@ from PIL import Image, ImageDraw
 from sklearn.utils import Bunch
 from torch import nn
 
-from experiments import _transfer, pets
-from experiments._gallery import brightened, overlay, spread
+from experiments import pets
 from experiments._pets import compare_alignment, make_explainers, score_methods
 from experiments._receptive_fields import effective_centres
-from experiments._report._folder import read_folder
 from fmcam.classifiers import CNNClassifier, load_classifier, save_classifier
+from fmcam.cli import _transfer
+from fmcam.cli._gallery import brightened, overlay, spread
+from fmcam.cli._report._folder import read_folder
 from fmcam.localize import HeatmapToBox
 from fmcam.metrics import box_iou, mask_iou_score
 from fmcam.report import localization_error_types

@@ -180,10 +180,11 @@ def test_several_layers_are_averaged():
 
 
 def test_ignored_pixels_and_empty_masks_are_background():
-    mask = np.full((2, 8, 8), 255)
-    mask[:, :, 4:] = 0
+    masks = np.full((3, 8, 8), 255)
+    masks[:, :, 4:] = 0
+    masks[2] = 1  # beside which 255 is no object
     cam = GradCAM(stack(conv(), nn.MaxPool2d(2)), layer="1")
-    assert not oracle_heatmaps(cam, np.zeros((1, 8, 8)), mask).any()
+    assert not oracle_heatmaps(cam, np.zeros((1, 8, 8)), masks)[:2].any()
 
 
 def test_oracle_boxes_are_the_better_the_finer_the_layer():

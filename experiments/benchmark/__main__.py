@@ -2,13 +2,23 @@
 
 import sys
 
-from experiments._run import run_script
-from experiments.benchmark import boxes, fit, heatmaps, photographs, scaling, search, steps
+from experiments.benchmark import (
+    boxes,
+    fit,
+    heatmaps,
+    networks,
+    photographs,
+    scaling,
+    search,
+    steps,
+)
+from fmcam.cli._run import run_script
 
 SCRIPTS = {
     "boxes": boxes,
     "fit": fit,
     "heatmaps": heatmaps,
+    "networks": networks,
     "photographs": photographs,
     "scaling": scaling,
     "search": search,
@@ -19,5 +29,5 @@ if __name__ == "__main__":
     name = sys.argv.pop(1) if len(sys.argv) > 1 else None
     if name not in SCRIPTS:
         raise SystemExit(f"usage: python -m experiments.benchmark {'|'.join(SCRIPTS)} [--help]")
-    script = SCRIPTS[name]
-    run_script(script.main, script.Config, f"benchmark {name}", script.__doc__)
+    script, command = SCRIPTS[name], f"python -m experiments.benchmark {name}"
+    run_script(script.main, script.Config, command, script.__doc__)

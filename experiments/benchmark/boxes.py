@@ -14,9 +14,9 @@ import pandas as pd
 import torch
 from torch.nn import functional
 
-from experiments._config import option
-from experiments._run import Run
 from experiments.benchmark._timing import in_turns, ratios
+from fmcam.cli._config import option
+from fmcam.cli._run import Run
 from fmcam.metrics import box_iou, boxes_from_heatmaps
 
 SIZE = 128
@@ -68,7 +68,7 @@ def main(config):
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    run = Run(config, "benchmark boxes")
+    run = Run(config, "python -m experiments.benchmark boxes")
     seconds, tables = {}, {}
     for kind, n in {"smooth": config.smooth, "noise": config.noise}.items():
         maps = make_maps(kind, n)

@@ -13,10 +13,10 @@ import torch
 from skorch import NeuralNetClassifier
 from torch import nn
 
-from experiments._config import option
-from experiments._run import Run
 from experiments.benchmark._timing import NearlyFree, in_turns, ratios
 from fmcam.classifiers import CNNClassifier
+from fmcam.cli._config import option
+from fmcam.cli._run import Run
 from fmcam.models import LeNet5, SimpleCNN
 
 OPTIMIZER = {"lr": 0.05, "momentum": 0.9}
@@ -88,7 +88,7 @@ def prediction_ways(n_images):
 def main(config):
     """Time and write."""
     torch.set_num_threads(1)
-    run = Run(config, "benchmark fit")
+    run = Run(config, "python -m experiments.benchmark fit")
     rng = np.random.default_rng(0)
     X = rng.integers(0, 255, (config.rows, 1, 28, 28), dtype=np.uint8)
     y = rng.integers(0, 10, config.rows)

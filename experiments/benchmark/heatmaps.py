@@ -22,10 +22,10 @@ import torch
 from sklearn.frozen import FrozenEstimator
 from torch.nn import functional
 
-from experiments._config import option
-from experiments._run import Run
 from experiments.benchmark._timing import in_turns, ratios
 from fmcam.classifiers import CNNClassifier
+from fmcam.cli._config import option
+from fmcam.cli._run import Run
 from fmcam.explain import GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM, explain_together
 from fmcam.models import CNN_CAM, ResNet18
 
@@ -228,7 +228,7 @@ def _resident():
 def main(config):
     """Time, measure memory, write."""
     torch.set_num_threads(config.threads)
-    run = Run(config, "benchmark heatmaps")
+    run = Run(config, "python -m experiments.benchmark heatmaps")
     seconds, tables, memory = {}, {}, {}
     for name in config.nets:
         jobs = {

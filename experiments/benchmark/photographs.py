@@ -21,10 +21,10 @@ from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from experiments._config import option
-from experiments._run import Run
 from experiments.benchmark._timing import NearlyFree, in_turns, ratios
 from fmcam.classifiers import CNNClassifier, RandomResizedCrop
+from fmcam.cli._config import option
+from fmcam.cli._run import Run
 from fmcam.datasets import fetch_imagenette, get_data_home
 from fmcam.models import ResNet18
 
@@ -100,7 +100,7 @@ def decode(config, folder):
 
 def main(config):
     """Time and write."""
-    run = Run(config, "benchmark photographs")
+    run = Run(config, "python -m experiments.benchmark photographs")
     with tempfile.TemporaryDirectory() as cache:
         decoded = in_turns({"decode": functools.partial(decode, config, Path(cache))}, 1)
     data = fetch_imagenette(config.data_dir, "train")

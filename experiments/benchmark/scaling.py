@@ -15,9 +15,9 @@ from joblib.externals.loky import get_reusable_executor
 from scipy.optimize import nnls
 from sklearn.model_selection import StratifiedKFold
 
-from experiments._config import option
-from experiments._pipeline import CLASSIFIERS, DATASETS, make_classifier
-from experiments._run import Run
+from fmcam.cli._config import option
+from fmcam.cli._pipeline import CLASSIFIERS, DATASETS, make_classifier
+from fmcam.cli._run import Run
 from fmcam.datasets import load_dataset
 from fmcam.model_selection import GridSearchCV
 
@@ -144,7 +144,7 @@ class ScalingDisplay:
 
 def main(config):
     """Measure, fit, check, write."""
-    run = Run(config, "benchmark scaling")
+    run = Run(config, "python -m experiments.benchmark scaling")
     measured = measure(config, load_dataset(config.dataset))
     run.write_table("rows.csv", measured)
     points = measured.groupby(SIZES, as_index=False)["seconds"].median()

@@ -15,8 +15,6 @@ from functools import partial
 import pandas as pd
 from joblib.externals.loky import get_reusable_executor
 
-from experiments._config import option
-from experiments._run import Run
 from experiments.benchmark import stacked
 from experiments.benchmark._searches import (
     GRID,
@@ -27,6 +25,8 @@ from experiments.benchmark._searches import (
     standardized,
 )
 from experiments.benchmark._timing import in_turns, ratios
+from fmcam.cli._config import option
+from fmcam.cli._run import Run
 from fmcam.datasets import load_dataset
 
 DEFAULTS = {
@@ -82,7 +82,7 @@ def main(config):
     if config.strategy == "stacked":
         stacked.main(config)
         return
-    run = Run(config, "benchmark search")
+    run = Run(config, "python -m experiments.benchmark search")
     data = load_dataset(config.dataset)
     X, y = data.images[: config.rows], data.target[: config.rows]
     seconds, summary, agreements = {}, {}, {}

@@ -11,7 +11,6 @@ import pandas as pd
 import torch
 from sklearn.model_selection import train_test_split
 
-from experiments._run import Run
 from experiments.benchmark._searches import (
     GRID,
     NETS,
@@ -21,6 +20,7 @@ from experiments.benchmark._searches import (
     standardized,
 )
 from experiments.benchmark._timing import in_turns, ratios
+from fmcam.cli._run import Run
 from fmcam.datasets import load_dataset
 
 __all__ = ["main"]
@@ -64,7 +64,7 @@ def main(config):
     if not on_cuda:
         print(NO_RESULT, flush=True)
         config = dataclasses.replace(config, rows=240, epochs=1, repeats=1)
-    run = Run(config, "benchmark search")
+    run = Run(config, "python -m experiments.benchmark search")
     data = load_dataset(config.dataset)
     X, y = data.images[: config.rows], data.target[: config.rows]
     shared = {"epochs": config.epochs, "device": device}

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from experiments._config import option
-from experiments._run import Run
 from experiments.benchmark._searches import NETS, our_classifier, plain_classifier, standardized
 from experiments.benchmark._timing import in_turns
+from fmcam.cli._config import option
+from fmcam.cli._run import Run
 from fmcam.model_selection import fit_many
 
 PLAIN, STACK = "skorch", "fmcam, stack of {}"
@@ -50,7 +50,7 @@ def ways_of(net, n_steps):
 def main(config):
     """Time and write."""
     torch.set_num_threads(1)
-    run = Run(config, "benchmark steps")
+    run = Run(config, "python -m experiments.benchmark steps")
     seconds, tables = {}, {}
     for name in config.nets:
         print(name, flush=True)

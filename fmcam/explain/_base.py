@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from skorch.dataset import Dataset as ArrayDataset
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
@@ -17,6 +18,7 @@ from fmcam.classifiers._batches import ArrayBatches, StreamedBatches
 from fmcam.classifiers._inputs import as_image_array
 from fmcam.explain._output import MapWriter
 from fmcam.explain._recording import Recording
+from fmcam.explain._target import check_target
 
 __all__ = ["BaseExplainer", "Batch", "columns_of", "explain_group", "explain_together", "min_max"]
 
@@ -29,16 +31,19 @@ class BaseExplainer(TransformerMixin, BaseEstimator, ABC):
 
     Parameters
     ----------
-    estimator : CNNClassifier or FrozenEstimator of one
-        A frozen classifier is explained as it is; any other is cloned and fitted in ``fit``.
+    estimator : CNNClassifier, FrozenEstimator of one, or nn.Module
+        A frozen classifier and a trained network are explained as they are; any other classifier
+        is cloned and fitted in ``fit``.
     normalize : "minmax" or None, default="minmax"
         "minmax" stretches each map to [0, 1]; a flat one becomes zeros. None leaves raw values.
     batch_size : int, default=128
 
     Attributes
     ----------
-    estimator_ : CNNClassifier or FrozenEstimator
+    estimator_ : CNNClassifier, FrozenEstimator or nn.Module
     """
+
+    target = "logit"
 
     def __init__(self, estimator, *, normalize="minmax", batch_size=128):
         self.estimator = estimator
@@ -57,7 +62,8 @@ class BaseExplainer(TransformerMixin, BaseEstimator, ABC):
         -------
         self
         """
-        self.estimator_ = clone(self.estimator).fit(X, y)
+        is_net = isinstance(self.estimator, nn.Module)
+        self.estimator_ = self.estimator if is_net else clone(self.estimator).fit(X, y)
         return self
 
     def transform(self, X):
@@ -71,7 +77,8 @@ class BaseExplainer(TransformerMixin, BaseEstimator, ABC):
         ----------
         X : array-like or tensor of shape (n, c, h, w), (n, h, w) or (n, c * h * w), Dataset or \
                 DataLoader
-            Images as for the classifier. A DataLoader must not shuffle.
+            Images as for the classifier, all of one shape. Of a DataLoader, which must not
+            shuffle, the rows that it yields.
         y : array-like of shape (n,) or (n, k), default=None
             Labels of the classes to explain, one or k for each image. None: the predicted class.
         out : path, default=None
@@ -85,7 +92,8 @@ class BaseExplainer(TransformerMixin, BaseEstimator, ABC):
         return explain_together({"maps": self}, X, y, out={"maps": out})["maps"]
 
     def __sklearn_is_fitted__(self):
-        return hasattr(self, "estimator_") or isinstance(self.estimator, FrozenEstimator)
+        trained = isinstance(self.estimator, FrozenEstimator | nn.Module)
+        return trained or hasattr(self, "estimator_")
 
     @property
     def classifier_(self):
@@ -98,10 +106,12 @@ class BaseExplainer(TransformerMixin, BaseEstimator, ABC):
             )
         clf = getattr(self, "estimator_", self.estimator)
         clf = clf.estimator if isinstance(clf, FrozenEstimator) else clf
+        if isinstance(clf, nn.Module):
+            return self._classifier_of(clf)
         if not isinstance(clf, CNNClassifier):
             raise TypeError(
-                f"`estimator` must be a CNNClassifier, got a {type(clf).__name__}. "
-                "Wrap a torch network by `CNNClassifier.from_module(net)`."
+                "`estimator` must be a CNNClassifier or a torch network, "
+                f"got a {type(clf).__name__}."
             )
         if not hasattr(clf, "module_"):
             raise NotFittedError(
@@ -109,9 +119,15 @@ class BaseExplainer(TransformerMixin, BaseEstimator, ABC):
             )
         return clf
 
+    def _classifier_of(self, net):
+        known = getattr(self, "_wrapped", None)
+        if known is None or known.module_.net is not net:
+            self._wrapped = known = CNNClassifier.from_module(net)
+        return known
+
     def layers_for(self, clf, images):
-        """Names of the layers whose maps `maps_of_batch` needs; none by default."""
-        return []
+        """The layers whose maps `maps_of_batch` needs and their layouts, {str: Layout}."""
+        return {}
 
     @abstractmethod
     def maps_of_batch(self, batch, columns):
@@ -121,7 +137,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator, ABC):
         ----------
         batch : Batch
         columns : tensor of shape (n,), int64
-            The logit to explain for each image.
+            The class to explain for each image.
 
         Returns
         -------
@@ -137,14 +153,14 @@ class Batch:
     clf : CNNClassifier
     images : tensor of shape (n, c, h, w)
         Raw, on the classifier's device.
-    layers : tuple of str
+    layers : dict of str to Layout
         The layers whose maps the recording keeps.
     """
 
-    def __init__(self, clf, images, layers=()):
+    def __init__(self, clf, images, layers=None):
         self.clf = clf
         self.images = images
-        self.layers = tuple(layers)
+        self.layers = layers or {}
         self._found: dict = {}
 
     @cached_property
@@ -189,13 +205,16 @@ def explain_together(explainers, X, y=None, *, out=None):
     """
     if not explainers:
         raise ValueError("`explainers` must hold at least one explainer, got none.")
-    groups: dict[int, dict] = {}
+    groups: dict[tuple, dict] = {}
     for name, explainer in explainers.items():
+        check_target(explainer.target)
         if explainer.normalize not in ("minmax", None):
             raise ValueError(
                 f"`normalize` must be 'minmax' or None, got {explainer.normalize!r} ({name})."
             )
-        groups.setdefault(id(explainer.classifier_), {})[name] = explainer
+        net = explainer.estimator if isinstance(explainer.estimator, nn.Module) else None
+        key = id(explainer.classifier_ if net is None else net), getattr(explainer, "layout", None)
+        groups.setdefault(key, {})[name] = explainer
     found: dict[str, np.ndarray] = {}
     for group in groups.values():
         found |= explain_group(group, X, y, out or {})
@@ -210,31 +229,49 @@ def explain_group(explainers, X, y, out, *, quiet=False):
     batch_size = min(explainer.batch_size for explainer in explainers.values())
     batches, n_images = _image_batches(clf, X, batch_size)
     columns = None if y is None else columns_of(clf, y, n_images)
-    writers = {name: MapWriter(n_images, out.get(name)) for name in explainers}
-    start, layers = 0, None
-    with tqdm(
-        total=n_images,
-        unit="image",
-        disable=quiet or None,
-        delay=_PROGRESS_AFTER,
-        leave=False,
-    ) as progress:
-        for images in batches:
-            if layers is None:
-                needed = (e.layers_for(clf, images) for e in explainers.values())
-                layers = list(dict.fromkeys(name for names in needed for name in names))
-            batch = Batch(clf, images, layers)
-            if columns is None:
-                chosen = batch.recording.logits.argmax(dim=1)
-            else:
-                chosen = columns[start : start + len(images)].to(images.device)
-            for name, maps in _explain_batch(explainers, batch, chosen).items():
-                writers[name].add(maps)
-            start += len(images)
-            progress.update(len(images))
+    writers = {name: MapWriter(out.get(name)) for name in explainers}
+    try:
+        with tqdm(
+            total=n_images,
+            unit="image",
+            disable=quiet or None,
+            delay=_PROGRESS_AFTER,
+            leave=False,
+        ) as progress:
+            for batch, chosen in _batches_to_explain(explainers, clf, batches, columns):
+                for name, maps in _explain_batch(explainers, batch, chosen).items():
+                    writers[name].add(maps)
+                progress.update(len(batch.images))
+        return {name: writer.finish() for name, writer in writers.items()}
+    finally:
+        for writer in writers.values():
+            writer.discard()
+
+
+def _batches_to_explain(explainers, clf, batches, columns):
+    """Each Batch and the columns to explain, (n,) or (n, k); all images must be of one shape."""
+    start, shape, layers = 0, None, {}
+    for images in batches:
+        if shape is None:
+            shape = images.shape[1:]
+            needed = [explainer.layers_for(clf, images) for explainer in explainers.values()]
+            layers = {name: layout for one in needed for name, layout in one.items()}
+        if images.shape[1:] != shape:
+            raise ValueError(
+                f"All images must have one shape (c, h, w), got {tuple(shape)} and, after {start} "
+                f"images, {tuple(images.shape[1:])}. Resize them, or explain them apart."
+            )
+        batch = Batch(clf, images, layers)
+        stop = start + len(images)
+        if columns is None:
+            yield batch, batch.recording.predicted
+        elif stop <= len(columns):
+            yield batch, columns[start:stop].to(images.device)
+        start = stop
     if columns is not None and start != len(columns):
         raise ValueError(f"`y` has {len(columns)} labels for {start} images. Give one for each.")
-    return {name: writer.finish() for name, writer in writers.items()}
+    if start == 0:
+        raise ValueError("`X` gives no images.")
 
 
 def _explain_batch(explainers, batch, columns):
@@ -257,12 +294,15 @@ def min_max(maps):
 
 
 def _image_batches(clf, X, batch_size):
-    """Batches of raw images on the classifier's device, and how many images; None: not known."""
+    """Batches of raw images on the classifier's device, and how many images; None: not known.
+
+    How many a DataLoader yields is known in the end: it may drop some or draw some twice.
+    """
     if isinstance(X, DataLoader | Dataset):
         loader = X if isinstance(X, DataLoader) else DataLoader(X, batch_size=batch_size)
         stream = (images.to(clf.device) for images, _ in StreamedBatches(loader))
-        sized = hasattr(loader.dataset, "__len__") and loader.batch_sampler is not None
-        return stream, len(loader.dataset) if sized else None  # type: ignore[arg-type]
+        sized = loader is not X and hasattr(X, "__len__")
+        return stream, len(X) if sized else None  # type: ignore[arg-type]
     images = as_image_array(clf, X, reset=False)
     batches = ArrayBatches(ArrayDataset(images), clf.device, batch_size=batch_size)
     return (part for part, _ in batches), len(images)

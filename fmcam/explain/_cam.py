@@ -7,7 +7,7 @@ import torch
 
 from fmcam.explain._base import BaseExplainer, min_max
 from fmcam.explain._geometry import half_pixel_grid, layer_grid, upsample
-from fmcam.explain._recording import default_layer
+from fmcam.explain._survey import survey_of
 
 __all__ = [
     "CAM",
@@ -29,11 +29,20 @@ class BaseCAM(BaseExplainer):
 
     Parameters
     ----------
-    estimator : CNNClassifier or FrozenEstimator of one
-        A frozen classifier is explained as it is; any other is cloned and fitted in ``fit``.
+    estimator : CNNClassifier, FrozenEstimator of one, or nn.Module
+        A frozen classifier and a trained network are explained as they are; any other classifier
+        is cloned and fitted in ``fit``.
     layer : str, list of str or None, default=None
-        Dotted name of a module of the network. None: the last one that gives maps larger than
-        1x1. Of several, the map is the mean of their maps, each stretched to [0, 1].
+        Dotted name of a module of the network. None: the last one that all of the image passes
+        through and whose maps, larger than 1x1, the outputs depend on. Of several, the map is the
+        mean of their maps, each stretched to [0, 1].
+    layout : {"nchw", "nhwc", "ntd"}, callable or None, default=None
+        Where the layer's output keeps its maps: (n, c, h, w), (n, h, w, c), tokens (n, t, d) among
+        which class and register tokens may stand first or last, or a function that makes
+        (n, c, h, w) of the output by selecting and reordering. None: as the cells follow the image.
+    target : "logit" or callable, default="logit"
+        The number to explain: the output of the class, or ``target(outputs, columns)``, of shape
+        (n,), from the network's outputs of shape (n, k) and the classes' columns of shape (n,).
     normalize : "minmax" or None, default="minmax"
         "minmax" stretches each map to [0, 1]; a flat one becomes zeros. None leaves raw values.
     upsample : bool, default=True
@@ -50,6 +59,8 @@ class BaseCAM(BaseExplainer):
         estimator,
         *,
         layer=None,
+        layout=None,
+        target="logit",
         normalize="minmax",
         upsample=True,
         align=True,
@@ -57,21 +68,25 @@ class BaseCAM(BaseExplainer):
     ):
         super().__init__(estimator, normalize=normalize, batch_size=batch_size)
         self.layer = layer
+        self.layout = layout
+        self.target = target
         self.upsample = upsample
         self.align = align
 
     def layers_for(self, clf, images):
-        """Names of the layers, the default one looked up."""
+        """The layers and their layouts, the default one looked up."""
+        survey = survey_of(clf, images)
         if self.layer is None:
-            return [default_layer(clf, images)]
-        layers = [self.layer] if isinstance(self.layer, str) else list(self.layer)
+            layers = [survey.default_layer(clf)]
+        else:
+            layers = [self.layer] if isinstance(self.layer, str) else list(self.layer)
         if not layers:
             raise ValueError("`layer` must name at least one layer, got an empty list.")
-        return layers
+        return {layer: survey.layout(layer, self.layout) for layer in layers}
 
     def maps_of_batch(self, batch, columns):
         """Rectified maps, upsampled, and for several layers their mean."""
-        layers = self.layers_for(batch.clf, batch.images)
+        layers = list(self.layers_for(batch.clf, batch.images))
         maps = [self._map_of_layer(batch, layer, columns) for layer in layers]
         if len(maps) == 1:
             return maps[0]
@@ -111,10 +126,12 @@ class BaseCAM(BaseExplainer):
 def aligned_grid(batch, layer):
     """Where a layer's receptive fields are centred, found once for each network and image size."""
     net, image = batch.clf.module_.net, batch.images[:1]
+    if batch.layers[layer].axes != "nchw":
+        return half_pixel_grid(image.shape[2:], batch.recording.activations[layer].shape[2:])
     known = _grids.setdefault(net, {})
     key = layer, tuple(image.shape[1:])
     if key not in known:
-        known[key] = layer_grid(net, net.get_submodule(layer), image.float())
+        known[key] = layer_grid(batch.clf.module_, net.get_submodule(layer), image)
     return known[key]
 
 
@@ -123,8 +140,8 @@ class BaseGradientCAM(BaseCAM):
 
     def raw_map(self, batch, layer, columns):
         """The formula on this batch."""
-        activations = batch.recording.activations[layer].float()
-        return self.combine(activations, batch.recording.gradient(layer, columns))
+        gradients = batch.recording.gradient(layer, columns, self.target)
+        return self.combine(batch.recording.activations[layer], gradients)
 
     @abstractmethod
     def combine(self, activations, gradients):
@@ -157,13 +174,15 @@ class CAM(BaseCAM):
 
     def raw_map(self, batch, layer, columns):
         """The weighted sum; ValueError where the head is not a linear layer of averages."""
+        if self.target != "logit":
+            raise ValueError(f"CAM explains a logit, got the target {self.target!r}. Use GradCAM.")
         weights = batch.recording.head_weights(layer)
         if weights is None:
             raise ValueError(
                 f"CAM needs logits that are a linear layer of the averages of {layer!r}'s maps; "
                 f"those of {type(batch.clf.module_.net).__name__} are not. Use GradCAM."
             )
-        activations = batch.recording.activations[layer].float()
+        activations = batch.recording.activations[layer]
         return torch.einsum("nkhw,nk->nhw", activations, weights[columns])
 
 
@@ -337,7 +356,7 @@ class EigenCAM(BaseCAM):
 
     def raw_map(self, batch, layer, columns):
         """The projection, its sum made positive."""
-        maps = batch.recording.activations[layer].float()
+        maps = batch.recording.activations[layer]
         cells = maps.flatten(2)  # (n, k, h' * w')
         if cells.shape[1] <= cells.shape[2]:
             direction = torch.linalg.eigh(cells @ cells.mT).eigenvectors[:, :, -1:]

@@ -8,6 +8,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from fmcam.classifiers._nets import modes_kept
+from fmcam.explain._layout import first_tensor
 
 __all__ = ["Grid", "half_pixel_grid", "layer_grid", "upsample"]
 
@@ -97,7 +98,9 @@ def layer_grid(net, layer, image):
     Grid(start=(1.0, 1.0), stride=(4.0, 4.0))
     """
     outputs = []
-    hook = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output))
+    hook = layer.register_forward_hook(
+        lambda module, inputs, output: outputs.append(first_tensor(output))
+    )
     try:
         with (
             torch.inference_mode(False),  # which would run composite operators whole

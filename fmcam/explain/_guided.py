@@ -9,7 +9,9 @@ from torch.overrides import TorchFunctionMode
 
 from fmcam.explain._base import BaseExplainer, explain_together
 from fmcam.explain._cam import GradCAM
-from fmcam.explain._recording import fast_layout, undisturbed
+from fmcam.classifiers._nets import memory_format_of
+from fmcam.explain._survey import undisturbed
+from fmcam.explain._target import scores
 
 __all__ = ["BaseAttribution", "GuidedBackprop", "GuidedGradCAM"]
 
@@ -34,7 +36,9 @@ class BaseAttribution(BaseExplainer):
             In units of the logit for each unit of the raw image.
         """
         signed = SimpleNamespace(
+            estimator=self.estimator,
             classifier_=self.classifier_,
+            target=self.target,
             normalize=None,
             batch_size=self.batch_size,
             layers_for=self.layers_for,
@@ -63,8 +67,12 @@ class GuidedBackprop(BaseAttribution):
 
     Parameters
     ----------
-    estimator : CNNClassifier or FrozenEstimator of one
-        A frozen classifier is explained as it is; any other is cloned and fitted in ``fit``.
+    estimator : CNNClassifier, FrozenEstimator of one, or nn.Module
+        A frozen classifier and a trained network are explained as they are; any other classifier
+        is cloned and fitted in ``fit``.
+    target : "logit" or callable, default="logit"
+        The number to explain: the output of the class, or ``target(outputs, columns)``, of shape
+        (n,), from the network's outputs of shape (n, k) and the classes' columns of shape (n,).
     normalize : "minmax" or None, default="minmax"
         "minmax" stretches each map to [0, 1]; a flat one becomes zeros. None leaves raw values.
     batch_size : int, default=128
@@ -93,9 +101,13 @@ class GuidedBackprop(BaseAttribution):
     ((2, 28, 28), (2, 3, 28, 28))
     """
 
+    def __init__(self, estimator, *, target="logit", normalize="minmax", batch_size=128):
+        super().__init__(estimator, normalize=normalize, batch_size=batch_size)
+        self.target = target
+
     def attributions_of_batch(self, batch, columns):
         """The guided gradient by the raw images."""
-        return _guided_gradient(batch, columns)
+        return _guided_gradient(batch, columns, self.target)
 
 
 class GuidedGradCAM(BaseAttribution):
@@ -103,10 +115,14 @@ class GuidedGradCAM(BaseAttribution):
 
     Parameters
     ----------
-    estimator : CNNClassifier or FrozenEstimator of one
-        A frozen classifier is explained as it is; any other is cloned and fitted in ``fit``.
-    layer : str, list of str or None, default=None
-        The layer of :class:`GradCAM`.
+    estimator : CNNClassifier, FrozenEstimator of one, or nn.Module
+        A frozen classifier and a trained network are explained as they are; any other classifier
+        is cloned and fitted in ``fit``.
+    layer, layout
+        Those of :class:`GradCAM`.
+    target : "logit" or callable, default="logit"
+        The number to explain: the output of the class, or ``target(outputs, columns)``, of shape
+        (n,), from the network's outputs of shape (n, k) and the classes' columns of shape (n,).
     normalize : "minmax" or None, default="minmax"
         "minmax" stretches each map to [0, 1]; a flat one becomes zeros. None leaves raw values.
     batch_size : int, default=128
@@ -132,9 +148,20 @@ class GuidedGradCAM(BaseAttribution):
     (2, 28, 28)
     """
 
-    def __init__(self, estimator, *, layer=None, normalize="minmax", batch_size=128):
+    def __init__(
+        self,
+        estimator,
+        *,
+        layer=None,
+        layout=None,
+        target="logit",
+        normalize="minmax",
+        batch_size=128,
+    ):
         super().__init__(estimator, normalize=normalize, batch_size=batch_size)
         self.layer = layer
+        self.layout = layout
+        self.target = target
 
     def layers_for(self, clf, images):
         """The layers of Grad-CAM."""
@@ -143,16 +170,16 @@ class GuidedGradCAM(BaseAttribution):
     def attributions_of_batch(self, batch, columns):
         """The product of both."""
         cam = self._grad_cam.maps_of_batch(batch, columns)
-        return _guided_gradient(batch, columns) * cam[:, None]
+        return _guided_gradient(batch, columns, self.target) * cam[:, None]
 
     @property
     def _grad_cam(self):
-        return GradCAM(self.estimator, layer=self.layer)
+        return GradCAM(self.estimator, layer=self.layer, layout=self.layout, target=self.target)
 
 
-def _guided_gradient(batch, columns):
+def _guided_gradient(batch, columns, target):
     recording = batch.once(GuidedRecording, lambda: GuidedRecording(batch.clf, batch.images))
-    return recording.gradient(columns)
+    return recording.gradient(columns, target)
 
 
 class GuidedRecording:
@@ -171,26 +198,25 @@ class GuidedRecording:
     """
 
     def __init__(self, clf, images):
-        layout = fast_layout(images)
+        layout = memory_format_of(clf.module_.net, images)
         pixels = images.detach().to(torch.float32, copy=True, memory_format=layout)
         self._pixels = pixels.requires_grad_()
         with undisturbed(clf), torch.enable_grad(), _GuideReLUs() as relus:
-            self._logits = clf.infer(self._pixels)
+            self._outputs = clf.raw_outputs(self._pixels)
         if not relus.n_found:
             raise ValueError(
                 "Guided backpropagation changes ReLUs only, and "
                 f"{type(clf.module_.net).__name__} runs none. Use GradCAM."
             )
-        self._columns, self._gradient = None, None
+        self._key, self._gradient = None, None
 
-    def gradient(self, columns):
-        """Guided gradient of one logit of each image, (n,) int64 -> (n, c, h, w) float32."""
-        if self._columns is not columns:
-            chosen = functional.one_hot(columns, self._logits.shape[1]).to(self._logits)
-            (self._gradient,) = torch.autograd.grad(
-                self._logits, self._pixels, chosen, retain_graph=True
-            )
-            self._columns = columns
+    def gradient(self, columns, target):
+        """Guided gradient of the score of each image, (n,) int64 -> (n, c, h, w) float32."""
+        if self._key is None or self._key[0] is not columns or self._key[1] is not target:
+            with torch.enable_grad():
+                score = scores(self._outputs, columns, target).sum()
+            (self._gradient,) = torch.autograd.grad(score, self._pixels, retain_graph=True)
+            self._key = columns, target
         return self._gradient
 
 

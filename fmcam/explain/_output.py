@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,22 +11,19 @@ __all__ = ["MapWriter"]
 class MapWriter:
     """Collects maps, in memory or in a .npy file that appears when it is whole.
 
+    As many maps are kept as came: how many there will be need not be known.
+
     Parameters
     ----------
-    n_images : int or None
-        None: not known beforehand.
     path : path or None
         None: in memory.
     """
 
-    def __init__(self, n_images, path):
-        if path is not None and n_images is None:
-            raise ValueError("`out` needs a data set with a length.")
-        self._n_images = n_images
+    def __init__(self, path):
         self._path = path
         self._parts: list[np.ndarray] = []
-        self._maps: Any = None
-        self._done = 0
+        self._file = None
+        self._shape = (0,)
 
     @property
     def _part_file(self):
@@ -35,27 +31,34 @@ class MapWriter:
 
     def add(self, maps):
         """Take the maps of the next images, a tensor of shape (n, ...)."""
-        maps = maps.cpu().numpy()
-        if self._n_images is None:
+        maps = np.ascontiguousarray(maps.cpu().numpy(), dtype=np.float32)
+        self._shape = (self._shape[0] + len(maps), *maps.shape[1:])
+        if self._path is None:
             self._parts.append(maps)
             return
-        if self._maps is None:
-            shape = (self._n_images, *maps.shape[1:])
-            if self._path is None:
-                self._maps = np.empty(shape, np.float32)
-            else:
-                self._maps = np.lib.format.open_memmap(
-                    self._part_file, mode="w+", dtype=np.float32, shape=shape
-                )
-        self._maps[self._done : self._done + len(maps)] = maps
-        self._done += len(maps)
+        if self._file is None:
+            self._file = self._part_file.open("wb")
+            self._write_header()
+        maps.tofile(self._file)
+
+    def _write_header(self):
+        # numpy leaves room in it for the number of rows to grow
+        header = {"descr": "<f4", "fortran_order": False, "shape": self._shape}
+        np.lib.format.write_array_header_1_0(self._file, header)
 
     def finish(self):
         """All maps: an ndarray, or a read-only memory map of the file."""
-        if self._n_images is None:
-            return np.concatenate(self._parts)
         if self._path is None:
-            return self._maps
-        self._maps.flush()
+            return np.concatenate(self._parts)
+        self._file.seek(0)
+        self._write_header()
+        self._file.close()
+        self._file = None
         os.replace(self._part_file, self._path)
         return np.load(self._path, mmap_mode="r")
+
+    def discard(self):
+        """Remove what was written of a file that did not become whole."""
+        if self._file is not None:
+            self._file.close()
+            self._part_file.unlink(missing_ok=True)

@@ -9,7 +9,9 @@ from torch.nn import functional
 from fmcam.explain._base import BaseExplainer, min_max
 from fmcam.explain._cam import BaseCAM
 from fmcam.explain._geometry import upsample
-from fmcam.explain._recording import fast_layout, undisturbed
+from fmcam.explain._layout import first_tensor
+from fmcam.explain._recording import run, with_first
+from fmcam.explain._target import scores, scores_of_changed
 
 __all__ = ["AblationCAM", "Occlusion", "ScoreCAM"]
 
@@ -49,14 +51,15 @@ class ScoreCAM(BaseCAM):
     def raw_map(self, batch, layer, columns):
         """The weighted sum; zeros where all maps are flat."""
         key = ScoreCAM, layer, self.align
-        logits = batch.once(key, lambda: self._masked_logits(batch, layer))
-        weights = _pick(logits, columns).softmax(dim=1).nan_to_num(0)
-        activations = batch.recording.activations[layer].float()
-        return torch.einsum("nkhw,nk->nhw", activations, weights)
+        outputs, chosen = batch.once(key, lambda: self._masked_outputs(batch, layer))
+        found = scores_of_changed(outputs, columns, self.target).masked_fill(~chosen, -torch.inf)
+        weights = found.softmax(dim=1).nan_to_num(0)
+        activations = batch.recording.activations[layer]
+        return torch.einsum("nkhw,nk->nhw", activations, weights.to(activations))
 
-    def _masked_logits(self, batch, layer):
-        """Logits (n, k, n_classes) of the images seen through each map; -inf for flat maps."""
-        activations = batch.recording.activations[layer].float()
+    def _masked_outputs(self, batch, layer):
+        """Outputs (n, k, n_classes) of the images seen through each map that is not flat."""
+        activations = batch.recording.activations[layer]
         size, grid = batch.images.shape[2:], self.grid_of(batch, layer)
 
         def see_through(image, k):
@@ -64,13 +67,12 @@ class ScoreCAM(BaseCAM):
             return batch.images[image] * masks[:, None]
 
         chosen = min_max(activations).amax(dim=(2, 3)) > 0
-        intact = batch.recording.logits
-        logits = torch.full_like(intact, -torch.inf)[:, None].repeat(1, chosen.shape[1], 1)
+        outputs = batch.recording.outputs[:, None].repeat(1, chosen.shape[1], 1)
         pairs = chosen.nonzero()
         for start in range(0, len(pairs), self.batch_size):
             image, k = pairs[start : start + self.batch_size].T
-            logits[image, k] = _infer(batch.clf, see_through(image, k))
-        return logits
+            outputs[image, k] = run(batch.clf, see_through(image, k))
+        return outputs, chosen
 
 
 class AblationCAM(BaseCAM):
@@ -108,25 +110,25 @@ class AblationCAM(BaseCAM):
 
     def raw_map(self, batch, layer, columns):
         """The weighted sum, the ReLU left to the caller."""
-        activations = batch.recording.activations[layer].float()
+        activations = batch.recording.activations[layer]
         head = batch.recording.head_weights(layer)
-        if head is not None:
+        if head is not None and self.target == "logit":
             weights = head[columns] * activations.mean(dim=(2, 3))
         else:
             key = AblationCAM, layer
-            logits = batch.once(key, lambda: self._ablated_logits(batch, layer))
-            weights = _pick(batch.recording.logits[:, None] - logits, columns)
-        return torch.einsum("nkhw,nk->nhw", activations, weights)
+            outputs = batch.once(key, lambda: self._ablated_outputs(batch, layer))
+            weights = _falls(batch, outputs, columns, self.target)
+        return torch.einsum("nkhw,nk->nhw", activations, weights.to(activations))
 
-    def _ablated_logits(self, batch, layer):
-        """Logits (n, k, n_classes) of the images without each map."""
+    def _ablated_outputs(self, batch, layer):
+        """Outputs (n, k, n_classes) of the images without each map."""
         maps = batch.recording.activations[layer]
-        logits = batch.recording.logits[:, None].repeat(1, maps.shape[1], 1)
+        outputs = batch.recording.outputs[:, None].repeat(1, maps.shape[1], 1)
         for row, image in enumerate(batch.images.split(1)):
             for chosen in maps[row].flatten(1).any(dim=1).nonzero()[:, 0].split(self.batch_size):
                 if len(chosen):
-                    logits[row, chosen] = _infer_without(batch.clf, layer, image, chosen)
-        return logits
+                    outputs[row, chosen] = _run_without(batch, layer, image, chosen)
+        return outputs
 
 
 class Occlusion(BaseExplainer):
@@ -137,13 +139,17 @@ class Occlusion(BaseExplainer):
 
     Parameters
     ----------
-    estimator : CNNClassifier or FrozenEstimator of one
-        A frozen classifier is explained as it is; any other is cloned and fitted in ``fit``.
+    estimator : CNNClassifier, FrozenEstimator of one, or nn.Module
+        A frozen classifier and a trained network are explained as they are; any other classifier
+        is cloned and fitted in ``fit``.
     size : int or None, default=None
         Pixels on a side of the patch. None: an eighth of the shorter side of the image.
     stride : int or None, default=None
         Pixels from one patch to the next, at most `size`. None: half of `size`. An image needs one
         forward for each patch: 225 with the defaults, if it is a square of whole patches.
+    target : "logit" or callable, default="logit"
+        The number that falls: the output of the class, or ``target(outputs, columns)``, of shape
+        (n,), from the network's outputs of shape (n, k) and the classes' columns of shape (n,).
     normalize : "minmax" or None, default="minmax"
         "minmax" stretches each map to [0, 1]; a flat one becomes zeros. None leaves raw values.
     batch_size : int, default=128
@@ -171,10 +177,20 @@ class Occlusion(BaseExplainer):
     (2, 28, 28)
     """
 
-    def __init__(self, estimator, *, size=None, stride=None, normalize="minmax", batch_size=128):
+    def __init__(
+        self,
+        estimator,
+        *,
+        size=None,
+        stride=None,
+        target="logit",
+        normalize="minmax",
+        batch_size=128,
+    ):
         super().__init__(estimator, normalize=normalize, batch_size=batch_size)
         self.size = size
         self.stride = stride
+        self.target = target
 
     def maps_of_batch(self, batch, columns):
         """The mean fall over the patches that cover each pixel, its negative part cut off."""
@@ -183,8 +199,8 @@ class Occlusion(BaseExplainer):
         rows = _windows(height, size, stride).to(batch.images.device)
         cols = _windows(width, size, stride).to(batch.images.device)
         key = Occlusion, size, stride
-        logits = batch.once(key, lambda: self._hidden_logits(batch, rows, cols))
-        falls = _pick(batch.recording.logits[:, None] - logits, columns)
+        outputs = batch.once(key, lambda: self._hidden_outputs(batch, rows, cols))
+        falls = _falls(batch, outputs, columns, self.target).to(rows)
         sums = rows.T @ falls.unflatten(1, (len(rows), len(cols))) @ cols
         return (sums / torch.outer(rows.sum(dim=0), cols.sum(dim=0))).relu()
 
@@ -203,8 +219,8 @@ class Occlusion(BaseExplainer):
             )
         return size, stride
 
-    def _hidden_logits(self, batch, rows, cols):
-        """Logits (n, patches, n_classes) of the images with each patch hidden."""
+    def _hidden_outputs(self, batch, rows, cols):
+        """Outputs (n, patches, n_classes) of the images with each patch hidden."""
         fill = batch.clf.module_.standardize.mean
         n_patches = len(rows) * len(cols)
         parts = []
@@ -212,7 +228,7 @@ class Occlusion(BaseExplainer):
             patch = pairs % n_patches
             hidden = rows[patch // len(cols), :, None] * cols[patch % len(cols), None, :]
             images = batch.images[pairs // n_patches].float()
-            parts.append(_infer(batch.clf, torch.where(hidden[:, None] > 0, fill, images)))
+            parts.append(run(batch.clf, torch.where(hidden[:, None] > 0, fill, images)))
         return torch.cat(parts).unflatten(0, (len(batch.images), n_patches))
 
 
@@ -223,29 +239,47 @@ def _windows(length, size, stride):
     return ((pixels >= starts) & (pixels < starts + size)).float()
 
 
-def _pick(logits, columns):
-    """(n, m, n_classes) -> (n, m): for each image the logits of its class."""
-    return logits.take_along_dim(columns[:, None, None], dim=2)[:, :, 0]
+def _falls(batch, outputs, columns, target):
+    """How far the score of each image falls in each of m copies, (n, m), from outputs (n, m, k)."""
+    intact = scores(batch.recording.outputs, columns, target)
+    return intact[:, None] - scores_of_changed(outputs, columns, target)
 
 
-def _infer(clf, images):
-    with undisturbed(clf):
-        return clf.infer(images.to(memory_format=fast_layout(images)))
-
-
-def _infer_without(clf, layer, image, chosen):
-    """Logits (m, n_classes) of one image without each of m maps of a layer."""
+def _run_without(batch, layer, image, chosen):
+    """Outputs (m, n_classes) of one image without each of m maps of a layer."""
+    clf, layout = batch.clf, batch.layers[layer]
 
     def ablate(module, args, output):
-        hidden = functional.one_hot(chosen, output.shape[1])
-        return output * (1 - hidden)[:, :, None, None].to(output.dtype)
+        tensor = first_tensor(output)
+        kept = _all_but(layout, tensor, chosen)
+        return with_first(output, tensor * kept)
 
-    hook = clf.module_.net.get_submodule(layer).register_forward_hook(ablate)
+    def first_alone(module, args):
+        return args[0][:1], *args[1:]
+
+    net, images = clf.module_.net, image.expand(len(chosen), -1, -1, -1)
+    hook = net.get_submodule(layer).register_forward_hook(ablate)
     try:
-        with contextlib.suppress(ValueError):  # one map from before the layer meets m behind it
-            logits = _infer(clf, image)  # the hook turns one image into m
-            if len(logits) == len(chosen):
-                return logits
-        return _infer(clf, image.expand(len(chosen), -1, -1, -1))
+        # `ablate` turns one image into m, but one map from before the layer may meet m behind it
+        with contextlib.suppress(RuntimeError, ValueError):
+            alone = net.register_forward_pre_hook(first_alone)
+            try:
+                return run(clf, images)
+            finally:
+                alone.remove()
+        return run(clf, images)
     finally:
         hook.remove()
+
+
+@torch.enable_grad()
+def _all_but(layout, output, chosen):
+    """Zeros at the cells of map `chosen[i]` in row i of a layer's output, ones elsewhere.
+
+    A layout selects and reorders, so its transpose, which is its gradient, puts maps back.
+    """
+    zeros = output.new_zeros(len(chosen), *output.shape[1:]).requires_grad_()
+    maps = layout.maps(zeros)
+    one = functional.one_hot(chosen, maps.shape[1])[:, :, None, None].to(maps)
+    (away,) = torch.autograd.grad(maps, zeros, one.expand_as(maps))
+    return 1 - away

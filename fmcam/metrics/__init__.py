@@ -2,8 +2,11 @@
 
 Pure functions: NumPy in, a number out, or with ``average=None`` one value an image. `_score` means
 that higher is better, `_error` that lower is. Boxes are x0, y0, x1, y1 of shape (n, 4) in half-open
-pixels, x to the right, y down, a row of NaN where there is none; heatmaps are of shape (n, h, w);
-masks, of the same shape, hold 0 for background, 1 for the object and 255 for what to ignore.
+pixels, x to the right, y down, a row of NaN where there is none; of true ones an image may have
+several, in an array (n, k, 4) or a list of n arrays (k, 4). Heatmaps are of shape (n, h, w).
+Masks, of the same shape, hold 0 for background, 1 for the object and 255 for what to ignore; where
+none holds a 1, the one number besides 0 is the object, as 255 in picture files. Tensors of any
+device may take the place of arrays.
 
 What is undefined is NaN and left out of means: any score without a true box or mask, the share of
 a sum that is zero. No box, or no hottest pixel, is a miss.

@@ -1,21 +1,28 @@
 """How well boxes fit."""
 
+from functools import reduce
+
 import numpy as np
 from sklearn.utils.multiclass import unique_labels
 
-from fmcam._validation import check_boxes, check_same_rows
+from fmcam._arrays import plain_array
+from fmcam._boxes import check_boxes, check_same_unit, check_true_boxes
+from fmcam._validation import check_same_rows
 from fmcam.metrics._images import average_images
 
 
 def box_iou(boxes_true, boxes_pred):
-    r"""Return the intersection over union of each true box and the predicted box of its image.
+    r"""Return the intersection over union of the true and the predicted box of each image.
 
     .. math:: \mathrm{IoU} = \frac{|A \cap B|}{|A \cup B|}
 
     Parameters
     ----------
-    boxes_true, boxes_pred : array-like of shape (n, 4)
-        x0, y0, x1, y1 in half-open pixels: a box is x1 - x0 wide. NaN where there is no box.
+    boxes_true : array-like of shape (n, 4) or (n, k, 4), or list of n array-likes of shape (k, 4)
+        x0, y0, x1, y1 in half-open pixels: a box is x1 - x0 wide. NaN where there is no box. Of
+        several boxes an image the one that fits best counts.
+    boxes_pred : array-like of shape (n, 4)
+        Likewise, one an image.
 
     Returns
     -------
@@ -25,15 +32,35 @@ def box_iou(boxes_true, boxes_pred):
     Raises
     ------
     ValueError
-        If boxes are reversed, not of shape (n, 4), or of different numbers of images.
+        If boxes are reversed, of another shape, of different numbers of images, or fractions of
+        the image on one side only.
+
+    Notes
+    -----
+    A `torchvision.tv_tensors.BoundingBoxes` is taken in its own format. Slicing one, as a search
+    with cross-validation does, loses the format: convert it before.
 
     Examples
     --------
     >>> from fmcam.metrics import box_iou
     >>> box_iou([[0, 0, 4, 4], [0, 0, 4, 4]], [[2, 0, 6, 4], [4, 0, 8, 4]])
     array([0.33333333, 0.        ])
+    >>> box_iou([[[0, 0, 4, 4], [6, 0, 8, 4]], []], [[6, 0, 8, 2], [0, 0, 4, 4]])
+    array([0.5, nan])
     """
-    return iou(*_check_pairs(boxes_true, boxes_pred))
+    return best_iou(*check_pairs(boxes_true, boxes_pred))
+
+
+def best_iou(boxes_true, boxes_pred):
+    """Return the IoU with the best true box of each image: (n, k, 4), (..., n, 4) -> (..., n)."""
+    each = (iou(boxes, boxes_pred) for boxes in boxes_true.swapaxes(0, 1))
+    return reduce(np.fmax, each)  # which takes a number before NaN: no box is no match
+
+
+def best_true_boxes(boxes_true, boxes_pred):
+    """Return the true box that overlaps most in each image: (n, k, 4), (n, 4) -> (n, 4)."""
+    overlap = np.nan_to_num(iou(boxes_true, boxes_pred[:, None]), nan=-1)
+    return boxes_true[np.arange(len(boxes_true)), overlap.argmax(axis=1)]
 
 
 def iou(boxes_true, boxes_pred):
@@ -55,7 +82,10 @@ def mean_iou_score(boxes_true, boxes_pred):
 
     Parameters
     ----------
-    boxes_true, boxes_pred : array-like of shape (n, 4)
+    boxes_true : array-like of shape (n, 4) or (n, k, 4), or list of n array-likes of shape (k, 4)
+        x0, y0, x1, y1 in half-open pixels. NaN where there is no box. Of several boxes an
+        image the one that fits best counts.
+    boxes_pred : array-like of shape (n, 4)
         x0, y0, x1, y1 in half-open pixels. NaN where there is no box.
 
     Returns
@@ -67,7 +97,8 @@ def mean_iou_score(boxes_true, boxes_pred):
     Raises
     ------
     ValueError
-        If boxes are reversed, not of shape (n, 4), or of different numbers of images.
+        If boxes are reversed, of another shape, of different numbers of images, or fractions of
+        the image on one side only.
 
     See Also
     --------
@@ -89,7 +120,10 @@ def box_accuracy_score(boxes_true, boxes_pred, *, iou_threshold=0.5, average="me
 
     Parameters
     ----------
-    boxes_true, boxes_pred : array-like of shape (n, 4)
+    boxes_true : array-like of shape (n, 4) or (n, k, 4), or list of n array-likes of shape (k, 4)
+        x0, y0, x1, y1 in half-open pixels. NaN where there is no box. Of several boxes an
+        image the one that fits best counts.
+    boxes_pred : array-like of shape (n, 4)
         x0, y0, x1, y1 in half-open pixels. NaN where there is no box.
     iou_threshold : float, default=0.5
         In (0, 1]; a box is right if its IoU is at least this.
@@ -105,8 +139,8 @@ def box_accuracy_score(boxes_true, boxes_pred, *, iou_threshold=0.5, average="me
     Raises
     ------
     ValueError
-        If boxes are reversed, not of shape (n, 4), or of different numbers of images, or
-        `iou_threshold` is not in (0, 1].
+        If boxes are reversed, of another shape, of different numbers of images, or fractions of
+        the image on one side only, or `iou_threshold` is not in (0, 1].
 
     References
     ----------
@@ -138,9 +172,11 @@ def top1_localization_score(
     ----------
     y_true, y_pred : array-like of shape (n,)
         Labels.
-    boxes_true, boxes_pred : array-like of shape (n, 4)
-        x0, y0, x1, y1 in half-open pixels; the predicted ones are of the predicted class. NaN where
-        there is no box.
+    boxes_true : array-like of shape (n, 4) or (n, k, 4), or list of n array-likes of shape (k, 4)
+        x0, y0, x1, y1 in half-open pixels. NaN where there is no box. Of several boxes an
+        image the one that fits best counts.
+    boxes_pred : array-like of shape (n, 4)
+        Likewise, one an image, of the predicted class.
     iou_threshold : float, default=0.5
         In (0, 1]; a box is right if its IoU is at least this.
     average : {"mean", None}, default="mean"
@@ -155,8 +191,8 @@ def top1_localization_score(
     Raises
     ------
     ValueError
-        If boxes are reversed, not of shape (n, 4), the numbers of images differ, or
-        `iou_threshold` is not in (0, 1].
+        If boxes are reversed, of another shape, or fractions of the image on one side only, the
+        numbers of images differ, or `iou_threshold` is not in (0, 1].
 
     References
     ----------
@@ -171,17 +207,19 @@ def top1_localization_score(
     0.5
     """
     hits = box_accuracy_score(boxes_true, boxes_pred, iou_threshold=iou_threshold, average=None)
-    y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
+    y_true, y_pred = plain_array(y_true, name="y_true"), plain_array(y_pred, name="y_pred")
     check_same_rows("y_true", y_true, "boxes_true", hits)
     check_same_rows("y_pred", y_pred, "boxes_true", hits)
     unique_labels(y_true, y_pred)  # refuses strings beside numbers, which would never be equal
     return average_images(hits * (y_true == y_pred), average)
 
 
-def _check_pairs(boxes_true, boxes_pred):
-    boxes_true = check_boxes(boxes_true, name="boxes_true")
-    boxes_pred = check_boxes(boxes_pred, name="boxes_pred")
-    check_same_rows("boxes_true", boxes_true, "boxes_pred", boxes_pred)
+def check_pairs(boxes_true, boxes_pred, name="boxes_pred"):
+    """Return true boxes (n, k, 4) and predicted ones (n, 4), the latter called `name` in errors."""
+    boxes_true = check_true_boxes(boxes_true, name="boxes_true")
+    boxes_pred = check_boxes(boxes_pred, name=name)
+    check_same_rows("boxes_true", boxes_true, name, boxes_pred)
+    check_same_unit(boxes_true, boxes_pred, name)
     return boxes_true, boxes_pred
 
 

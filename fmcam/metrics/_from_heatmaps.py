@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fmcam._validation import check_heatmaps
+from fmcam._validation import as_array, check_heatmaps
 from fmcam.metrics._regions import regions_at
 
 
@@ -100,7 +100,7 @@ def count_regions(heatmaps, threshold):
 
 def _check_thresholds(threshold, dtype):
     """Return the distinct thresholds, sorted, and where in them each one of `threshold` is."""
-    thresholds = np.asarray(threshold, dtype=dtype)
+    thresholds = as_array(threshold, name="threshold").astype(dtype)
     if thresholds.ndim > 1 or not ((thresholds >= 0) & (thresholds <= 1)).all():
         raise ValueError(
             "`threshold` must be a number in [0, 1] or a list of them, "

@@ -7,7 +7,8 @@ import numpy as np
 from scipy.stats import rankdata
 from sklearn.utils import check_scalar
 
-from fmcam._validation import check_boxes, check_heatmaps, check_masks, check_same_rows
+from fmcam._boxes import check_true_boxes
+from fmcam._validation import check_heatmaps, check_masks, check_same_rows
 from fmcam.metrics._images import average_images, map_batches
 
 _IGNORED = 255
@@ -24,8 +25,9 @@ def pixel_average_precision_score(masks_true, heatmaps):
 
     Parameters
     ----------
-    masks_true : array-like of shape (n, h, w), bool or integer
-        0 background, 1 object, 255 ignored.
+    masks_true : array-like of shape (n, h, w), bool or whole numbers
+        0 background, 1 object, 255 ignored; where no mask holds a 1, the one number besides 0 is
+        the object, as 255 in picture files.
     heatmaps : array-like of shape (n, h, w)
         Heatmaps; of their values only the order counts, and that across images, too.
 
@@ -75,8 +77,9 @@ def pointing_game_score(masks_true, heatmaps, *, tolerance=0, average="mean"):
 
     Parameters
     ----------
-    masks_true : array-like of shape (n, h, w), bool or integer
-        0 background, 1 object, 255 ignored: these pixels cannot be the hottest.
+    masks_true : array-like of shape (n, h, w), bool or whole numbers
+        0 background, 1 object, 255 ignored: these pixels cannot be the hottest. Where no mask holds
+        a 1, the one number besides 0 is the object, as 255 in picture files.
     heatmaps : array-like of shape (n, h, w)
         Heatmaps. Of equally hot pixels the upper, then the left one counts.
     tolerance : float, default=0
@@ -118,8 +121,12 @@ def pointing_game_score(masks_true, heatmaps, *, tolerance=0, average="mean"):
     """
     check_scalar(tolerance, "tolerance", Real, min_val=0)
     masks_true, heatmaps = _check_masks_and_heatmaps(masks_true, heatmaps)
-    hits = map_batches(partial(_points_at_object, tolerance), masks_true, heatmaps)
-    return average_images(hits, average)
+    return average_images(points_at_object(masks_true, heatmaps, tolerance), average)
+
+
+def points_at_object(masks_true, heatmaps, tolerance=0):
+    """Return the pointing game's value of each image, of shape (n,), from checked arrays."""
+    return map_batches(partial(_points_at_object, tolerance), masks_true, heatmaps)
 
 
 def _points_at_object(tolerance, masks, heatmaps):
@@ -139,15 +146,15 @@ def _points_at_object(tolerance, masks, heatmaps):
 
 
 def energy_in_box_score(boxes_true, heatmaps, *, average="mean"):
-    """Return the share of each heatmap's sum that lies in the true box.
+    """Return the share of each heatmap's sum that lies in the true boxes of its image.
 
     The energy-based pointing game [1]_ (section 4.3).
 
     Parameters
     ----------
-    boxes_true : array-like of shape (n, 4)
-        x0, y0, x1, y1 in half-open pixels of the heatmaps; a pixel that is partly in the box counts
-        by that part. NaN where there is no box.
+    boxes_true : array-like of shape (n, 4) or (n, k, 4), or list of n array-likes of shape (k, 4)
+        x0, y0, x1, y1 in half-open pixels of the heatmaps; a pixel that is partly in a box counts
+        by that part, and only once where boxes overlap. NaN where there is no box.
     heatmaps : array-like of shape (n, h, w)
         Heatmaps without negative values.
     average : {"mean", None}, default="mean"
@@ -161,8 +168,8 @@ def energy_in_box_score(boxes_true, heatmaps, *, average="mean"):
     Raises
     ------
     ValueError
-        If boxes are reversed or leave the heatmap, maps have negative values or NaN, or the numbers
-        of images differ.
+        If boxes are reversed, leave the heatmap or are fractions of it, maps have negative values
+        or NaN, or the numbers of images differ.
 
     Notes
     -----
@@ -181,24 +188,51 @@ def energy_in_box_score(boxes_true, heatmaps, *, average="mean"):
     0.75
     """
     heatmaps = check_heatmaps(heatmaps)
-    boxes_true = check_boxes(boxes_true, size=heatmaps.shape[1:], name="boxes_true")
+    boxes_true = check_true_boxes(boxes_true, size=heatmaps.shape[1:], name="boxes_true")
     check_same_rows("boxes_true", boxes_true, "heatmaps", heatmaps)
     if (low := heatmaps.min()) < 0:
         raise ValueError(
             f"`heatmaps` must not be negative, got a minimum of {low:.4g}. "
             "Pass `np.maximum(heatmaps, 0)` or normalized maps."
         )
-    return average_images(map_batches(_share_in_box, boxes_true, heatmaps), average)
+    return average_images(share_in_boxes(boxes_true, heatmaps), average)
 
 
-def _share_in_box(boxes, heatmaps):
+def share_in_boxes(boxes_true, heatmaps):
+    """Return the share of each map in the boxes (n, k, 4), of shape (n,), from checked arrays."""
+    return map_batches(_share_in_boxes, boxes_true, heatmaps)
+
+
+def _share_in_boxes(boxes, heatmaps):
+    heatmaps = heatmaps.astype(np.float64)
+    energy = _energy_in_box(boxes[:, 0], heatmaps)
+    for row in np.flatnonzero(~np.isnan(boxes[:, 1:]).all(axis=(1, 2))):
+        energy[row] = _energy_in_union(boxes[row], heatmaps[row])
+    total = heatmaps.sum(axis=(1, 2))
+    return np.divide(energy, total, out=np.full(len(total), np.nan), where=total > 0)
+
+
+def _energy_in_box(boxes, heatmaps):
     _, h, w = heatmaps.shape
     inside_x = _coverage(boxes[:, 0], boxes[:, 2], w)[:, None]
     inside_y = _coverage(boxes[:, 1], boxes[:, 3], h)[:, :, None]
-    heatmaps = heatmaps.astype(np.float64)
-    energy = (heatmaps * inside_y * inside_x).sum(axis=(1, 2))
-    total = heatmaps.sum(axis=(1, 2))
-    return np.divide(energy, total, out=np.full(len(total), np.nan), where=total > 0)
+    return (heatmaps * inside_y * inside_x).sum(axis=(1, 2))
+
+
+def _energy_in_union(boxes, heatmap):
+    """Return the sum of a map (h, w) inside any of the boxes (k, 4), which may overlap."""
+    boxes = boxes[~np.isnan(boxes[:, 0])]
+    h, w = heatmap.shape
+    x = np.unique(np.concatenate([np.arange(w + 1), boxes[:, 0], boxes[:, 2]]))
+    y = np.unique(np.concatenate([np.arange(h + 1), boxes[:, 1], boxes[:, 3]]))
+    inside = np.zeros(
+        (len(y) - 1, len(x) - 1), dtype=bool
+    )  # cells between edges of boxes or pixels
+    columns, rows = np.searchsorted(x, boxes[:, ::2]), np.searchsorted(y, boxes[:, 1::2])
+    for (x0, x1), (y0, y1) in zip(columns, rows, strict=True):
+        inside[y0:y1, x0:x1] = True
+    of_cells = heatmap[y[:-1].astype(int)][:, x[:-1].astype(int)]
+    return np.diff(y) @ (of_cells * inside) @ np.diff(x)
 
 
 def _coverage(start, stop, n_pixels):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fmcam._validation import check_masks
+from fmcam._validation import as_array, check_masks
 from fmcam.metrics._images import average_images, map_batches
 
 
@@ -13,8 +13,9 @@ def mask_iou_score(masks_true, masks_pred, *, average="mean"):
 
     Parameters
     ----------
-    masks_true : array-like of shape (n, h, w), bool or integer
-        0 background, 1 object, 255 ignored: these pixels count in neither mask.
+    masks_true : array-like of shape (n, h, w), bool or whole numbers
+        0 background, 1 object, 255 ignored: these pixels count in neither mask. Where no mask holds
+        a 1, the one number besides 0 is the object, as 255 in picture files.
     masks_pred : array-like of shape (n, h, w), bool
         Such as ``heatmaps >= threshold``, the threshold fitted on other images.
     average : {"mean", None}, default="mean"
@@ -39,7 +40,7 @@ def mask_iou_score(masks_true, masks_pred, *, average="mean"):
     0.3333333333333333
     """
     masks_true = check_masks(masks_true, name="masks_true")
-    masks_pred = np.asarray(masks_pred)
+    masks_pred = as_array(masks_pred, name="masks_pred")
     if masks_pred.dtype != bool:
         raise TypeError(
             f"`masks_pred` must be of bool, got {masks_pred.dtype}. Pass `heatmaps >= threshold`."

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from fmcam._validation import check_boxes, check_heatmaps, check_same_rows
-from fmcam.metrics._boxes import check_iou_thresholds, iou
+from fmcam._boxes import check_true_boxes
+from fmcam._validation import check_heatmaps, check_same_rows
+from fmcam.metrics._boxes import best_iou, check_iou_thresholds
 from fmcam.metrics._from_heatmaps import boxes_from_heatmaps
 from fmcam.metrics._images import average_images
 from fmcam.metrics._wsol import best_iou_of_outlines
@@ -31,9 +32,9 @@ def max_box_accuracy_score(
 
     Parameters
     ----------
-    boxes_true : array-like of shape (n, 4)
-        x0, y0, x1, y1 in half-open pixels of the heatmaps. NaN where there is no box; such an image
-        is left out.
+    boxes_true : array-like of shape (n, 4) or (n, k, 4), or list of n array-likes of shape (k, 4)
+        x0, y0, x1, y1 in half-open pixels of the heatmaps. NaN where there is no box; an image
+        without any is left out. Of several boxes an image any may be hit.
     heatmaps : array-like of shape (n, h, w), in [0, 1]
         Heatmaps of the true class.
     iou_thresholds : sequence of float, default=(0.3, 0.5, 0.7)
@@ -52,8 +53,8 @@ def max_box_accuracy_score(
     Raises
     ------
     ValueError
-        If boxes are reversed or leave the heatmap, maps leave [0, 1] or have NaN, the numbers of
-        images differ, or `convention` or `average` is unknown.
+        If boxes are reversed, leave the heatmap or are fractions of it, maps leave [0, 1] or have
+        NaN, the numbers of images differ, or `convention` or `average` is unknown.
 
     Notes
     -----
@@ -80,15 +81,15 @@ def max_box_accuracy_score(
     """
     check_iou_thresholds(iou_thresholds)
     heatmaps = check_heatmaps(heatmaps, unit=True)
-    boxes_true = check_boxes(boxes_true, size=heatmaps.shape[1:], name="boxes_true")
+    boxes_true = check_true_boxes(boxes_true, size=heatmaps.shape[1:], name="boxes_true")
     check_same_rows("boxes_true", boxes_true, "heatmaps", heatmaps)
     if convention == "half-open":
-        overlap = iou(boxes_true, boxes_from_heatmaps(heatmaps, THRESHOLDS))
+        overlap = best_iou(boxes_true, boxes_from_heatmaps(heatmaps, THRESHOLDS))
     elif convention == "wsol":
         overlap = best_iou_of_outlines(boxes_true, heatmaps)
     else:
         raise ValueError(f'`convention` must be "half-open" or "wsol", got {convention!r}.')
-    defined = overlap[:, ~np.isnan(boxes_true[:, 0])]
+    defined = overlap[:, ~np.isnan(boxes_true[..., 0]).all(axis=1)]
     return average_images(_max_accuracies(defined, iou_thresholds), average)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import column_or_1d
 
+from fmcam._arrays import as_array, plain_array
 from fmcam._validation import check_heatmaps, check_images, check_same_rows
 
 _ROUNDING = 1e-3  # lets the rounding of float16 through and stops what is no probability
@@ -10,7 +11,8 @@ _ROUNDING = 1e-3  # lets the rounding of float16 through and stops what is no pr
 
 def check_faithfulness(X, y, heatmaps, baseline):
     """Return images (n, c, h, w), labels (n,), heatmaps (n, h, w) and what replaces the images."""
-    X, y, heatmaps = check_images(X), column_or_1d(y), check_heatmaps(heatmaps)
+    X, heatmaps = check_images(X), check_heatmaps(heatmaps)
+    y = column_or_1d(plain_array(y, name="y"))
     check_same_rows("y", y, "X", X)
     if (len(X), *X.shape[2:]) != heatmaps.shape:
         raise ValueError(
@@ -28,7 +30,7 @@ def check_faithfulness(X, y, heatmaps, baseline):
 
 def probability_of_label(predict_proba, images, y, classes):
     """Return the probability of the label of each image, of shape (n,)."""
-    probabilities = np.asarray(predict_proba(images), dtype=float)
+    probabilities = as_array(predict_proba(images), name="predict_proba(X)").astype(float)
     if probabilities.ndim != 2 or len(probabilities) != len(images):
         raise ValueError(
             f"`predict_proba` must return shape ({len(images)}, k) for {len(images)} images, "

@@ -1,5 +1,7 @@
 """Box overlap as the code of Choe et al. (TPAMI 2022) computes it, kept for comparison."""
 
+from functools import reduce
+
 import numpy as np
 
 from fmcam.metrics._regions import blocks, find_regions
@@ -9,12 +11,12 @@ _N_LEVELS = 255
 
 
 def best_iou_of_outlines(boxes_true, heatmaps, thresholds=THRESHOLDS):
-    """Return the IoU of the true box and the outline that fits it best, of shape (t, n).
+    """Return the IoU of the outline and the true box that fit best, of shape (t, n).
 
     Parameters
     ----------
-    boxes_true : ndarray of shape (n, 4)
-        Corners are rounded down.
+    boxes_true : ndarray of shape (n, k, 4)
+        Corners are rounded down; NaN where an image has fewer boxes.
     heatmaps : ndarray of shape (n, h, w), in [0, 1]
     thresholds : ndarray of shape (t,), in [0, 1)
     """
@@ -28,9 +30,9 @@ def best_iou_of_outlines(boxes_true, heatmaps, thresholds=THRESHOLDS):
         clipped = np.clip(pixels, levels.start, levels.stop) - levels.start
         for level, image, boxes in _outlines(clipped, levels.stop - levels.start):
             boxes[:, 2:] = np.minimum(boxes[:, 2:], [w - 1, h - 1])
-            iou = _iou_with_last_pixel(boxes_true[image + maps.start], boxes)
+            iou = _best_iou(boxes_true[image + maps.start], boxes)
             np.maximum.at(best, (level + levels.start, image + maps.start), iou)
-    of_nothing = _iou_with_last_pixel(boxes_true, np.zeros(4))
+    of_nothing = _best_iou(boxes_true, np.zeros(4))
     best = np.where(best < 0, of_nothing, best)
     return best[(thresholds[:, None] * brightest).astype(int), np.arange(n)]
 
@@ -45,6 +47,12 @@ def _outlines(pixels, n_levels):
     # The outline of a hole runs on the pixels around it.
     around = boxes[inside] + [-1, -1, 1, 1]
     yield n_levels - 1 - level[inside], image[inside], around
+
+
+def _best_iou(boxes_true, boxes):
+    """Return the IoU with the best of k true boxes: (r, k, 4), (r, 4) -> (r,)."""
+    each = (_iou_with_last_pixel(of_images, boxes) for of_images in boxes_true.swapaxes(0, 1))
+    return reduce(np.fmax, each)
 
 
 def _iou_with_last_pixel(boxes_true, boxes):

@@ -3,11 +3,13 @@
 from collections import OrderedDict
 from pathlib import Path
 
-import torch
 import torchvision
 from torch import nn
 
+from fmcam._weight_files import read_weight_file
+from fmcam._weights import network_for
 from fmcam.models._base import FeaturesThenHead
+from fmcam.models._download import downloading
 
 
 class ResNet18(FeaturesThenHead):
@@ -25,8 +27,9 @@ class ResNet18(FeaturesThenHead):
         the channels gives the same maps.
     weights : str, path or None, default=None
         None: random. A name of ``torchvision.models.ResNet18_Weights`` such as "IMAGENET1K_V1" or
-        "DEFAULT": downloaded by torchvision. Any other string: the path of a state dict saved
-        with `torch.save`. A last layer for another number of classes is left random.
+        "DEFAULT": downloaded by torchvision. Any other string: the path of a safetensors file or
+        of a state dict saved with `torch.save`. A last layer for another number of classes is left
+        random.
 
     References
     ----------
@@ -54,39 +57,31 @@ class ResNet18(FeaturesThenHead):
         self.head = nn.Sequential(OrderedDict(avgpool=net.avgpool, flatten=nn.Flatten(), fc=net.fc))
         self.register_load_state_dict_pre_hook(self._accept_torchvision_keys)
         if weights is not None:
-            self._load_pretrained(_read_resnet18_weights(weights))
+            sizes = {"n_classes": n_classes, "in_channels": in_channels}
+            trained, _ = network_for(ResNet18, _read_weights(weights), weights, **sizes)
+            self.load_state_dict(trained.state_dict())
+
+    @classmethod
+    def own_key(cls, key):
+        """The name here of a tensor that torchvision's ResNet-18 calls `key`."""
+        stage = key.partition(".")[0]
+        return ("features." if stage in cls._FEATURES else "head." if stage == "fc" else "") + key
 
     @classmethod
     def _accept_torchvision_keys(cls, module, state_dict, prefix, *_):
-        for key in list(state_dict):
-            stage = key.removeprefix(prefix).split(".")[0]
-            part = "features." if stage in cls._FEATURES else "head." if stage == "fc" else ""
-            if part and key.startswith(prefix):
-                state_dict[prefix + part + key.removeprefix(prefix)] = state_dict.pop(key)
-
-    def _load_pretrained(self, state_dict):
-        state_dict = dict(state_dict)
-        self._accept_torchvision_keys(self, state_dict, "")
-        first, last = "features.conv1.weight", ("head.fc.weight", "head.fc.bias")
-        own = self.state_dict()
-        in_channels = own[first].shape[1]
-        if first in state_dict and state_dict[first].shape[1] != in_channels:
-            mean = state_dict[first].mean(dim=1, keepdim=True)
-            scale = state_dict[first].shape[1] / in_channels
-            state_dict[first] = mean.repeat(1, in_channels, 1, 1) * scale
-        for key in last:
-            if key in state_dict and state_dict[key].shape != own[key].shape:
-                state_dict[key] = own[key]
-        self.load_state_dict(state_dict)
+        for key in [key for key in state_dict if key.startswith(prefix)]:
+            state_dict[prefix + cls.own_key(key.removeprefix(prefix))] = state_dict.pop(key)
 
 
-def _read_resnet18_weights(weights):
+def _read_weights(weights):
     names = torchvision.models.ResNet18_Weights
     if str(weights) in names.__members__:
-        return names[str(weights)].get_state_dict(progress=True, check_hash=True)
+        chosen = names[str(weights)]
+        with downloading("ResNet18", str(weights), chosen.url):
+            return chosen.get_state_dict(progress=True, check_hash=True)
     if not Path(weights).is_file():
         raise FileNotFoundError(
             f"`weights` must be one of {list(names.__members__)} or the path of a state dict, "
             f"got {str(weights)!r}, which is neither."
         )
-    return torch.load(weights, map_location="cpu", weights_only=True)
+    return read_weight_file(weights)[0]

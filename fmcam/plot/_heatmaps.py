@@ -6,7 +6,10 @@ from textwrap import fill
 import numpy as np
 import pandas as pd
 
-from fmcam._validation import check_boxes, check_heatmaps, check_images, check_same_rows
+from fmcam._arrays import plain_array
+from fmcam._boxes import check_boxes, check_true_boxes
+from fmcam._text import printable
+from fmcam._validation import check_heatmaps, check_images, check_same_rows
 from fmcam.metrics import boxes_from_heatmaps
 from fmcam.plot._panels import (
     BOX_STYLES,
@@ -91,8 +94,8 @@ class HeatmapDisplay:
             True labels.
         explained : {"predicted", "true"}, default="predicted"
             Whether the maps are of the class that each classifier predicts, or of the true class.
-        boxes : array-like of float, of shape (n, 4), optional
-            True boxes x0, y0, x1, y1 in half-open pixels.
+        boxes : array-like of shape (n, 4) or (n, k, 4), or list of n array-likes (k, 4), optional
+            True boxes x0, y0, x1, y1 in half-open pixels, NaN where there is none.
         thresholds : float or mapping of str to float, optional
             The threshold of each explainer's maps in (0, 1], such as the `threshold_` of a
             `fmcam.localize.HeatmapToBox`, to draw the boxes they give. By default none are drawn.
@@ -164,8 +167,10 @@ class HeatmapDisplay:
             True and predicted class, as they are to be shown.
         probability : array-like of float, of shape (n,), optional
             Of the predicted class, in [0, 1].
-        boxes_true, boxes_pred : array-like of float, of shape (n, 4), optional
+        boxes_true : array-like of shape (n, 4) or (n, k, 4), or list of n (k, 4), optional
             x0, y0, x1, y1 in half-open pixels; a row of NaN is no box.
+        boxes_pred : array-like of float, of shape (n, 4), optional
+            Likewise, one an image.
         title : str, default="heatmap"
             What the colours mean, for the colour bar.
 
@@ -180,9 +185,9 @@ class HeatmapDisplay:
         """
         images = check_images(images, name="images")
         if images.shape[1] not in (1, 3):
-            raise ValueError(
-                f"`images` must have 1 or 3 channels, got {images.shape[1]}. Choose some to show."
-            )
+            last = images.shape[3] in (1, 3)
+            advice = "Pass `images.transpose(0, 3, 1, 2)`." if last else "Choose some to show."
+            raise ValueError(f"`images` must have 1 or 3 channels, got {images.shape[1]}. {advice}")
         if not isinstance(heatmaps, Mapping):
             heatmaps = {"heatmap": heatmaps}
         heatmaps = {name: _check_maps(name, maps, images) for name, maps in heatmaps.items()}
@@ -203,8 +208,9 @@ class HeatmapDisplay:
         -------
         frame : DataFrame
             One row a pair of an image and a method: image (its position), method and, as far as
-            given, y_true, y_pred, probability, the true box in x0_true, y0_true, x1_true, y1_true
-            and the predicted one in x0_pred, y0_pred, x1_pred, y1_pred.
+            given, y_true, y_pred, probability, the true box in x0_true, y0_true, x1_true, y1_true,
+            further ones in x0_true_2 and so on, and the predicted one in x0_pred, y0_pred, x1_pred,
+            y1_pred.
         """
         return self.labels.copy()
 
@@ -247,7 +253,7 @@ class HeatmapDisplay:
                 if opacity and not shared:
                     write_prediction(panel, label)
                 if row == 0:
-                    panel.set_title(fill(title, _TITLE_WIDTH), fontsize="medium")
+                    panel.set_title(fill(printable(title), _TITLE_WIDTH), fontsize="medium")
             write_labels(panels[0], label, with_prediction=shared)
         self._explain_colors(cmap)
         return self
@@ -268,7 +274,9 @@ class HeatmapDisplay:
     def _explain_colors(self, cmap):
         from matplotlib.cm import ScalarMappable
 
-        self.figure_.colorbar(ScalarMappable(cmap=cmap), ax=list(self.ax_.flat), label=self.title)
+        self.figure_.colorbar(
+            ScalarMappable(cmap=cmap), ax=list(self.ax_.flat), label=printable(self.title)
+        )
         drawn = [box_line(kind) for kind in BOX_STYLES if f"x0_{kind}" in self.labels]
         if drawn:
             self.figure_.legend(handles=drawn, loc="outside lower center", ncols=2, frameon=False)
@@ -295,14 +303,19 @@ def _tabulate(given, images, names):
         columns = {"image": np.arange(len(images)), "method": name}
         for key, values in given.items():
             check_same_rows(key, values[name], "images", images)
-            if key.startswith("boxes_"):
-                corners = check_boxes(values[name], size=images.shape[2:], name=key)
-                kind = key.removeprefix("boxes_")
-                columns |= dict(zip(corner_columns(kind), corners.T, strict=True))
-            else:
-                columns[key] = np.asarray(values[name])
+            columns |= _columns_of(key, values[name], size=images.shape[2:])
         frames.append(pd.DataFrame(columns))
     return pd.concat(frames).sort_values("image", kind="stable", ignore_index=True)
+
+
+def _columns_of(key, values, size):
+    """Return the columns of an argument, those of `boxes_*` by corner."""
+    if not key.startswith("boxes_"):
+        return {key: plain_array(values, name=key)}
+    check = check_boxes if key == "boxes_pred" else check_true_boxes
+    corners = check(values, size=size, name=key).reshape(len(values), -1)
+    names = corner_columns(key.removeprefix("boxes_"), corners.shape[1] // 4)
+    return dict(zip(names, corners.T, strict=True))
 
 
 def _by_method(key, values, names):
@@ -318,9 +331,9 @@ def _by_method(key, values, names):
 
 def _named(labels, classes, class_names):
     if class_names is None:
-        return np.asarray(labels)
+        return plain_array(labels, name="y")
     names = dict(zip(classes.tolist(), check_class_names(class_names, classes), strict=True))
-    return np.array([names.get(label, label) for label in np.asarray(labels).tolist()])
+    return np.array([names.get(label, label) for label in plain_array(labels, name="y").tolist()])
 
 
 def _boxes_of(heatmaps, thresholds):

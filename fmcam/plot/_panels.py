@@ -6,6 +6,7 @@ the columns `corner_columns`.
 
 import numpy as np
 
+from fmcam._text import printable
 from fmcam.plot._style import ORANGE, PALETTE
 
 BOX_STYLES: dict[str, dict] = {
@@ -14,9 +15,10 @@ BOX_STYLES: dict[str, dict] = {
 }
 
 
-def corner_columns(kind):
-    """Return the names of x0, y0, x1 and y1 of a kind of box."""
-    return [f"{corner}_{kind}" for corner in ("x0", "y0", "x1", "y1")]
+def corner_columns(kind, n_boxes=1):
+    """Return the names of x0, y0, x1 and y1 of one or several boxes of a kind."""
+    suffixes = ["", *(f"_{number}" for number in range(2, n_boxes + 1))]
+    return [f"{corner}_{kind}{end}" for end in suffixes for corner in ("x0", "y0", "x1", "y1")]
 
 
 def draw_image(panel, image, heatmap, opacity, cmap):
@@ -41,11 +43,13 @@ def draw_boxes(panel, label, kinds):
 
     seen_at_the_edge = {"clip_on": False, "zorder": 3}  # over the frame of the panel
     for kind in kinds:
-        x0, y0, x1, y1 = (label.get(column, np.nan) for column in corner_columns(kind))
-        if not np.isnan(x0):
-            corner = x0 - 0.5, y0 - 0.5  # pixel p is drawn from p - 0.5 to p + 0.5
-            style = _box_style(kind) | seen_at_the_edge
-            panel.add_patch(Rectangle(corner, x1 - x0, y1 - y0, fill=False, **style))
+        n_boxes = sum(str(column).startswith(f"x0_{kind}") for column in label)
+        corners = [label[column] for column in corner_columns(kind, n_boxes) if n_boxes]
+        for x0, y0, x1, y1 in np.reshape(corners, (-1, 4)):
+            if not np.isnan(x0):
+                corner = x0 - 0.5, y0 - 0.5  # pixel p is drawn from p - 0.5 to p + 0.5
+                style = _box_style(kind) | seen_at_the_edge
+                panel.add_patch(Rectangle(corner, x1 - x0, y1 - y0, fill=False, **style))
 
 
 def box_line(kind):
@@ -64,7 +68,7 @@ def _box_style(kind):
 
 def write_labels(panel, label, *, with_prediction):
     """Write the true class, and the predicted one if it goes with it, to the left of a panel."""
-    lines = [f"true: {label['y_true']}"] if "y_true" in label else []
+    lines = [f"true: {printable(label['y_true'])}"] if "y_true" in label else []
     color = "black"
     if with_prediction and "y_pred" in label:
         lines.append(f"predicted: {_prediction(label)}")
@@ -79,7 +83,7 @@ def write_prediction(panel, label):
 
 def _prediction(label):
     probability = f" ({label['probability']:.2f})" if "probability" in label else ""
-    return f"{label['y_pred']}{probability}"
+    return f"{printable(label['y_pred'])}{probability}"
 
 
 def _color(label):

@@ -3,14 +3,17 @@
 import numpy as np
 import pandas as pd
 
+from fmcam._arrays import as_array, plain_array
+from fmcam._text import printable
+
 
 def check_probabilities(y_true, y_proba, classes):
     """Return the column of each true label, of shape (n,), and the probabilities, of shape (n, k).
 
     Working with columns keeps the kind of the labels out of all that follows.
     """
-    classes, y_true = np.asarray(classes), np.asarray(y_true)
-    y_proba = np.asarray(y_proba, dtype=float)
+    classes, y_true = np.asarray(classes), plain_array(y_true, name="y_true")
+    y_proba = as_array(y_proba, name="y_proba").astype(float)
     if classes.ndim != 1 or len(classes) < 2 or not np.array_equal(np.unique(classes), classes):
         raise ValueError(
             "`classes` must be a sorted list of two or more distinct labels, "
@@ -50,7 +53,13 @@ def _check_rows_are_distributions(y_proba):
 
 def check_class_names(class_names, classes):
     """Return the k names, by default the labels themselves, as an index called "class"."""
-    names = pd.Index(list(classes if class_names is None else class_names), name="class")
+    names = pd.Index(
+        [
+            printable(name) if isinstance(name, str) else name
+            for name in (classes if class_names is None else class_names)
+        ],
+        name="class",
+    )
     if len(names) != len(classes) or not names.is_unique:
         raise ValueError(
             f"`class_names` must be {len(classes)} distinct names in the order of `classes`, "

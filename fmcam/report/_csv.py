@@ -5,9 +5,11 @@ from pathlib import Path
 
 
 def write_csv(frame, path):
-    """Write a frame as CSV so that `path` holds the old table or the new one, never half of one.
+    r"""Write a frame as CSV so that `path` holds the old table or the new one, never half of one.
 
-    The table is written beside `path` and renamed. Missing folders are created.
+    The table is written beside `path` and renamed. Missing folders are created. The file is UTF-8;
+    a byte of a file's name that is none, as in old archives, is written ``\udc`` and its two hex
+    digits, so that ``b"Andr\xe9.png"`` reads back as the text ``Andr\udce9.png``.
 
     Parameters
     ----------
@@ -37,7 +39,7 @@ def write_csv(frame, path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             compression = "gzip" if path.suffix == ".gz" else None
-            frame.to_csv(beside, index=named, compression=compression)
+            frame.to_csv(beside, index=named, compression=compression, errors="backslashreplace")
             os.replace(beside, path)
         finally:
             beside.unlink(missing_ok=True)

@@ -3,8 +3,9 @@
 import numpy as np
 from sklearn.utils.multiclass import unique_labels
 
+from fmcam._arrays import plain_array
 from fmcam._validation import check_same_rows
-from fmcam.metrics import box_iou
+from fmcam.metrics._boxes import best_iou, best_true_boxes, check_pairs
 
 
 def localization_error_types(
@@ -37,8 +38,11 @@ def localization_error_types(
     ----------
     y_true, y_pred : array-like of shape (n,)
         Labels.
-    boxes_true, boxes_pred : array-like of float, of shape (n, 4)
-        x0, y0, x1, y1 in half-open pixels; NaN where there is no box.
+    boxes_true : array-like of shape (n, 4) or (n, k, 4), or list of n array-likes of shape (k, 4)
+        x0, y0, x1, y1 in half-open pixels; NaN where there is no box. Of several boxes an image T
+        is the one that P overlaps most.
+    boxes_pred : array-like of float, of shape (n, 4)
+        Likewise, one an image.
     boxes_joined : array-like of float, of shape (n, 4), optional
         Boxes around all regions of the heatmaps together, from `fmcam.metrics.boxes_from_heatmaps`
         with ``region="all"``. Without them none is "several".
@@ -52,8 +56,8 @@ def localization_error_types(
     Raises
     ------
     ValueError
-        If boxes are reversed, not of shape (n, 4), the numbers of images differ, labels are partly
-        strings, or `iou_threshold` is not in (0, 1].
+        If boxes are reversed, of another shape, or fractions of the image on one side only, the
+        numbers of images differ, labels are partly strings, or `iou_threshold` is not in (0, 1].
 
     Notes
     -----
@@ -79,13 +83,16 @@ def localization_error_types(
     """
     if not 0 < iou_threshold <= 1:
         raise ValueError(f"`iou_threshold` must lie in (0, 1], got {iou_threshold}.")
-    iou = box_iou(boxes_true, boxes_pred)
-    y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
+    boxes_true, boxes_pred = check_pairs(boxes_true, boxes_pred)
+    iou = best_iou(boxes_true, boxes_pred)
+    y_true, y_pred = plain_array(y_true, name="y_true"), plain_array(y_pred, name="y_pred")
     check_same_rows("y_true", y_true, "boxes_true", iou)
     check_same_rows("y_pred", y_pred, "boxes_true", iou)
     unique_labels(y_true, y_pred)  # refuses strings beside numbers, which would never be equal
-    joined_iou = iou if boxes_joined is None else box_iou(boxes_true, boxes_joined)
-    true_area, area, shared = _areas(boxes_true, boxes_pred)
+    joined_iou = iou
+    if boxes_joined is not None:
+        joined_iou = best_iou(*check_pairs(boxes_true, boxes_joined, "boxes_joined"))
+    true_area, area, shared = _areas(best_true_boxes(boxes_true, boxes_pred), boxes_pred)
     mostly = (1 + iou_threshold) * shared >= 2 * iou_threshold * np.minimum(true_area, area)
     types = {
         "": np.isnan(iou),
@@ -101,7 +108,6 @@ def localization_error_types(
 
 def _areas(boxes_true, boxes_pred):
     """Return the areas of the true boxes, of the predicted ones, and of what both share."""
-    boxes_true, boxes_pred = np.asarray(boxes_true), np.asarray(boxes_pred)
     start = np.maximum(boxes_true[:, :2], boxes_pred[:, :2])
     stop = np.minimum(boxes_true[:, 2:], boxes_pred[:, 2:])
     sides = [

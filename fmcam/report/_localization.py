@@ -6,14 +6,12 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import gen_batches
 
-from fmcam._validation import check_heatmaps, check_same_rows
-from fmcam.metrics import (
-    box_iou,
-    boxes_from_heatmaps,
-    count_regions,
-    energy_in_box_score,
-    pointing_game_score,
-)
+from fmcam._arrays import as_array, plain_array
+from fmcam._boxes import check_true_boxes
+from fmcam._validation import check_heatmaps, check_masks, check_same_rows
+from fmcam.metrics import boxes_from_heatmaps, count_regions
+from fmcam.metrics._boxes import best_iou
+from fmcam.metrics._heatmaps import points_at_object, share_in_boxes
 from fmcam.report._checks import check_probabilities
 
 _CORNERS = ["x0", "y0", "x1", "y1"]
@@ -52,8 +50,8 @@ def evaluate_explainers(
     Raises
     ------
     ValueError
-        If there are boxes but no thresholds, or images, labels, boxes, masks and thresholds do not
-        fit together.
+        If there are boxes but no thresholds, images, labels, boxes, masks and thresholds do not fit
+        together, or maps have another size than the images.
 
     See Also
     --------
@@ -77,22 +75,22 @@ def evaluate_explainers(
     """
     from fmcam.explain import explain_together  # here, so that reports of numbers need no torch
 
-    X, y = np.asarray(X), np.asarray(y)
-    truth = {"boxes": boxes, "masks": masks}
-    truth = {name: np.asarray(known) for name, known in truth.items() if known is not None}
+    X, y = as_array(X, name="X"), plain_array(y, name="y")
+    size = X.shape[-2:] if X.ndim > 2 else None
+    truth = _check_truth(boxes, masks, size)
     for name, of_images in {"y": y, **truth}.items():
         check_same_rows(name, of_images, "X", X)
     thresholds = check_thresholds(thresholds, explainers, needed="boxes" in truth)
     parts = []
     for rows in gen_batches(len(X), _IMAGES_AT_ONCE):
-        part = localization_frame(
-            explain_together(explainers, X[rows], y[rows]),
+        part = _frame(
+            _check_maps(explain_together(explainers, X[rows], y[rows]), y[rows], size or "first"),
             y[rows],
             clf.predict_proba(X[rows]),
             clf.classes_,
-            **{name: of_images[rows] for name, of_images in truth.items()},
-            thresholds=thresholds,
-            region=region,
+            {name: of_images[rows] for name, of_images in truth.items()},
+            thresholds,
+            region,
         )
         parts.append(part.assign(id=part["id"] + rows.start))
     return pd.concat(parts, ignore_index=True)
@@ -121,10 +119,11 @@ def localization_frame(
         Probabilities; each row sums to one.
     classes : array-like of shape (k,)
         The labels of the columns of `y_proba`, sorted: `clf.classes_`.
-    boxes : array-like of float, of shape (n, 4), optional
+    boxes : array-like of shape (n, 4) or (n, k, 4), or list of n array-likes (k, 4), optional
         True boxes x0, y0, x1, y1 in half-open pixels; NaN where an image has none.
     masks : array-like of shape (n, h, w), optional
-        0 is background, 1 the object, 255 ignored.
+        0 is background, 1 the object, 255 ignored. Where no mask holds a 1, the one number besides
+        0 is the object, as 255 in picture files.
     thresholds : float or mapping of str to float, in [0, 1], optional
         Where each method's maps are cut for their boxes, for an honest score fitted on other
         images: `HeatmapToBox().fit(maps, boxes).threshold_`. Needed with `boxes`.
@@ -141,11 +140,12 @@ def localization_frame(
         threshold, x0, y0, x1, y1
             The box at the threshold; NaN where no pixel reaches it.
         iou
-            Intersection over union of predicted and true box, 0 without a predicted one.
+            Intersection over union of the predicted and the best of the true boxes, 0 without a
+            predicted one.
         hit
             1 if the hottest pixel is on the object, else 0, see `pointing_game_score`.
         energy
-            Share of the map's sum that lies in the true box.
+            Share of the map's sum that lies in the true boxes.
         empty_map, no_box
             Whether the map is all zeros, and whether it has no box.
         regions
@@ -158,7 +158,8 @@ def localization_frame(
     ------
     ValueError
         If there are boxes but no thresholds, thresholds are not those of the methods, or shapes,
-        labels and probabilities do not fit together.
+        labels and probabilities do not fit together. With boxes or masks the maps of all methods
+        must have one size.
 
     Examples
     --------
@@ -170,8 +171,58 @@ def localization_frame(
          y predicted  probability   x0   x1  iou  regions
     0  bag      coat          0.4  1.0  3.0  0.5        1
     """
-    codes, y_proba = check_probabilities(y_true, y_proba, classes)
+    y_true = plain_array(y_true, name="y_true")
     thresholds = check_thresholds(thresholds, heatmaps, needed=boxes is not None)
+    known = boxes is not None or masks is not None
+    heatmaps = _check_maps(heatmaps, y_true, "first" if known else None)
+    size = next(iter(heatmaps.values())).shape[1:] if heatmaps else None
+    truth = _check_truth(boxes, masks, size)
+    for name, of_images in truth.items():
+        check_same_rows(name, of_images, "y_true", y_true)
+    return _frame(heatmaps, y_true, y_proba, classes, truth, thresholds, region)
+
+
+def _check_truth(boxes, masks, size):
+    """Return the boxes (n, k, 4) and masks that are given, in images of that size (h, w), if known.
+
+    What masks mean depends on all of them: they are checked here, before they are cut into parts.
+    """
+    truth = {}
+    if boxes is not None:
+        truth["boxes"] = check_true_boxes(boxes, size=size)
+    if masks is not None:
+        truth["masks"] = check_masks(masks)
+        if size is not None:
+            _check_size(truth["masks"], size)
+    return truth
+
+
+def _check_size(masks, size):
+    if masks.shape[1:] != tuple(size):
+        raise ValueError(
+            f"`masks` must have the size of the heatmaps, (h, w) = {tuple(size)}, got "
+            f"{masks.shape[1:]}. Pass images and masks of one size."
+        )
+
+
+def _check_maps(heatmaps, y_true, size):
+    """Return the checked maps of each method, all of that size (h, w); "first": of one size."""
+    checked = {}
+    for name, maps in heatmaps.items():
+        maps = checked[name] = check_heatmaps(maps, unit=True, name=f"heatmaps of {name}")
+        check_same_rows(f"heatmaps of {name}", maps, "y_true", y_true)
+        size = maps.shape[1:] if size == "first" else size
+        if size is not None and maps.shape[1:] != tuple(size):
+            raise ValueError(
+                f"The heatmaps of {name!r} must have the size of the images and of the other maps, "
+                f"(h, w) = {tuple(size)}, got {maps.shape[1:]}. Explain with `upsample=True`."
+            )
+    return checked
+
+
+def _frame(heatmaps, y_true, y_proba, classes, truth, thresholds, region):
+    """Return the rows of `localization_frame` from checked maps, boxes (n, k, 4) and masks."""
+    codes, y_proba = check_probabilities(y_true, y_proba, classes)
     n, classes = len(codes), np.asarray(classes)
     predicted = y_proba.argmax(axis=1)
     answers = {
@@ -182,9 +233,7 @@ def localization_frame(
     }
     frames = []
     for name, maps in heatmaps.items():
-        maps = check_heatmaps(maps, unit=True, name=f"heatmaps of {name}")
-        check_same_rows(f"heatmaps of {name}", maps, "y_true", codes)
-        scores = _score(maps, boxes, masks, thresholds[name], region)
+        scores = _score(maps, truth, thresholds[name], region)
         frames.append(pd.DataFrame({"id": np.arange(n), "method": name, **answers, **scores}))
     return pd.concat(frames).sort_values("id", kind="stable", ignore_index=True)
 
@@ -206,18 +255,20 @@ def check_thresholds(thresholds, names, *, needed=False):
     return thresholds
 
 
-def _score(heatmaps, boxes, masks, threshold, region):
+def _score(heatmaps, truth, threshold, region):
     scores = dict.fromkeys(_SCORES, np.nan) | {"empty_map": ~heatmaps.any(axis=(1, 2))}
-    if masks is not None:
-        scores["hit"] = pointing_game_score(masks, heatmaps, average=None)
-    if boxes is not None:
-        scores["energy"] = energy_in_box_score(boxes, heatmaps, average=None)
+    if "masks" in truth:
+        _check_size(truth["masks"], heatmaps.shape[1:])
+        scores["hit"] = points_at_object(truth["masks"], heatmaps)
+    if "boxes" in truth:
+        boxes = check_true_boxes(truth["boxes"], size=heatmaps.shape[1:])
+        scores["energy"] = share_in_boxes(boxes, heatmaps)
     if threshold is None:
         return scores
     predicted = boxes_from_heatmaps(heatmaps, threshold, region=region)
     scores |= dict(zip(_CORNERS, predicted.T, strict=True))
-    if boxes is not None:
-        scores["iou"] = box_iou(boxes, predicted)
+    if "boxes" in truth:
+        scores["iou"] = best_iou(truth["boxes"], predicted)
     return scores | {
         "threshold": threshold,
         "no_box": np.isnan(predicted[:, 0]),

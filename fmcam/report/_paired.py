@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from fmcam._arrays import as_array
+
 N_RESAMPLES = 2000
 
 
@@ -158,7 +160,7 @@ def compare_correct(correct_a, correct_b, rng):
 
 
 def _check_paired(name_a, values_a, name_b, values_b):
-    values_a, values_b = np.asarray(values_a), np.asarray(values_b)
+    values_a, values_b = as_array(values_a, name=name_a), as_array(values_b, name=name_b)
     if values_a.ndim != 1 or values_a.shape != values_b.shape:
         raise ValueError(
             f"`{name_a}` and `{name_b}` must have one shape (n,), one value an image, "

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from fmcam._validation import check_boxes
+from fmcam._boxes import check_true_boxes
 from fmcam.report._paired import bootstrap_difference
 from fmcam.report._rates import wilson_interval
 
@@ -138,7 +138,7 @@ def chance_heatmaps(shape, boxes):
     ----------
     shape : (n, h, w)
         Number, height and width of the maps.
-    boxes : array-like of float, of shape (m, 4)
+    boxes : array-like of shape (m, 4) or (m, k, 4), or list of m array-likes of shape (k, 4)
         Boxes x0, y0, x1, y1 of other images, of the same size h x w, such as those that the
         thresholds were fitted on; rows of NaN are left out.
 
@@ -156,7 +156,7 @@ def chance_heatmaps(shape, boxes):
     Raises
     ------
     ValueError
-        If boxes leave the image or are all NaN.
+        If boxes leave the image, are fractions of it or are all NaN.
 
     Examples
     --------
@@ -168,7 +168,7 @@ def chance_heatmaps(shape, boxes):
            [0. , 0. , 0. , 0. , 0. , 0. ]], dtype=float32)
     """
     _, h, w = shape
-    boxes = check_boxes(boxes, size=(h, w))
+    boxes = check_true_boxes(boxes, size=(h, w)).reshape(-1, 4)
     if np.isnan(boxes).all():
         raise ValueError("`boxes` must hold at least one box, got NaN only.")
     width, height = np.nanmean(boxes[:, 2:] - boxes[:, :2], axis=0)

@@ -5,9 +5,9 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from experiments._report._pictures import figures_html, gallery_html
-from experiments._report._tables import table_html
-from experiments._report._text import element, words
+from fmcam.cli._report._pictures import figures_html, gallery_html
+from fmcam.cli._report._tables import table_html
+from fmcam.cli._report._text import element, words
 
 __all__ = ["page_html"]
 

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib import colormaps
 from PIL import Image, ImageDraw
 
-__all__ = ["brightened", "overlay", "spread", "write_gallery"]
+__all__ = ["brightened", "overlay", "spread", "transparent", "write_gallery"]
 
 _OPACITY = 0.5
 _TRUE, _PREDICTED = "white", "#56B4E9"  # as in HeatmapDisplay
@@ -75,7 +75,24 @@ def overlay(image, heatmap, box_true=None, box_pred=None):
     for box, color in ((box_true, _TRUE), (box_pred, _PREDICTED)):
         if box is not None and np.isfinite(box).all():
             _draw_box(ImageDraw.Draw(blend), box, color)
-    return Image.fromarray(np.hstack([photograph, blend]))
+    return Image.fromarray(np.hstack([photograph, np.asarray(blend)]))
+
+
+def transparent(heatmap):
+    """A heatmap to lay over its photograph: the hotter a pixel, the less lets it through.
+
+    Parameters
+    ----------
+    heatmap : ndarray of shape (h, w), in [0, 1]
+
+    Returns
+    -------
+    PIL.Image.Image
+        In RGBA, w pixels wide, h high; opaque at 1.
+    """
+    pixels = colormaps["inferno"](heatmap, bytes=True)
+    pixels[..., 3] = np.rint(255 * heatmap)
+    return Image.fromarray(pixels)
 
 
 def _draw_box(draw, box, color):

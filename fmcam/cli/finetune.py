@@ -8,17 +8,17 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import ConfusionMatrixDisplay
 from sklearn.model_selection import train_test_split
 
-from experiments._config import option
-from experiments._gallery import brightened, overlay, spread, write_gallery
-from experiments._run import Run, run_script
-from experiments._transfer import (
+from fmcam.classifiers import save_classifier
+from fmcam.cli._config import option
+from fmcam.cli._gallery import brightened, overlay, spread, write_gallery
+from fmcam.cli._run import Run, run_script
+from fmcam.cli._transfer import (
     Transfer,
     TransferSettings,
     best_epoch,
     save_torch,
     starting_weights,
 )
-from fmcam.classifiers import save_classifier
 from fmcam.datasets import load_image_folder
 from fmcam.explain import GradCAM, GuidedBackprop, GuidedGradCAM, explain_together
 from fmcam.plot import HeatmapDisplay, HistoryDisplay, RocCurvesDisplay
@@ -217,7 +217,7 @@ def metrics_summary(config, parts, summary, per_class, unreadable):
 def main(config):
     """Train, test, explain, write."""
     check(config)
-    run = Run(config, "finetune", kept=("checkpoints",))
+    run = Run(config, "fmcam finetune", kept=("checkpoints",))
     folder = run.folder / "checkpoints"
     training = Transfer.of(config, starting_weights(config.weights, folder))
     data = load(config)
@@ -244,4 +244,4 @@ def main(config):
 
 
 if __name__ == "__main__":
-    run_script(main, Config, "finetune", __doc__)
+    run_script(main, Config, "fmcam finetune", __doc__)

@@ -24,6 +24,7 @@ __all__ = [
     "fetch_source",
     "label_names",
     "read_files",
+    "read_photographs",
     "read_rows",
 ]
 
@@ -56,8 +57,25 @@ class Picture(NamedTuple):
 
     def boxes_in_original(self, boxes):
         """Boxes of shape (n, 4) in pixels of the square as pixels of the upright original."""
-        scale = np.divide(self.placement.resized, (self.placement.width, self.placement.height))
-        return (boxes + np.tile(self.placement.corner, 2)) / np.tile(scale, 2)
+        return (boxes + np.tile(self.placement.corner, 2)) / np.tile(self._scale, 2)
+
+    def heatmap_in_original(self, heatmap):
+        """A heatmap of shape (size, size) in the upright original, (height, width), float32.
+
+        Bilinear between the pixels of the square; 0 where the square was not cut.
+        """
+        (across, down), (left, top) = self._scale, self.placement.corner
+        resized = Image.fromarray(np.asarray(heatmap, np.float32)).transform(
+            (self.placement.width, self.placement.height),
+            Image.Transform.AFFINE,
+            (across, 0, -left, 0, down, -top),
+            Image.Resampling.BILINEAR,
+        )
+        return np.asarray(resized)
+
+    @property
+    def _scale(self):
+        return np.divide(self.placement.resized, (self.placement.width, self.placement.height))
 
 
 def read_files(paths, image_shape, fit):
@@ -90,6 +108,40 @@ def read_files(paths, image_shape, fit):
         placement = Placement(width, height, image_shape[-1], fit)
         pictures.append(Picture(str(path), image, placement))
     return pictures
+
+
+def read_photographs(found, image_shape, fit):
+    """The pictures in files that `find_photographs` has found.
+
+    Parameters
+    ----------
+    found : dict of Path to bool
+        False: a file that is no picture is left out instead of being an error.
+    image_shape, fit
+        As for :func:`read_files`.
+
+    Returns
+    -------
+    pictures : list of Picture
+    left_out : list of str
+        Files and reasons.
+
+    Raises
+    ------
+    ValueError
+        If a file that was named itself is no picture, or none is.
+    """
+    pictures, left_out = [], []
+    for path, named in found.items():
+        try:
+            pictures += read_files([path], image_shape, fit)
+        except ValueError as error:
+            if named:
+                raise
+            left_out.append(str(error))
+    if not pictures:
+        raise ValueError(f"None of the {len(found)} photographs can be read: {left_out[0]}.")
+    return pictures, left_out
 
 
 def fetch_source(name, split, *, size, fit, folder=None, labels="folder"):

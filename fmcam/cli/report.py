@@ -9,8 +9,8 @@ import argparse
 import os
 from pathlib import Path
 
-from experiments._report._folder import read_folder
-from experiments._report._page import page_html
+from fmcam.cli._report._folder import read_folder
+from fmcam.cli._report._page import page_html
 
 __all__ = ["write_report"]
 
@@ -21,7 +21,7 @@ def write_report(folder, out=None):
     Parameters
     ----------
     folder : str or path-like
-        The folder that an experiment wrote; `experiments._report._folder.read_folder` says what is
+        The folder that an experiment wrote; `fmcam.cli._report._folder.read_folder` says what is
         looked for there, and what columns ``gallery.csv`` has.
     out : str or path-like, optional
         The file to write; None: ``report.html`` in `folder`.
@@ -41,7 +41,7 @@ def write_report(folder, out=None):
     page = page_html(_title(folder), read_folder(folder))
     beside = out.with_name(f".{out.name}.{os.getpid()}")
     try:
-        beside.write_text(page, encoding="utf-8")
+        beside.write_text(page, encoding="utf-8", errors="backslashreplace")
         os.replace(beside, out)
     except OSError as error:
         raise OSError(f"Cannot write {out} ({error.strerror}). Name a file with --out.") from error
@@ -58,7 +58,7 @@ def _title(folder):
 
 def main(arguments=None):
     """Write the page that the command line asks for."""
-    flags = argparse.ArgumentParser(prog="python -m experiments.report", description=__doc__)
+    flags = argparse.ArgumentParser(prog="fmcam report", description=__doc__)
     flags.add_argument("folder", type=Path, help="folder that an experiment wrote")
     flags.add_argument("--out", type=Path, help="file to write; default: FOLDER/report.html")
     given = flags.parse_args(arguments)

@@ -117,7 +117,7 @@ def _picture(path):
     try:
         with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
             image.load()
-            size, kind = image.size, Image.MIME[image.format]
+            size, kind = image.size, image.get_format_mimetype()
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError("is no whole PNG or JPEG picture") from error
     return Picture(*size, f"data:{kind};base64,{base64.b64encode(content).decode()}")

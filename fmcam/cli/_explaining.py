@@ -1,6 +1,7 @@
 """All explainers by the names that people type, and what they say about pictures, in numbers."""
 
 import inspect
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Bunch
 
+from fmcam._suggest import suggest
 from fmcam.explain import (
     CAM,
     AblationCAM,
@@ -29,9 +31,9 @@ from fmcam.explain import (
 )
 from fmcam.metrics import box_iou, boxes_from_heatmaps
 
-__all__ = ["METHODS", "explain", "make_explainers", "record", "top_classes"]
+__all__ = ["METHODS", "check_methods", "explain", "make_explainers", "record", "top_classes"]
 
-METHODS = {
+METHODS: dict[str, Callable] = {
     "cam": CAM,
     "grad-cam": GradCAM,
     "grad-cam++": GradCAMPlusPlus,
@@ -51,6 +53,13 @@ METHODS = {
 }
 BATCH = 32
 TOP = 5
+
+
+def check_methods(names):
+    """End with a message if a method is not known by its name."""
+    for name in names:
+        if name not in METHODS:
+            raise SystemExit(f"--method: there is no method {name!r}. {suggest(name, METHODS)}")
 
 
 def make_explainers(clf, methods, layers):
@@ -93,7 +102,7 @@ def explain(clf, explainers, images, column, threshold):
     return Bunch(
         proba=proba,
         columns=columns,
-        edges=EdgeMap(FrozenEstimator(clf)).transform(images),
+        edges=EdgeMap(FrozenEstimator(clf)).explain(images, y),  # of given classes: no forward
         maps=maps,
         boxes={key: boxes_from_heatmaps(found, threshold) for key, found in maps.items()},
         layers={key: explainer.layers_for(clf, first) for key, explainer in explainers.items()},

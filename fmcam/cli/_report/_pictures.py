@@ -6,8 +6,8 @@ from pathlib import PurePosixPath
 
 import pandas as pd
 
-from experiments._report._folder import GALLERY_COLUMNS
-from experiments._report._text import element, format_numbers, words
+from fmcam.cli._report._folder import GALLERY_COLUMNS
+from fmcam.cli._report._text import element, format_numbers, words
 
 __all__ = ["figures_html", "gallery_html"]
 

@@ -13,9 +13,9 @@ from skorch.dataset import ValidSplit
 from torchvision.models import ResNet18_Weights
 
 import fmcam
-from experiments._config import option
-from experiments._pipeline import make_classifier
 from fmcam.classifiers import Frozen, Resumable, load_classifier, save_classifier
+from fmcam.cli._config import option
+from fmcam.cli._pipeline import make_classifier
 from fmcam.models import ResNet18
 
 __all__ = ["Transfer", "TransferSettings", "best_epoch", "save_torch", "starting_weights"]

@@ -12,13 +12,13 @@ import yaml
 __all__ = ["option", "parse"]
 
 
-def option(default, help, choices=None, *, yaml=None):
-    """A field of a configuration, with the text of its flag.
+def option(default, help, choices=None, *, yaml=None, positional=False):
+    """A field of a configuration, with the text of its flag; `positional`: it has no flag.
 
     `yaml` is its other name in a file, such as "training.learning_rate": `learning_rate` (or the
     field's own name) in the section `training`.
     """
-    metadata = {"help": help, "choices": choices, "yaml": yaml}
+    metadata = {"help": help, "choices": choices, "yaml": yaml, "positional": positional}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -37,10 +37,11 @@ def parse(config_class, arguments, *, prog, description):
         For the help text.
     """
     flags = _flags(config_class, prog, description)
-    first, _ = flags.parse_known_args(arguments)
+    first, _ = flags.parse_known_intermixed_args(arguments)
+    of_file = None
     if first.config is not None:
-        arguments = [*_arguments_from_yaml(flags, config_class, first.config), *arguments]
-    given = vars(flags.parse_args(arguments))
+        of_file = flags.parse_args(_arguments_from_yaml(flags, config_class, first.config))
+    given = vars(flags.parse_intermixed_args(arguments, of_file))
     del given["config"]
     for name, value in given.items():
         given[name] = tuple(value) if isinstance(value, list) else value
@@ -49,7 +50,7 @@ def parse(config_class, arguments, *, prog, description):
 
 def _flags(config_class, prog, description):
     flags = argparse.ArgumentParser(
-        prog=f"python -m experiments.{prog}",
+        prog=prog,
         description=description,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -68,8 +69,14 @@ def _flags(config_class, prog, description):
             options["choices"] = list(field.metadata["choices"])
         elif kind is not bool:
             options["metavar"] = getattr(options["type"], "__name__", "value").upper()
-        flags.add_argument(_flag(field.name), **options)
+        if field.metadata["positional"]:
+            options |= {"nargs": "*", "metavar": field.name.upper()}
+        flags.add_argument(_name(field), **options)
     return flags
+
+
+def _name(field):
+    return field.name if field.metadata["positional"] else _flag(field.name)
 
 
 def _flag(name):
@@ -91,12 +98,15 @@ def _arguments_from_yaml(flags, config_class, path):
     except (ValueError, yaml.YAMLError) as error:
         flags.error(f"--config: {error}")
     arguments = []
+    positional = {f.name for f in dataclasses.fields(config_class) if f.metadata["positional"]}
     for name, value in given:
-        if isinstance(value, bool):
+        values = list(map(str, value if isinstance(value, list) else [value]))
+        if name in positional:
+            flags.set_defaults(**{name: values})
+        elif isinstance(value, bool):
             arguments.append(_flag(name) if value else _flag(f"no_{name}"))
         elif value is not None:
-            values = value if isinstance(value, list) else [value]
-            arguments += [_flag(name), *map(str, values)]
+            arguments += [_flag(name), *values]
     return arguments
 
 
@@ -114,7 +124,7 @@ def _settings(settings, config_class, path):
 
 def _sections(config_class):
     """The names in each section of a file, and the fields that they stand for."""
-    sections = {}
+    sections: dict[str, dict[str, str]] = {}
     for field in dataclasses.fields(config_class):
         if field.metadata["yaml"]:
             section, _, name = field.metadata["yaml"].partition(".")

@@ -1,8 +1,9 @@
-"""The one pipeline that every network of the experiments goes through."""
+"""The one pipeline that every network trained from the command line goes through."""
 
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import joblib
 import torch
@@ -50,7 +51,7 @@ CLASSIFIERS = {
 DATASETS = ("fashion-mnist", "shapes")
 PHOTOGRAPHS = ("imagenette",)
 BASELINE = {"lr": 0.01, "batch_size": 128, "weight_decay": 0.0}
-OPTIMIZERS = {
+OPTIMIZERS: dict[str, dict[str, Any]] = {
     "sgd": {
         "optimizer": torch.optim.SGD,
         "optimizer__momentum": 0.9,

@@ -1,4 +1,4 @@
-"""Where a network looks: heatmaps of pictures of one's own, or of a data set's, with the numbers.
+"""Where a network looks: heatmaps of one's own photographs, or of a data set's, with the numbers.
 
 For each picture and method: the picture as the network sees it, the heatmap, both together with the
 box around the hottest region, the classes and their probabilities.
@@ -13,19 +13,29 @@ from textwrap import fill
 import numpy as np
 import pandas as pd
 
-from experiments._config import option
-from experiments._drawing import AttributionDisplay, PictureDisplay
-from experiments._explaining import METHODS, explain, make_explainers, record, top_classes
-from experiments._networks import check_network, load_network, similar
-from experiments._pictures import (
+from fmcam._suggest import suggest
+from fmcam.cli._config import option
+from fmcam.cli._drawing import AttributionDisplay, PictureDisplay
+from fmcam.cli._explaining import (
+    METHODS,
+    check_methods,
+    explain,
+    make_explainers,
+    record,
+    top_classes,
+)
+from fmcam.cli._gallery import transparent
+from fmcam.cli._networks import load_network, network_to_load
+from fmcam.cli._photographs import find_photographs
+from fmcam.cli._pictures import (
     SOURCES,
     draw_rows,
     fetch_source,
     label_names,
-    read_files,
+    read_photographs,
     read_rows,
 )
-from experiments._run import Run, run_script
+from fmcam.cli._run import Run, run_script
 from fmcam.plot import HeatmapDisplay
 
 NAME_WIDTH = 24  # characters
@@ -35,13 +45,18 @@ GALLERY += ["probability", "explained", "explained_probability", "layer", "image
 
 @dataclass(frozen=True)
 class Config:
-    """Settings of a visualization."""
+    """Settings of an explanation."""
 
     model: str | None = option(
         None, "checkpoint; with --arch also a file of its weights, or a name such as DEFAULT"
     )
-    arch: str | None = option(None, "network of torchvision, such as resnet50")
-    image: tuple[str, ...] | None = option(None, "pictures to explain")
+    arch: str | None = option(
+        None, "network by name: resnet50, timm/vit_base_patch16_224, hf/FOLDER and others"
+    )
+    photo: tuple[str, ...] = option(
+        (), "files, folders, or patterns such as 'photos/*.jpg'", positional=True
+    )
+    image: tuple[str, ...] | None = option(None, "the same as PHOTO")
     random: int | None = option(None, "how many images of the data set to draw")
     index: tuple[int, ...] | None = option(None, "images of the data set, counted from 0")
     dataset: str | None = option(None, "where --random and --index choose from", SOURCES)
@@ -53,7 +68,9 @@ class Config:
         None, "class to explain, counted from 0; by default the predicted one"
     )
     class_name: str | None = option(None, "class to explain, by its name")
-    method: tuple[str, ...] = option(("grad-cam",), "what makes the heatmaps", METHODS)
+    method: tuple[str, ...] = option(
+        ("grad-cam",), f"what makes the heatmaps: {', '.join(METHODS)}"
+    )
     layer: tuple[str, ...] | None = option(
         None, "layers of the network to look at, one heatmap each; by default the last with maps"
     )
@@ -64,39 +81,57 @@ class Config:
         "crop the centre or stretch to a square; by default stretch for pets, else crop",
         ("crop", "stretch"),
     )
-    out: str = option("runs/visualize", "folder of the results")
+    overlay: bool = option(
+        False,
+        "also write each heatmap alone, transparent where it is cold, at the photograph's own size",
+    )
+    out: str = option("runs/explain", "folder of the results")
+
+    @property
+    def photographs(self):
+        """All files, folders and patterns that were named."""
+        return (*self.photo, *(self.image or ()))
 
 
 def check(config):
     """End with a message if settings are missing or contradict each other."""
-    chosen = [config.image, config.random, config.index]
-    from_dataset = config.image is None
+    chosen = [config.photographs or None, config.random, config.index]
+    n_chosen = sum(one is not None for one in chosen)
+    from_dataset = not config.photographs
     for wrong, message in (
-        (config.model is None, "Name a checkpoint with --model."),
-        (sum(one is not None for one in chosen) != 1, "Give one of --image, --random, --index."),
+        (n_chosen == 0, _NOTHING),
+        (n_chosen > 1, "Give one of PHOTO, --random, --index."),
         (from_dataset and config.dataset is None, "--random and --index need --dataset."),
-        (not from_dataset and config.dataset is not None, "--dataset does not go with --image."),
+        (not from_dataset and config.dataset is not None, "--dataset does not go with PHOTO."),
         ((config.dataset == "folder") != (config.folder is not None), _FOLDER),
         (config.random is not None and config.random < 1, "--random must be 1 or more."),
         (None not in (config.class_idx, config.class_name), "Give --class-idx or --class-name."),
         (not 0 < config.threshold <= 1, "--threshold must be in (0, 1]."),
+        (
+            config.image_size is not None and config.image_size < 1,
+            "--image-size must be positive.",
+        ),
     ):
         if wrong:
             raise SystemExit(message)
-    for path in config.image or ():
-        if not Path(path).is_file():
-            raise SystemExit(f"--image: there is no file {path}.")
-    check_network(config.model, config.arch)
+    check_methods(config.method)
 
 
+_NOTHING = (
+    "Name photographs, before the options: `fmcam explain PHOTO... --model FILE`. Or draw some "
+    "from a data set with --dataset and --random or --index."
+)
 _FOLDER = "--dataset folder and --folder PATH go together."
 
 
-def load_pictures(config, image_shape):
+def load_pictures(config, photographs, image_shape):
     """The pictures asked for, and the names of the data set's labels by label."""
     fit = config.fit or ("stretch" if config.dataset == "pets" else "crop")
-    if config.image is not None:
-        return read_files(config.image, image_shape, fit), {}
+    if photographs:
+        pictures, left_out = read_photographs(photographs, image_shape, fit)
+        for reason in left_out:
+            print(f"Left out: {reason}")
+        return pictures, {}
     where = {"folder": config.folder, "labels": config.labels}
     data = fetch_source(config.dataset, config.split, size=image_shape[-1], fit=fit, **where)
     for file, reason in data.get("unreadable", pd.DataFrame()).itertuples(index=False):
@@ -119,7 +154,7 @@ def column_of(config, names):
     if config.class_name is not None:
         lower = [name.lower() for name in names]
         if config.class_name.lower() not in lower:
-            hint = similar(config.class_name, names)
+            hint = suggest(config.class_name, names)
             raise SystemExit(f"--class-name: there is no class {config.class_name!r}. {hint}")
         return lower.index(config.class_name.lower())
     if config.class_idx is not None and not 0 <= config.class_idx < len(names):
@@ -132,10 +167,10 @@ def column_of(config, names):
 
 @contextlib.contextmanager
 def mistakes_named():
-    """End with the message of a ValueError: all that a person needs who mistyped something."""
+    """End with the message of an error: all that a person needs who mistyped something."""
     try:
         yield
-    except ValueError as error:
+    except (ImportError, OSError, ValueError) as error:
         raise SystemExit(f"{error}") from error
 
 
@@ -180,6 +215,13 @@ def write_figures(run, folder, picture, row, found, names):
     return {key: f"figures/{file}" for key, file in files.items()}
 
 
+def write_overlays(run, folder, picture, row, found):
+    """Write each heatmap of one picture as a transparent one of the original's size."""
+    for key, maps in found.maps.items():
+        file = f"overlays/{folder}/{slug(title(*key))}.png"
+        run.write_picture(file, transparent(picture.heatmap_in_original(maps[row])))
+
+
 def gallery(records):
     """The table of pictures for a report."""
     frame = pd.DataFrame(records).rename(
@@ -193,10 +235,13 @@ def gallery(records):
 def main(config):
     """Load, explain, draw, write."""
     check(config)
-    run = Run(config, "visualize")
     with mistakes_named():
-        clf = load_network(config.model, config.arch, config.image_size)
-        pictures, known_labels = load_pictures(config, clf.image_shape_)
+        photographs = find_photographs(config.photographs)
+    model, arch = network_to_load(config.model, config.arch)
+    run = Run(config, "fmcam explain")
+    with mistakes_named():
+        clf = load_network(model, arch, config.image_size)
+        pictures, known_labels = load_pictures(config, photographs, clf.image_shape_)
         names = class_names(clf, known_labels)
         column = column_of(config, names)
         explainers = make_explainers(clf, config.method, config.layer)
@@ -207,6 +252,8 @@ def main(config):
     for row, picture in enumerate(pictures):
         folder = f"{row + 1:0{len(str(len(pictures)))}}-{slug(Path(picture.file).stem)}"
         files = write_figures(run, folder, picture, row, found, names)
+        if config.overlay:
+            write_overlays(run, folder, picture, row, found)
         records += [
             {**record(picture, row, key, found, names, config.threshold), "picture": file}
             for key, file in files.items()
@@ -217,4 +264,4 @@ def main(config):
 
 
 if __name__ == "__main__":
-    run_script(main, Config, "visualize", __doc__)
+    run_script(main, Config, "fmcam explain", __doc__)

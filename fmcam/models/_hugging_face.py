@@ -1,0 +1,158 @@
+"""Image classifiers in folders of Hugging Face's `save_pretrained`; no code in them runs."""
+
+import contextlib
+import json
+import re
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from sklearn.utils import Bunch
+
+from fmcam._weights import network_for
+
+_SAFE = {"local_files_only": True, "trust_remote_code": False}
+_INTERPOLATIONS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
+
+
+def names():
+    """No name is known beforehand: each folder is one."""
+    return []
+
+
+def published(name):
+    """The one name of the weights in a folder."""
+    return ["DEFAULT"]
+
+
+def make(name, n_classes=None, in_channels=None, **options):
+    """A network as the folder describes it, with random weights."""
+    transformers, folder = _transformers(), _folder(name)
+    with _worded(folder):
+        config = transformers.AutoConfig.from_pretrained(folder, **_SAFE, **_labels(n_classes))
+        _check_channels(folder, config, in_channels)
+        auto = transformers.AutoModelForImageClassification
+        return auto.from_config(config, trust_remote_code=False, **options)
+
+
+def pretrained(name, weights, n_classes=None, in_channels=None, **options):
+    """The network in a folder, with its weights."""
+    transformers, folder = _transformers(), _folder(name)
+    if not list(folder.glob("*.safetensors")):
+        raise ValueError(
+            f"{folder} holds no safetensors file, and other files of weights could run code. Write "
+            "it anew with the `save_pretrained` of a transformers that saves safetensors."
+        )
+    if n_classes is not None:
+        options |= {"ignore_mismatched_sizes": True, **_labels(n_classes)}
+    with _worded(folder):
+        net, info = transformers.AutoModelForImageClassification.from_pretrained(
+            folder, use_safetensors=True, output_loading_info=True, **_SAFE, **options
+        )
+    _check_channels(folder, net.config, in_channels)
+    _check_loaded(folder, net, info, n_classes)
+    return net
+
+
+def from_file(name, content, path, sizes, **options):
+    """A network as the folder describes it, with weights from a file."""
+    return network_for(partial(make, name, **options), content, path, **sizes)[0]
+
+
+def preprocessing(name, weights="DEFAULT"):
+    """How images are prepared, as the folder says."""
+    folder = _folder(name)
+    config = json.loads((folder / "config.json").read_text())
+    recipe = _recipe(folder)
+    names = config.get("id2label") or {}
+    names = [names[column] for column in sorted(names, key=int)]
+    size = _side(folder, recipe["size"])
+    kept = _side(folder, recipe["crop_size"]) if recipe.get("do_center_crop") else size
+    if "crop_pct" in recipe and size < 384:  # ConvNeXT's: the size is that of the crop
+        kept, size = size, size / recipe["crop_pct"]
+    normalize = recipe.get("do_normalize", True)
+    scale = recipe.get("rescale_factor", 1 / 255) if recipe.get("do_rescale", True) else 1.0
+    return Bunch(
+        mean=np.array(recipe["image_mean"] if normalize else [0.0] * 3) / scale,
+        std=np.array(recipe["image_std"] if normalize else [1.0] * 3) / scale,
+        image_size=kept,
+        crop_fraction=kept / size,
+        interpolation=_INTERPOLATIONS[recipe.get("resample", 2)],
+        class_names=None if all(map(re.compile(r"LABEL_\d+").fullmatch, names)) else names,
+    )
+
+
+def _transformers():
+    try:
+        import transformers
+    except ImportError as error:
+        raise ImportError("hf/FOLDER needs transformers: pip install transformers") from error
+    return transformers
+
+
+def _folder(name):
+    folder = Path(name).expanduser()
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(
+            f"hf/{name} must name a folder on this machine that save_pretrained wrote; there is no "
+            f"{folder / 'config.json'}."
+        )
+    return folder
+
+
+@contextlib.contextmanager
+def _worded(folder):
+    """One line for the many kinds of error that transformers raises."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(
+            f"{folder} cannot be read as an image classifier of transformers: "
+            f"{str(error).strip().splitlines()[0]}"
+        ) from error
+
+
+def _labels(n_classes):
+    if n_classes is None:
+        return {}
+    names = {column: f"LABEL_{column}" for column in range(n_classes)}
+    return {"id2label": names, "label2id": {name: column for column, name in names.items()}}
+
+
+def _check_channels(folder, config, in_channels):
+    own = getattr(config, "num_channels", 3)
+    if in_channels not in (None, own):
+        raise ValueError(
+            f"{folder} holds a network of {own} channels; got in_channels={in_channels}."
+        )
+
+
+def _check_loaded(folder, net, info, n_classes):
+    """Raise ValueError if anything but a new last layer was left random, or left out."""
+    own = net.state_dict()
+    random = {*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])}
+    if n_classes is not None:
+        random = {name for name in random if own[name].shape[0] != n_classes}
+    for names, what in ((random, "lacks"), (info["unexpected_keys"], "has beside the network's")):
+        if names:
+            raise ValueError(
+                f"{folder} does not hold the weights of a whole {type(net).__name__}: it {what} "
+                f"{len(names)} tensors, such as {min(names)}."
+            )
+
+
+def _recipe(folder):
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        if (folder / name).is_file():
+            found = json.loads((folder / name).read_text())
+            return found.get("image_processor", found)
+    raise FileNotFoundError(
+        f"{folder} has no preprocessor_config.json, so how its images are prepared is not known."
+    )
+
+
+def _side(folder, size):
+    sides = set(size.values()) if isinstance(size, dict) else {size}
+    if len(sides) != 1:
+        raise ValueError(f"{folder} takes images of {size}, not square ones.")
+    return sides.pop()

@@ -1,0 +1,170 @@
+"""Networks by name: this package's, torchvision's, timm's and those in a folder of Hugging Face."""
+
+from fnmatch import fnmatch
+from pathlib import Path
+
+from fmcam._suggest import suggest
+from fmcam._weight_files import read_weight_file
+from fmcam.models import _hugging_face, _own, _timm, _torchvision
+
+__all__ = ["get_model", "get_preprocessing", "list_models"]
+
+_SOURCES = {"": _own, "torchvision/": _torchvision, "timm/": _timm, "hf/": _hugging_face}
+
+
+def get_model(name, *, n_classes=None, in_channels=None, weights=None, **options):
+    """A network by its name.
+
+    Parameters
+    ----------
+    name : str
+        A name that :func:`list_models` gives, such as "lenet5", "torchvision/resnet50" or
+        "timm/vit_base_patch16_224", the latter also with the tag of its weights behind a dot; or
+        "hf/FOLDER", a folder with an image classifier that Hugging Face's `save_pretrained` wrote.
+        A name without a source is looked for here, then in torchvision, then in timm. Classes of
+        this package go by their names too, such as "LeNet5".
+    n_classes, in_channels : int or None, default=None
+        None: as in `weights`, or else what the network is usually made for.
+    weights : str, path or None, default=None
+        None: random, but the folder's own for "hf/FOLDER". "DEFAULT" or the name of weights that
+        are published: downloaded unless they are on this machine. Else a safetensors file, or a
+        torch file with a state dict as :func:`fmcam.classifiers.load_classifier` reads them.
+        Nothing in a file is run. The last layer is left random if the weights are for another
+        number of classes than `n_classes`, and the first convolution is averaged over colours if
+        they are for another number of channels than `in_channels`.
+    **options
+        For the network's own constructor. torchvision's "googlenet" and "inception_v3" take
+        ``transform_input=False`` where the weights in a file were not trained from published ones.
+
+    Returns
+    -------
+    nn.Module
+        On the CPU, in training mode or not as its source makes it.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or weights that do not fit.
+    FileNotFoundError
+        If there are no such weights.
+    ConnectionError
+        Where published weights cannot be downloaded; it names the file to fetch.
+    ImportError
+        If timm or transformers is needed and not installed.
+
+    Examples
+    --------
+    >>> from fmcam.models import get_model
+    >>> type(get_model("lenet5", n_classes=3)).__name__
+    'LeNet5'
+    >>> get_model("torchvision/resnet50", n_classes=3).fc.out_features
+    3
+    """
+    source, short = _find(name)
+    sizes = {"n_classes": n_classes, "in_channels": in_channels}
+    if weights is None and source is _hugging_face:
+        weights = "DEFAULT"
+    if weights is None:
+        return source.make(short, **sizes, **options)
+    published = source.published(short)
+    if published and str(weights) in ("DEFAULT", *published):
+        return source.pretrained(short, str(weights), **sizes, **options)
+    if not Path(weights).is_file():
+        raise FileNotFoundError(
+            f"`weights` of {name} must be a file{_or_one_of(published)}; there is no {weights}."
+        )
+    sizes = {what: size for what, size in sizes.items() if size is not None}
+    return source.from_file(short, read_weight_file(weights)[0], weights, sizes, **options)
+
+
+def _or_one_of(names):
+    return f" or one of {list(dict.fromkeys(['DEFAULT', *names]))}" if names else ""
+
+
+def list_models(pattern=None):
+    """The names that :func:`get_model` knows, "hf/FOLDER" apart.
+
+    Parameters
+    ----------
+    pattern : str or None, default=None
+        With ``*`` and ``?`` as in a shell, for the whole name or for what stands behind the source.
+
+    Returns
+    -------
+    list of str
+        timm's are among them where timm is installed.
+
+    Examples
+    --------
+    >>> from fmcam.models import list_models
+    >>> list_models("lenet*")
+    ['lenet5']
+    >>> list_models("torchvision/resnet1??")
+    ['torchvision/resnet101', 'torchvision/resnet152']
+    """
+    found = [prefix + name for prefix, source in _SOURCES.items() for name in source.names()]
+    if pattern is None:
+        return found
+    return [n for n in found if fnmatch(n, pattern) or fnmatch(n.rpartition("/")[2], pattern)]
+
+
+def get_preprocessing(name, weights=None):
+    """How images are prepared for the published weights of a network.
+
+    Parameters
+    ----------
+    name : str
+        As for :func:`get_model`.
+    weights : str or None, default=None
+        The name of published weights. None or any other string, such as the path of a file: those
+        of "DEFAULT".
+
+    Returns
+    -------
+    Bunch
+        `mean` and `std` of each channel, ndarrays of shape (3,) in units of 0..255; `image_size`,
+        the side of the square that the network takes; `crop_fraction`, the part of the shorter side
+        that this square is cut out of; `interpolation`, a name of Pillow's in lower case; and
+        `class_names`, a list or, where they are not known, None.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or a network that has no published weights.
+    FileNotFoundError
+        If a folder of Hugging Face does not say.
+
+    Examples
+    --------
+    >>> from fmcam.models import get_preprocessing
+    >>> recipe = get_preprocessing("torchvision/resnet50")
+    >>> recipe.image_size, recipe.class_names[0], recipe.mean.round(1).tolist()
+    (224, 'tench', [123.7, 116.3, 103.5])
+    """
+    source, short = _find(name)
+    published = source.published(short)
+    if not published:
+        raise ValueError(f"{name} has no published weights that its images could be prepared for.")
+    return source.preprocessing(short, weights if weights in published else "DEFAULT")
+
+
+def _find(name):
+    """The source of a network, and its name there."""
+    if not isinstance(name, str):
+        raise TypeError(f"A network is asked for by its name, a str; got a {type(name).__name__}.")
+    prefix = name[: name.find("/") + 1]
+    if prefix == "hf/":
+        return _hugging_face, name.removeprefix(prefix)
+    if prefix == "timm/":
+        _timm.check_installed()
+    prefix = prefix if prefix in _SOURCES else ""
+    sources = [_SOURCES[prefix]] if prefix else [_own, _torchvision, _timm]
+    for source in sources:
+        found = source.find(name.removeprefix(prefix))
+        if found is not None:
+            return source, found
+    known = [prefix + one for source in sources for one in source.names()]
+    hint = (
+        f" For a folder of Hugging Face, write hf/{name}." if name and Path(name).is_dir() else ""
+    )
+    raise ValueError(f"There is no network {name!r}. {suggest(name, known)}{hint}")

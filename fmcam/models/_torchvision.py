@@ -1,0 +1,84 @@
+"""torchvision's image classifiers by name."""
+
+from functools import partial
+
+import numpy as np
+import torchvision
+from sklearn.utils import Bunch
+from torch import nn
+
+from fmcam._weights import network_for, resized_network
+from fmcam.models._download import downloading
+
+_RESCALING = ("googlenet", "inception_v3")  # their trained weights expect images rescaled inside
+
+
+def names():
+    """The names of the networks."""
+    return torchvision.models.list_models(module=torchvision.models)
+
+
+def find(name):
+    """The name, if there is such a network."""
+    return name if name in names() else None
+
+
+def published(name):
+    """The names of the weights of a network."""
+    return list(torchvision.models.get_model_weights(name).__members__)
+
+
+def make(name, n_classes=None, in_channels=None, **options):
+    """A network with random weights."""
+    if name in _RESCALING:
+        options = {"init_weights": True, **options}
+    if n_classes is not None:
+        options["num_classes"] = n_classes
+    net = torchvision.models.get_model(name, **options)
+    if in_channels in (None, 3):
+        return net
+    if getattr(net, "transform_input", False):
+        raise ValueError(
+            f"The trained weights of {name} rescale three colours; got in_channels={in_channels}."
+        )
+    return _with_channels(net, in_channels)
+
+
+def _with_channels(net, in_channels):
+    """A network whose first convolution takes another number of channels, its weights random."""
+    name, old = next((n, part) for n, part in net.named_modules() if isinstance(part, nn.Conv2d))
+    options = {"stride": old.stride, "padding": old.padding, "bias": old.bias is not None}
+    net.set_submodule(name, nn.Conv2d(in_channels, old.out_channels, old.kernel_size, **options))
+    return net
+
+
+def pretrained(name, weights, n_classes=None, in_channels=None, **options):
+    """A network with weights that torchvision publishes, downloaded unless they are there."""
+    chosen = torchvision.models.get_model_weights(name)[weights]
+    with downloading(f"torchvision/{name}", weights, chosen.url):
+        net = torchvision.models.get_model(name, weights=chosen, **options)
+    for option in ("aux_logits", "transform_input"):
+        if hasattr(net, option):
+            options[option] = getattr(net, option)
+    return resized_network(net, partial(make, name, **options), n_classes, in_channels)
+
+
+def from_file(name, content, path, sizes, **options):
+    """A network with weights from a file."""
+    if name in _RESCALING:
+        options = {"transform_input": True, **options}
+    return network_for(partial(make, name, **options), content, path, **sizes)[0]
+
+
+def preprocessing(name, weights="DEFAULT"):
+    """How images are prepared for a network with weights that torchvision publishes."""
+    chosen = torchvision.models.get_model_weights(name)[weights]
+    recipe = chosen.transforms()
+    return Bunch(
+        mean=255 * np.array(recipe.mean),
+        std=255 * np.array(recipe.std),
+        image_size=recipe.crop_size[0],
+        crop_fraction=recipe.crop_size[0] / recipe.resize_size[0],
+        interpolation=recipe.interpolation.value,
+        class_names=chosen.meta["categories"],
+    )

@@ -1,0 +1,59 @@
+"""What is installed: the package alone, whose command runs without the checkout."""
+
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from shutil import copy, copytree, ignore_patterns
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def python(*arguments, **options):
+    command = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    try:
+        found = version("setuptools")
+    except PackageNotFoundError:
+        found = "0"
+    if int(found.partition(".")[0]) < 77:
+        pytest.skip(f"setuptools 77 or newer builds the wheel, found {found}")
+    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in ("fmcam", "experiments"):
+        copytree(ROOT / name, source / name, ignore=ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        copy(ROOT / name, source)
+    python("-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", out, source)
+    return next(out.glob("fmcam-*.whl"))
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_package_alone(wheel):
+    names = {Path(name).parts for name in zipfile.ZipFile(wheel).namelist()}
+    assert {top for top, *_ in names if not top.endswith(".dist-info")} == {"fmcam"}
+    sources = [path.relative_to(ROOT).parts for path in (ROOT / "fmcam").rglob("*.py")]
+    pages = [("fmcam", "cli", "_report", f"page.{kind}") for kind in ("css", "html", "js")]
+    assert {*sources, *pages, ("fmcam", "py.typed")} <= names
+
+
+@pytest.mark.slow
+def test_the_command_runs_where_it_is_installed(wheel, tmp_path, monkeypatch):
+    target, folder = tmp_path / "site", tmp_path / "results"
+    python("-m", "pip", "install", "--no-deps", "--no-index", "--target", target, wheel)
+    monkeypatch.setenv("PYTHONPATH", str(target))
+    folder.mkdir()
+    (folder / "rows.csv").write_text("name,score\none,0.5\n")
+    script = target / "bin" / "fmcam"
+    assert "  explain " in python(script, "--help", cwd=tmp_path)
+    assert "report.html" in python(script, "report", folder, cwd=tmp_path)
+    where = python("-c", "import fmcam; print(fmcam.__file__)", cwd=tmp_path)
+    assert Path(where.strip()).is_relative_to(target)
