@@ -248,7 +248,7 @@ def _load_torch_file(path, module, classes):
     clf = CNNClassifier.from_module(net, _torch_file_classes(net, rest, classes))
     if {"mean", "std"} <= rest.keys():
         standardize = _standardize_of(path, in_channels, rest["mean"], rest["std"])
-        clf.adopt(StandardizedNet(net, standardize), clf.classes_)
+        clf.module_.standardize = standardize
     clf.checkpoint_ = rest
     return clf
 
