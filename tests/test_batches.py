@@ -375,7 +375,7 @@ def test_the_images_of_a_growing_training_have_the_size_that_the_history_says():
         callbacks=[GrowingSize(32, until=0.5)],
         random_state=0,
     ).fit(images, np.arange(8) % 2)
-    assert seen == [32, 32, 64, 64]
+    assert seen[-4:] == [32, 32, 64, 64]  # before, a copy was tried in channels last
 
 
 @pytest.mark.parametrize(

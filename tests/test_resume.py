@@ -69,7 +69,7 @@ def sgd():
     return {
         "optimizer": torch.optim.SGD,
         "optimizer__momentum": 0.9,
-        "optimizer__param_groups": [("*.last.*", {"lr": 0.1})],
+        "optimizer__param_groups": [("last.*", {"lr": 0.1})],
         "batch_size": 12,
         "augment": RandomResizedCrop(64),
         "max_epochs": 6,

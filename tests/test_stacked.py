@@ -217,8 +217,8 @@ class Short(TorchDispatchMode):
         self.calls, self.full = 0, full
 
     def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
-        if operator is torch.ops.aten.convolution_backward.default:
-            self.calls += 1
+        if operator is torch.ops.aten.convolution_backward.default and len(args[0]) > 2:
+            self.calls += 1  # two images are those that a layout is tried on
             if self.calls in self.full:
                 raise torch.OutOfMemoryError
         return operator(*args, **(kwargs or {}))

@@ -19,6 +19,7 @@ import fmcam
 from fmcam import models
 from fmcam.classifiers import _named
 from fmcam.classifiers._cnn import CNNClassifier
+from fmcam.classifiers._columns import classes_by_output
 from fmcam.classifiers._files import replacing
 from fmcam.classifiers._parameters import constructor_names
 from fmcam.models import Standardize, StandardizedNet
@@ -70,7 +71,7 @@ def save_classifier(clf, path, *, class_names=None, metrics=None):
         "classifier": type(clf).__name__,
         "module": type(clf.module_.net).__name__,
         "parameters": _parameters_to_json(clf),
-        "classes": clf.classes_.tolist(),
+        "classes": classes_by_output(clf.module_, clf.classes_).tolist(),
         "dtype": clf.classes_.dtype.str,
         "image_shape": None if clf.image_shape_ is None else list(clf.image_shape_),
         "epoch": len(clf.history),
@@ -247,7 +248,7 @@ def _load_torch_file(path, module, classes):
     clf = CNNClassifier.from_module(net, _torch_file_classes(net, rest, classes))
     if {"mean", "std"} <= rest.keys():
         standardize = _standardize_of(path, in_channels, rest["mean"], rest["std"])
-        clf.adopt(StandardizedNet(net, standardize), clf.classes_)
+        clf.module_.standardize = standardize
     clf.checkpoint_ = rest
     return clf
 

@@ -456,9 +456,8 @@ class CNNClassifier(Conventions):
 
     def infer(self, x, **fit_params):
         """Logits of shape (n, k), a column for each of `classes_`, for raw images (n, c, h, w)."""
-        x = x.reshape(-1).view(
-            x.shape
-        )  # `contiguous` takes one channel in any layout for contiguous
+        # for `contiguous` one channel is contiguous in any layout
+        x = x.reshape(-1).view(x.shape)
         return as_logits(self.raw_outputs(x, **fit_params), self.outputs)
 
     def get_loss(self, y_pred, y_true, *args, **kwargs):

@@ -6,7 +6,7 @@ from torch import nn
 
 from fmcam.classifiers._nets import count_outputs
 
-__all__ = ["assign_classes"]
+__all__ = ["assign_classes", "classes_by_output"]
 
 
 def assign_classes(module, classes=None, image_shape=None):
@@ -39,6 +39,11 @@ def assign_classes(module, classes=None, image_shape=None):
     order = np.argsort(labels, kind="stable")
     _reorder(module, order)
     return labels[order]
+
+
+def classes_by_output(module, classes):
+    """The sorted classes in the order of the outputs of the network in `module`, ndarray (k,)."""
+    return classes if module.order is None else classes[torch.argsort(module.order).cpu().numpy()]
 
 
 def _checked(classes):

@@ -295,6 +295,8 @@ def _same_in_channels_last(module, trial, images):
         plain = module.logits_among(module.net(images), len(images))
         found = trial(images.to(memory_format=torch.channels_last))
         changed = module.logits_among(found, len(images))
+    except _OF_THE_DEVICE:
+        raise
     except _FAILURES:
         return False
     tolerance = _TOLERANCE.get(plain.dtype, 1e-3) * plain.abs().max().item()
@@ -308,6 +310,8 @@ def _trains(module, trial, images):
             logits = module.logits_among(found, len(images))
             if logits.requires_grad:
                 logits.sum().backward()
+    except _OF_THE_DEVICE:
+        raise
     except _FAILURES:
         return False
     return True
