@@ -141,7 +141,7 @@ def _start_array(*_):
     return _Array()
 
 
-_NUMPY = [
+_NUMPY: list = [
     (_DType, "numpy.dtype"),
     (_Array, "numpy.ndarray"),
     *((_number, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),

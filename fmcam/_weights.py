@@ -25,9 +25,9 @@ def network_for(make, content, path, *, key=None, **sizes):
 
     Parameters
     ----------
-    make : callable or nn.Module
+    make : callable
         A class or function that makes the network; its arguments for the numbers of classes and
-        channels are found by what they change. A network is copied.
+        channels are found by what they change.
     content : object
         What :func:`fmcam._weight_files.read_weight_file` gave.
     path : str or path
@@ -51,11 +51,10 @@ def network_for(make, content, path, *, key=None, **sizes):
     ValueError
         If the file holds no weights, several, others than the network's, or NaN.
     """
-    make = functools.partial(copy.deepcopy, make) if isinstance(make, nn.Module) else make
     make = functools.partial(make, **sizes)
     blank = _blank(make, **_required_sizes(make, path))
     weights, rest = _find_weights(content, blank, path, key)
-    net = make(**sizes_in(make, weights, but=sizes))
+    net = make(**sizes_in(make, weights, path, but=sizes))
     load_weights(net, _resized(weights, net, **sizes), path)
     return net, rest
 
@@ -88,22 +87,30 @@ def name_of(make):
 # Networks of the sizes in a file ------------------------------------------------------------------
 
 
-def sizes_in(make, weights, but=()):
+def sizes_in(make, weights, path, but=()):
     """The arguments for the numbers of classes and channels, read off the shapes that they set.
 
     Parameters
     ----------
     make : callable
     weights : mapping of str to tensor
+    path : str or path
+        For messages.
     but : container of str, default=()
         Arguments that are given already.
 
     Returns
     -------
     dict of str to int
-        For example ``{"num_classes": 5}``; an argument that sets no tensor's shape is left out.
+        For example ``{"num_classes": 5}``; an argument that sets no tensor's shape is left out
+        unless `make` must have it.
+
+    Raises
+    ------
+    ValueError
+        If `make` must be given anything else.
     """
-    sizes = {}
+    sizes = _required_sizes(make, path)
     for names in _SIZES:
         if not any(name in but for name in names):
             sizes |= _size_in(make, _taken(make, names), weights, sizes)
@@ -112,10 +119,9 @@ def sizes_in(make, weights, but=()):
 
 def _size_in(make, names, weights, sizes):
     for name in names:
-        others = {**_required_sizes(make), **sizes}
         try:
-            small, large = (_shapes(_blank(make, **{**others, name: size})) for size in (2, 3))
-        except Exception:
+            small, large = (_shapes(_blank(make, **{**sizes, name: size})) for size in (2, 3))
+        except Exception:  # a stranger's constructor that takes no such argument
             continue
         for key, shape in small.items():
             in_file = weights[key].shape if key in weights else ()
@@ -132,7 +138,7 @@ def _taken(make, names):
     return names if anything and not named else named
 
 
-def _required_sizes(make, path=None):
+def _required_sizes(make, path):
     """Some number for each size that `make` must be given; ValueError if it needs anything else."""
     required = [
         name
@@ -177,41 +183,51 @@ def _find_weights(content, net, path, key):
             f"{type(content).__name__}{keys}. Save one with torch.save(net.state_dict(), path)."
         )
     found = {
-        ".".join(filter(None, (place, prefix))): (place, weights)
+        ".".join([*place, *filter(None, [prefix])]): (place, weights)
         for place, tensors in groups.items()
         for prefix, weights in _without_prefixes(tensors, net)
     }
+    place, weights = found[_chosen(found, net, path, key)]
+    taken = place[:1] or groups[place]
+    return weights, {name: value for name, value in content.items() if name not in taken}
+
+
+def _chosen(found, net, path, key):
+    """The one place in a file whose weights a network takes, or else the one most like them."""
     if key is not None:
-        chosen = {place: one for place, one in found.items() if f".{key}." in f".{place}."}
-        if not chosen:
-            raise ValueError(f"{path} has no weights under {key!r}. There are: {_few(found)}.")
-        found = {key: found[key]} if key in found else chosen
+        under = [place for place in found if f".{key}." in f".{place}."]
+        if not under:
+            raise ValueError(f"{path} has no weights under {key!r}. There are: {_few(found, 9)}.")
+        found = {place: found[place] for place in ([key] if key in found else under)}
     fitting = [place for place, (_, weights) in found.items() if _fits(weights, net)]
     if len(fitting) > 1:
         raise ValueError(
-            f"{path} holds weights of {type(net).__name__} under {' and '.join(fitting)}. Say "
-            f"which to take: load_classifier(..., key={fitting[0]!r})."
+            f"{path} holds weights of {type(net).__name__} under {' and '.join(map(repr, fitting))}"
+            f". Say which to take: load_classifier(..., key={fitting[-1]!r})."
         )
     own = net.state_dict().keys()
-    best = max(found, key=lambda place: (len(own & found[place][1].keys()), len(found[place][1])))
-    place, weights = found[fitting[0] if fitting else best]
-    top = place.partition(".")[0]
-    rest = {
-        name: value for name, value in content.items() if name not in (top, *groups.get("", ()))
-    }
-    return weights, rest
+    return max(
+        fitting or found,
+        key=lambda place: (len(own & found[place][1].keys()), len(found[place][1])),
+    )
 
 
-def _tensors_by_place(content, place=""):
-    """The tensors of each dictionary in a file, by the dotted keys that lead to it."""
+def _tensors_by_place(content, place=()):
+    """The tensors of each dictionary in a file, by the keys that lead to it."""
     named = {name: value for name, value in content.items() if isinstance(name, str)}
-    tensors = OrderedDict((n, value) for n, value in named.items() if torch.is_tensor(value))
+    tensors = _StateDict((n, value) for n, value in named.items() if torch.is_tensor(value))
     if tensors:
-        tensors._metadata = getattr(content, "_metadata", {})
+        tensors.versions = getattr(content, "_metadata", {})
         yield place, tensors
     for name, value in named.items():
         if isinstance(value, dict):
-            yield from _tensors_by_place(value, f"{place}.{name}" if place else name)
+            yield from _tensors_by_place(value, (*place, name))
+
+
+class _StateDict(dict):
+    """Tensors by name; `versions` of the modules that wrote them, in the words of state dicts."""
+
+    versions: dict
 
 
 def _without_prefixes(tensors, net):
@@ -223,16 +239,16 @@ def _without_prefixes(tensors, net):
         return ".".join(part for part in name.split(".") if part not in wrappers)
 
     plain = {unwrapped(name): value for name, value in tensors.items()}
-    versions = {unwrapped(name): version for name, version in tensors._metadata.items()}
+    versions = {unwrapped(name): version for name, version in tensors.versions.items()}
     starts = Counter(name[: i + 1] for name in plain for i, char in enumerate(name) if char == ".")
     least = len(_tied_names(net))
     for start in ("", *(start for start, count in starts.items() if count >= least)):
-        weights = OrderedDict(
+        weights = _StateDict(
             (own_key(_OLD_DENSENET.sub(r"\1\2", name.removeprefix(start))), value)
             for name, value in plain.items()
             if name.startswith(start)
         )
-        weights._metadata = {
+        weights.versions = {
             f"{name}.".removeprefix(start)[:-1]: version
             for name, version in versions.items()
             if f"{name}.".startswith(start)
@@ -257,8 +273,7 @@ def _tied_names(net):
 
 
 def _resized(weights, net, n_classes=None, in_channels=None):
-    """Weights for a network of other numbers of classes and channels than the file's."""
-    weights = copy.copy(weights)
+    """The weights, those that have another number of classes or channels than a network changed."""
     for name, own in net.state_dict().items():
         shape = weights[name].shape if name in weights else own.shape
         if shape == own.shape or len(shape) != own.ndim:
@@ -297,7 +312,8 @@ def load_weights(net, weights, path):
     for names in _tied_names(net):
         for there in [name for name in names if name in weights][:1]:
             state.update({name: weights[there] for name in names if name not in weights})
-    state._metadata = getattr(weights, "_metadata", {}) or net.state_dict()._metadata
+    versions = getattr(weights, "versions", None)
+    state._metadata = versions or net.state_dict()._metadata  # type: ignore[attr-defined]
     try:
         missing, unexpected = net.load_state_dict(state, strict=False)
         wrong = []

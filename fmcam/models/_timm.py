@@ -76,9 +76,11 @@ def pretrained(name, weights, n_classes=None, in_channels=None, **options):
 
 
 def _packaged_file(name):
-    package, file = _PACKAGED.get(name.partition(".")[0], (None, None))
+    package, file = _PACKAGED.get(name.partition(".")[0], ("", ""))
     spec = importlib.util.find_spec(package) if package else None
-    return spec and Path(spec.submodule_search_locations[0], file)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(spec.submodule_search_locations[0], file)
 
 
 def _filled_in_order(net, weights, path):

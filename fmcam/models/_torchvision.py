@@ -47,8 +47,15 @@ def make(name, n_classes=None, in_channels=None, **options):
 def _with_channels(net, in_channels):
     """A network whose first convolution takes another number of channels, its weights random."""
     name, old = next((n, part) for n, part in net.named_modules() if isinstance(part, nn.Conv2d))
-    options = {"stride": old.stride, "padding": old.padding, "bias": old.bias is not None}
-    net.set_submodule(name, nn.Conv2d(in_channels, old.out_channels, old.kernel_size, **options))
+    new = nn.Conv2d(
+        in_channels,
+        old.out_channels,
+        old.kernel_size,  # type: ignore[arg-type]
+        old.stride,  # type: ignore[arg-type]
+        old.padding,  # type: ignore[arg-type]
+        bias=old.bias is not None,
+    )
+    net.set_submodule(name, new)
     return net
 
 
