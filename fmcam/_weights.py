@@ -202,8 +202,9 @@ def _chosen(found, net, path, key):
     fitting = [place for place, (_, weights) in found.items() if _fits(weights, net)]
     if len(fitting) > 1:
         raise ValueError(
-            f"{path} holds weights of {type(net).__name__} under {' and '.join(map(repr, fitting))}"
-            f". Say which to take: load_classifier(..., key={fitting[-1]!r})."
+            f"{path} holds weights of {type(net).__name__} under "
+            f"{_few(map(repr, fitting))}. Say which to take: load_classifier(..., "
+            f"key={fitting[-1]!r})."
         )
     own = net.state_dict().keys()
     return max(
@@ -232,20 +233,27 @@ class _StateDict(dict):
 
 def _without_prefixes(tensors, net):
     """State dicts under the names that a network may give, for each prefix that could go."""
-    own_key = getattr(net, "own_key", lambda name: name)
     wrappers = _WRAPPERS - {part for name in net.state_dict() for part in name.split(".")}
 
     def unwrapped(name):
         return ".".join(part for part in name.split(".") if part not in wrappers)
 
-    plain = {unwrapped(name): value for name, value in tensors.items()}
-    versions = {unwrapped(name): version for name, version in tensors.versions.items()}
-    starts = Counter(name[: i + 1] for name in plain for i, char in enumerate(name) if char == ".")
+    found = list(_by_prefix(tensors, tensors.versions, net))
+    if not any(_fits(weights, net) for _, weights in found):
+        plain = {unwrapped(name): value for name, value in tensors.items()}
+        versions = {unwrapped(name): version for name, version in tensors.versions.items()}
+        found += _by_prefix(plain, versions, net)
+    return found
+
+
+def _by_prefix(tensors, versions, net):
+    own_key = getattr(net, "own_key", lambda name: name)
+    starts = Counter(name[: i + 1] for name in tensors for i, c in enumerate(name) if c == ".")
     least = len(_tied_names(net))
     for start in ("", *(start for start, count in starts.items() if count >= least)):
         weights = _StateDict(
             (own_key(_OLD_DENSENET.sub(r"\1\2", name.removeprefix(start))), value)
-            for name, value in plain.items()
+            for name, value in tensors.items()
             if name.startswith(start)
         )
         weights.versions = {
@@ -328,15 +336,14 @@ def load_weights(net, weights, path):
         ]
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
     lists = {
-        "missing in the file": missing,
+        "not in the file": missing,
         "unknown to the network": unexpected,
-        "of other shape": wrong,
+        "of another shape": wrong,
     }
     counts = [f"{len(names)} {what} ({_few(names)})" for what, names in lists.items() if names]
     if counts:
         raise ValueError(
-            f"The weights in {path} do not fit {type(net).__name__}. Of {len(state)} tensors: "
-            f"{'; '.join(counts)}."
+            f"The weights in {path} do not fit {type(net).__name__}. Tensors: {'; '.join(counts)}."
         )
 
 

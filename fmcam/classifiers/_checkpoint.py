@@ -226,10 +226,10 @@ def _maker(module):
         return functools.partial(get_model, module)
     if isinstance(module, nn.Module):
         return functools.partial(copy.deepcopy, module)
-    if not callable(module):
+    if not callable(module) or (inspect.isclass(module) and not issubclass(module, nn.Module)):
         raise TypeError(
             "`module` must be a class of nn.Module, a function that makes a network, a network or "
-            f"a name for get_model, got a {type(module).__name__}."
+            f"a name for get_model, got {module!r}."
         )
     return module
 
@@ -264,12 +264,24 @@ def _from_state_dict(path, content, module, classes, key):
             f"{path} holds weights alone. Pass the class of their network as `module`, a function "
             "that makes it, a network to copy or a name such as 'torchvision/resnet18'."
         )
-    net, rest = network_for(_maker(module), content, path, key=key)
+    net, rest = _network(module, content, path, key)
     clf = CNNClassifier.from_module(net, _class_names(rest) if classes is None else classes)
     if {"mean", "std"} <= rest.keys():
         clf.module_.standardize = _standardize_of(path, net, rest["mean"], rest["std"])
     clf.checkpoint_ = rest
     return clf
+
+
+def _network(module, content, path, key):
+    """The network with the weights of a file, and the other entries of the file."""
+    by_name = isinstance(module, str) and key is None
+    if not (by_name and module.startswith("hf/")):
+        try:
+            return network_for(_maker(module), content, path, key=key)
+        except ValueError:
+            if not by_name:
+                raise
+    return get_model(module, weights=path), {}  # which knows the names that publishers give
 
 
 def _standardize_of(path, net, mean, std):
