@@ -8,6 +8,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
+from tiny_vit import TinyViT
 from torch import nn
 
 import fmcam.explain
@@ -15,21 +16,20 @@ from fmcam.classifiers import CNNClassifier
 from fmcam.explain._base import BaseExplainer
 from fmcam.models import CNN_CAM
 
-KINDS = [
-    kind
-    for name in fmcam.explain.__all__
-    if isinstance(kind := getattr(fmcam.explain, name), type) and issubclass(kind, BaseExplainer)
-]
+KINDS = [*map(fmcam.explain.get_explainer, fmcam.explain.list_explainers())]
+KINDS.append(fmcam.explain.SmoothedExplainer)
+OF_TRANSFORMERS = {"AttentionRollout", "LeGrad"}
 NOT_SCALE_FREE = {"GradCAMPlusPlus", "ScoreCAM"}  # both take exponentials of the logit
 
 
-def make_net(seed=0):
-    torch.manual_seed(seed)
-    return CNN_CAM(n_classes=4).eval()
+def make_net(kind=None):
+    torch.manual_seed(0)
+    of_transformers = kind is not None and kind.__name__ in OF_TRANSFORMERS
+    return (TinyViT() if of_transformers else CNN_CAM(n_classes=4)).eval()
 
 
 def make(kind, net=None, **params):
-    clf = CNNClassifier.from_module(make_net() if net is None else net)
+    clf = CNNClassifier.from_module(make_net(kind) if net is None else net)
     if kind is fmcam.explain.SmoothedExplainer:
         return kind(fmcam.explain.GradCAM(FrozenEstimator(clf)), random_state=0, **params)
     if "random_state" in kind(None).get_params():
@@ -138,7 +138,7 @@ class TestEveryExplainer:
     def test_logit_scale(self, kind, X):
         if kind.__name__ in NOT_SCALE_FREE:
             pytest.skip("takes exponentials of the logit")
-        net, scaled = make_net(), make_net()
+        net, scaled = make_net(kind), make_net(kind)
         scaled.head[-1].weight.data *= 1000
         scaled.head[-1].bias.data *= 1000
         y = [0, 1, 2, 3, 1]
@@ -157,14 +157,14 @@ class TestEveryExplainer:
         np.testing.assert_array_equal(explainer.transform(X), explainer.transform(X))
 
     def test_network_is_left_as_found(self, kind, X):
-        net = make_net()
+        net = make_net(kind)
         explainer = make(kind, net)
         with untouched(net):
             maps = explainer.transform(X)
         assert not isinstance(maps, torch.Tensor)
 
     def test_network_is_left_as_found_after_an_exception(self, kind, X):
-        net = make_net()
+        net = make_net(kind)
         explainer = make(kind, net)
 
         def fail(module, args):
@@ -176,7 +176,7 @@ class TestEveryExplainer:
         stop.remove()
 
     def test_under_no_grad_and_frozen(self, kind, X):
-        net = make_net()
+        net = make_net(kind)
         expected = make(kind, net).explain(X, [0, 1, 2, 3, 1])
         net.requires_grad_(False)
         with torch.inference_mode():

@@ -408,7 +408,9 @@ class TestErrors:
             GradCAM(frozen(lenet), layer="feature").transform(self.X)
 
     def test_layer_without_spatial_size(self, lenet):
-        with pytest.raises(ValueError, match=r"but 'head.2' gives \(120,\).*Layers that give maps: "):
+        with pytest.raises(
+            ValueError, match=r"but 'head.2' gives \(120,\).*Layers that give maps: "
+        ):
             GradCAM(frozen(lenet), layer="head.2").transform(self.X)
 
     def test_layer_that_runs_twice(self):

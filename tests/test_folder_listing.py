@@ -7,9 +7,9 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from experiments._run import Run
 from PIL import Image
 
-from experiments._run import Run
 from fmcam._text import printable
 from fmcam.datasets import load_image_folder
 from fmcam.plot import HeatmapDisplay

@@ -331,6 +331,12 @@ def test_objects_of_numpy_are_refused(path, value):
         load_classifier(path, module=LeNet5)
 
 
+def test_objects_of_numpy_are_named(path):
+    torch.save({"model": WEIGHTS, "value": objects()}, path)
+    with pytest.raises(ValueError, match="type 'O8', which may be objects, are not read"):
+        load_classifier(path, module=LeNet5)
+
+
 @pytest.mark.parametrize("inside", ["scalar", "array", "dtype"])
 def test_code_in_the_place_of_numpy_s_arguments_is_not_run(path, tmp_path, inside):
     code = Exploit(os.mkdir, (str(tmp_path / "ran"),))

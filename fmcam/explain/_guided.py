@@ -7,9 +7,9 @@ import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from fmcam.classifiers._nets import memory_format_of
 from fmcam.explain._base import BaseExplainer, explain_together
 from fmcam.explain._cam import GradCAM
-from fmcam.classifiers._nets import memory_format_of
 from fmcam.explain._survey import undisturbed
 from fmcam.explain._target import scores
 

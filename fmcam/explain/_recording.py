@@ -8,8 +8,8 @@ from torch import nn
 from fmcam.classifiers._nets import memory_format_of
 from fmcam.classifiers._outputs import as_logits
 from fmcam.explain._layout import first_tensor
-from fmcam.explain._survey import survey_of, undisturbed
-from fmcam.explain._target import scores
+from fmcam.explain._survey import undisturbed
+from fmcam.explain._target import class_scores, scores
 
 __all__ = ["Recording", "run", "with_first"]
 
@@ -72,6 +72,11 @@ class Recording:
     def predicted(self):
         """The column of the likeliest class of each image, (n,) int64."""
         return as_logits(self.outputs, self._clf.outputs).argmax(dim=1)
+
+    @property
+    def class_scores(self):
+        """Scores of all classes, (n, k), two for a network with one output."""
+        return class_scores(self.outputs)
 
     def head_weights(self, layer):
         """Weights (k, c') of the linear layer that follows a global average pooling, or None.
@@ -138,6 +143,32 @@ class Recording:
             score, list(self._nodes.values()), retain_graph=True, materialize_grads=True
         )
         return dict(zip(self._nodes, gradients, strict=True))
+
+    def curvature(self, layer, columns, target="logit"):
+        """Hessian of the score of each image by the maps of a layer, times these maps.
+
+        Parameters
+        ----------
+        layer, columns, target
+            As in :meth:`gradient`.
+
+        Returns
+        -------
+        tensor of shape (n, c', h', w'), float32, or float64 for a network in float64
+        """
+        node, maps = self._nodes[layer], self.activations[layer]
+        if target == "logit" and self.head_weights(layer) is not None:
+            return torch.zeros_like(maps)
+        with torch.enable_grad():
+            score = scores(self._outputs, columns, target).sum()
+            (gradient,) = torch.autograd.grad(
+                score, node, create_graph=True, materialize_grads=True
+            )
+            product = (self._layouts[layer].maps(gradient) * maps).sum()
+        if not product.requires_grad:
+            return torch.zeros_like(maps)
+        (found,) = torch.autograd.grad(product, node, retain_graph=True, materialize_grads=True)
+        return _at_least_float32(self._layouts[layer].maps(found))
 
 
 def run(clf, images):

@@ -138,9 +138,7 @@ class Survey:
 
     def _listed(self):
         names = self.layers
-        return ", ".join(
-            names if len(names) <= _MOST_LISTED else ["...", *names[-_MOST_LISTED:]]
-        )
+        return ", ".join(names if len(names) <= _MOST_LISTED else ["...", *names[-_MOST_LISTED:]])
 
     def default_layer(self, clf):
         """The last layer that all of the image passes through and whose maps the logits depend on.
@@ -156,8 +154,9 @@ class Survey:
         names = [n for n in self.layers if not isinstance(modules[n], nn.AdaptiveAvgPool2d)]
         if not names:
             raise ValueError(
-                f"{self._name} has no layer that gives maps larger than 1x1 which follow the image, "
-                f"for images of shape {self._shape}. Where you know better, pass `layer` and `layout`."
+                f"{self._name} has no layer that gives maps larger than 1x1 which follow the "
+                f"image, for images of shape {self._shape}. Where you know better, pass `layer` "
+                "and `layout`."
             )
         graph = _Graph(clf, self._shape, {name: self.layout(name) for name in names})
         names = [name for name in names if graph.depends_on(name)] or names

@@ -2,7 +2,7 @@
 
 import torch
 
-__all__ = ["check_target", "scores", "scores_of_changed"]
+__all__ = ["check_target", "class_scores", "scores", "scores_of_changed"]
 
 
 def check_target(target):
@@ -12,6 +12,11 @@ def check_target(target):
             "`target` must be 'logit' or a function (outputs, columns) -> tensor of shape (n,), "
             f"got {target!r}."
         )
+
+
+def class_scores(outputs):
+    """Scores (n, k) of all classes; one output counts for the second class, against the first."""
+    return torch.cat([-outputs, outputs], dim=1) if outputs.shape[1] == 1 else outputs
 
 
 def scores(outputs, columns, target="logit"):
@@ -24,8 +29,8 @@ def scores(outputs, columns, target="logit"):
     columns : tensor of shape (n,), int64
         The class of each image.
     target : "logit" or callable, default="logit"
-        "logit" is the output of the class; one output counts for the second class and against the
-        first. A function ``target(outputs, columns)`` gives a tensor of shape (n,) instead.
+        "logit" is the output of the class, as in :func:`class_scores`. A function
+        ``target(outputs, columns)`` gives a tensor of shape (n,) instead.
 
     Returns
     -------
@@ -47,9 +52,7 @@ def scores(outputs, columns, target="logit"):
                 f"({len(outputs)},), got {came}."
             )
         return found
-    if outputs.shape[1] == 1:
-        return outputs[:, 0] * (2 * columns - 1)
-    return outputs.gather(1, columns[:, None])[:, 0]
+    return class_scores(outputs).gather(1, columns[:, None])[:, 0]
 
 
 def scores_of_changed(outputs, columns, target):
