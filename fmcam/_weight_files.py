@@ -94,6 +94,8 @@ def _read_torch_file(path):
     try:
         with torch.serialization.safe_globals(_NUMPY):
             return _finished(torch.load(path, map_location="cpu", weights_only=True))
+    except _NotReadError as error:
+        raise ValueError(f"{path}: {error}. Nothing in it was run. {_NEEDED}") from error
     except Exception as error:  # torch raises many kinds for a foreign or damaged file
         found = re.search(r"GLOBAL (\S+) was not an allowed", str(error))
         if found is None:
@@ -102,9 +104,9 @@ def _read_torch_file(path):
                 f"({type(error).__name__})"
             ) from error
         raise ValueError(
-            f"{path} holds a Python object of kind {found[1]}, as a whole network saved with "
-            "torch.save(net) does. Such an object could run code when it is read: Nothing in it "
-            "was run. Where the file was made, save plain weights: "
+            f"{path} holds a Python object of kind {found[1]}: a whole network that "
+            "torch.save(net) wrote, or settings beside weights. Such an object could run code when "
+            "it is read. Nothing in it was run. Where the file was made, save plain weights: "
             "torch.save(net.state_dict(), path)."
         ) from error
 
@@ -112,10 +114,16 @@ def _read_torch_file(path):
 # Stand-ins for what NumPy's pickles call: they make numbers and texts from bytes, never objects.
 
 
+class _NotReadError(ValueError):
+    """A value that a file of weights should not hold."""
+
+
 class _DType:
     def __init__(self, code, *_):
         if not re.fullmatch(r"[biufcSU]\d+", code):
-            raise ValueError(f"NumPy values of type {code} are not read.")
+            raise _NotReadError(
+                f"NumPy values of type {code!r}, which may be objects, are not read"
+            )
         self.code, self.order = code, "="
 
     def __setstate__(self, state):
@@ -141,9 +149,14 @@ def _start_array(*_):
     return _Array()
 
 
-_NUMPY = [
+def _no_bytes():
+    return b""
+
+
+_NUMPY: list = [
     (_DType, "numpy.dtype"),
     (_Array, "numpy.ndarray"),
+    (_no_bytes, "builtins.bytes"),
     *((_number, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
     *((_start_array, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
 ]

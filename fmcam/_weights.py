@@ -4,11 +4,12 @@ import copy
 import functools
 import inspect
 import itertools
-import re
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 
 import torch
 from torch import nn
+
+from fmcam._state_dicts import few, find_weights, tied_names
 
 __all__ = ["load_weights", "name_of", "network_for", "resized_network", "sizes_in"]
 
@@ -16,8 +17,6 @@ _SIZES = (  # what constructors call the number of classes, and that of channels
     ("n_classes", "num_classes", "num_labels", "n_outputs", "num_outputs", "out_features"),
     ("in_channels", "in_chans", "num_channels", "n_channels", "channels"),
 )
-_WRAPPERS = {"module", "_orig_mod"}  # of nn.DataParallel and torch.compile
-_OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d)")  # norm.1 is now norm1
 
 
 def network_for(make, content, path, *, key=None, **sizes):
@@ -25,9 +24,9 @@ def network_for(make, content, path, *, key=None, **sizes):
 
     Parameters
     ----------
-    make : callable or nn.Module
+    make : callable
         A class or function that makes the network; its arguments for the numbers of classes and
-        channels are found by what they change. A network is copied.
+        channels are found by what they change.
     content : object
         What :func:`fmcam._weight_files.read_weight_file` gave.
     path : str or path
@@ -51,11 +50,10 @@ def network_for(make, content, path, *, key=None, **sizes):
     ValueError
         If the file holds no weights, several, others than the network's, or NaN.
     """
-    make = functools.partial(copy.deepcopy, make) if isinstance(make, nn.Module) else make
     make = functools.partial(make, **sizes)
     blank = _blank(make, **_required_sizes(make, path))
-    weights, rest = _find_weights(content, blank, path, key)
-    net = make(**sizes_in(make, weights, but=sizes))
+    weights, rest = find_weights(content, blank, path, key)
+    net = make(**sizes_in(make, weights, path, but=sizes))
     load_weights(net, _resized(weights, net, **sizes), path)
     return net, rest
 
@@ -88,22 +86,30 @@ def name_of(make):
 # Networks of the sizes in a file ------------------------------------------------------------------
 
 
-def sizes_in(make, weights, but=()):
+def sizes_in(make, weights, path, but=()):
     """The arguments for the numbers of classes and channels, read off the shapes that they set.
 
     Parameters
     ----------
     make : callable
     weights : mapping of str to tensor
+    path : str or path
+        For messages.
     but : container of str, default=()
         Arguments that are given already.
 
     Returns
     -------
     dict of str to int
-        For example ``{"num_classes": 5}``; an argument that sets no tensor's shape is left out.
+        For example ``{"num_classes": 5}``; an argument that sets no tensor's shape is left out
+        unless `make` must have it.
+
+    Raises
+    ------
+    ValueError
+        If `make` must be given anything else.
     """
-    sizes = {}
+    sizes = _required_sizes(make, path)
     for names in _SIZES:
         if not any(name in but for name in names):
             sizes |= _size_in(make, _taken(make, names), weights, sizes)
@@ -112,10 +118,9 @@ def sizes_in(make, weights, but=()):
 
 def _size_in(make, names, weights, sizes):
     for name in names:
-        others = {**_required_sizes(make), **sizes}
         try:
-            small, large = (_shapes(_blank(make, **{**others, name: size})) for size in (2, 3))
-        except Exception:
+            small, large = (_shapes(_blank(make, **{**sizes, name: size})) for size in (2, 3))
+        except Exception:  # a stranger's constructor that takes no such argument
             continue
         for key, shape in small.items():
             in_file = weights[key].shape if key in weights else ()
@@ -132,7 +137,7 @@ def _taken(make, names):
     return names if anything and not named else named
 
 
-def _required_sizes(make, path=None):
+def _required_sizes(make, path):
     """Some number for each size that `make` must be given; ValueError if it needs anything else."""
     required = [
         name
@@ -164,101 +169,11 @@ def _shapes(net):
     return {key: tensor.shape for key, tensor in net.state_dict().items()}
 
 
-# A network's weights among what a file holds ------------------------------------------------------
-
-
-def _find_weights(content, net, path, key):
-    """The state dict for a network, under its own names, and the other entries of a file."""
-    groups = dict(_tensors_by_place(content)) if isinstance(content, dict) else {}
-    if not groups:
-        keys = f" with the keys {_few(map(repr, content))}" if isinstance(content, dict) else ""
-        raise ValueError(
-            f"{path} must hold a state dict, alone or as an entry; it holds a "
-            f"{type(content).__name__}{keys}. Save one with torch.save(net.state_dict(), path)."
-        )
-    found = {
-        ".".join(filter(None, (place, prefix))): (place, weights)
-        for place, tensors in groups.items()
-        for prefix, weights in _without_prefixes(tensors, net)
-    }
-    if key is not None:
-        chosen = {place: one for place, one in found.items() if f".{key}." in f".{place}."}
-        if not chosen:
-            raise ValueError(f"{path} has no weights under {key!r}. There are: {_few(found)}.")
-        found = {key: found[key]} if key in found else chosen
-    fitting = [place for place, (_, weights) in found.items() if _fits(weights, net)]
-    if len(fitting) > 1:
-        raise ValueError(
-            f"{path} holds weights of {type(net).__name__} under {' and '.join(fitting)}. Say "
-            f"which to take: load_classifier(..., key={fitting[0]!r})."
-        )
-    own = net.state_dict().keys()
-    best = max(found, key=lambda place: (len(own & found[place][1].keys()), len(found[place][1])))
-    place, weights = found[fitting[0] if fitting else best]
-    top = place.partition(".")[0]
-    rest = {
-        name: value for name, value in content.items() if name not in (top, *groups.get("", ()))
-    }
-    return weights, rest
-
-
-def _tensors_by_place(content, place=""):
-    """The tensors of each dictionary in a file, by the dotted keys that lead to it."""
-    named = {name: value for name, value in content.items() if isinstance(name, str)}
-    tensors = OrderedDict((n, value) for n, value in named.items() if torch.is_tensor(value))
-    if tensors:
-        tensors._metadata = getattr(content, "_metadata", {})
-        yield place, tensors
-    for name, value in named.items():
-        if isinstance(value, dict):
-            yield from _tensors_by_place(value, f"{place}.{name}" if place else name)
-
-
-def _without_prefixes(tensors, net):
-    """State dicts under the names that a network may give, for each prefix that could go."""
-    own_key = getattr(net, "own_key", lambda name: name)
-    wrappers = _WRAPPERS - {part for name in net.state_dict() for part in name.split(".")}
-
-    def unwrapped(name):
-        return ".".join(part for part in name.split(".") if part not in wrappers)
-
-    plain = {unwrapped(name): value for name, value in tensors.items()}
-    versions = {unwrapped(name): version for name, version in tensors._metadata.items()}
-    starts = Counter(name[: i + 1] for name in plain for i, char in enumerate(name) if char == ".")
-    least = len(_tied_names(net))
-    for start in ("", *(start for start, count in starts.items() if count >= least)):
-        weights = OrderedDict(
-            (own_key(_OLD_DENSENET.sub(r"\1\2", name.removeprefix(start))), value)
-            for name, value in plain.items()
-            if name.startswith(start)
-        )
-        weights._metadata = {
-            f"{name}.".removeprefix(start)[:-1]: version
-            for name, version in versions.items()
-            if f"{name}.".startswith(start)
-        }
-        yield start[:-1], weights
-
-
-def _fits(weights, net):
-    return all(any(name in weights for name in names) for names in _tied_names(net))
-
-
-def _tied_names(net):
-    """The names of each tensor of a network that a file must hold: several for a tied one."""
-    names: dict[int, list[str]] = {}
-    for name, tensor in net.state_dict(keep_vars=True).items():
-        if not name.endswith("num_batches_tracked"):  # which older files lack
-            names.setdefault(id(tensor), []).append(name)
-    return list(names.values())
-
-
 # Into the network ---------------------------------------------------------------------------------
 
 
 def _resized(weights, net, n_classes=None, in_channels=None):
-    """Weights for a network of other numbers of classes and channels than the file's."""
-    weights = copy.copy(weights)
+    """The weights, those that have another number of classes or channels than a network changed."""
     for name, own in net.state_dict().items():
         shape = weights[name].shape if name in weights else own.shape
         if shape == own.shape or len(shape) != own.ndim:
@@ -287,43 +202,41 @@ def load_weights(net, weights, path):
     ValueError
         For other names or shapes than the network's, or NaN.
     """
-    broken = [n for n, w in weights.items() if w.is_floating_point() and w.isnan().any()]
-    if broken:
-        raise ValueError(
-            f"{path} holds NaN in {len(broken)} of {len(weights)} tensors ({_few(broken)}), as a "
-            "training that diverged leaves. Take an earlier checkpoint."
-        )
+    _check_numbers(weights, path)
     state = OrderedDict(weights)
-    for names in _tied_names(net):
+    for names in tied_names(net):
         for there in [name for name in names if name in weights][:1]:
             state.update({name: weights[there] for name in names if name not in weights})
-    state._metadata = getattr(weights, "_metadata", {}) or net.state_dict()._metadata
+    versions = getattr(weights, "versions", None)
+    state._metadata = versions or net.state_dict()._metadata  # type: ignore[attr-defined]
     try:
         missing, unexpected = net.load_state_dict(state, strict=False)
         wrong = []
     except RuntimeError:  # with a line for each tensor
-        own = net.state_dict()
-        missing = [name for name in own if name not in state]
-        unexpected = [name for name in state if name not in own]
-        wrong = [
-            f"{name} {tuple(state[name].shape)} in the file, {tuple(one.shape)} in the network"
-            for name, one in own.items()
-            if name in state and state[name].shape != one.shape
-        ]
-    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+        missing, unexpected, wrong = _differences(net.state_dict(), state)
     lists = {
-        "missing in the file": missing,
+        "not in the file": [name for name in missing if not name.endswith("num_batches_tracked")],
         "unknown to the network": unexpected,
-        "of other shape": wrong,
+        "of another shape": wrong,
     }
-    counts = [f"{len(names)} {what} ({_few(names)})" for what, names in lists.items() if names]
+    counts = [f"{len(names)} {what} ({few(names)})" for what, names in lists.items() if names]
     if counts:
         raise ValueError(
-            f"The weights in {path} do not fit {type(net).__name__}. Of {len(state)} tensors: "
-            f"{'; '.join(counts)}."
+            f"The weights in {path} do not fit {type(net).__name__}. Tensors: {'; '.join(counts)}."
         )
 
 
-def _few(names, n=3):
-    names = list(names)
-    return ", ".join([*names[:n], *["..."] * (len(names) > n)])
+def _check_numbers(weights, path):
+    broken = [n for n, w in weights.items() if w.is_floating_point() and w.isnan().any()]
+    if broken:
+        raise ValueError(
+            f"{path} holds NaN in {len(broken)} of {len(weights)} tensors ({few(broken)}), as a "
+            "training that diverged leaves. Take an earlier checkpoint."
+        )
+
+
+def _differences(own, state):
+    """The names missing in a state dict, those too many, and what is said of those misshaped."""
+    shapes = {n: (tuple(state[n].shape), tuple(w.shape)) for n, w in own.items() if n in state}
+    wrong = [f"{n} {a} in the file, {b} in the network" for n, (a, b) in shapes.items() if a != b]
+    return [n for n in own if n not in state], [n for n in state if n not in own], wrong

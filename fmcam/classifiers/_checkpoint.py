@@ -4,25 +4,26 @@ A checkpoint is one safetensors file: the network's state dict, and in the heade
 everything else (see :func:`save_classifier`).
 """
 
+import copy
+import functools
 import inspect
 import json
-import re
-from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
 import fmcam
 from fmcam import models
+from fmcam._weight_files import read_weight_file
+from fmcam._weights import load_weights, network_for, sizes_in
 from fmcam.classifiers import _named
 from fmcam.classifiers._cnn import CNNClassifier
 from fmcam.classifiers._columns import classes_by_output
 from fmcam.classifiers._files import replacing
-from fmcam.classifiers._parameters import constructor_names
-from fmcam.models import Standardize, StandardizedNet
+from fmcam.classifiers._nets import channels_last_is_safe
+from fmcam.models import Standardize, StandardizedNet, get_model
 
 __all__ = ["load_classifier", "save_classifier"]
 
@@ -33,7 +34,6 @@ _HEADER = {
 _CLASSIFIERS = {name: getattr(_named, name) for name in _named.__all__}
 _CLASSIFIERS["CNNClassifier"] = CNNClassifier
 _NETS = {name: getattr(models, name) for name in ("SimpleCNN", "LeNet5", "CNN_CAM", "ResNet18")}
-_OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d)")  # norm.1 is now norm1
 _TORCH = {"torch.optim.": torch.optim, "torch.nn.": nn}
 
 
@@ -80,9 +80,25 @@ def save_classifier(clf, path, *, class_names=None, metrics=None):
         "metrics": {name: float(value) for name, value in (metrics or {}).items()},
         "fmcam": fmcam.__version__,
     }
-    weights = {name: tensor.contiguous() for name, tensor in clf.module_.state_dict().items()}
+    tensors, header["shared"] = _each_once(clf.module_.state_dict())
     with replacing(path) as beside:
-        beside.write_bytes(save(weights, metadata={_FORMAT: json.dumps(header)}))
+        beside.write_bytes(save(tensors, metadata={_FORMAT: json.dumps(header)}))
+
+
+def _each_once(state_dict):
+    """The tensors under one name each, and the name that is kept for each of the others."""
+    tensors, shared = {}, {}
+    first: dict[tuple, str] = {}
+    for name, tensor in state_dict.items():
+        if not torch.is_tensor(tensor):
+            raise ValueError(f"A network can be saved whose state dict is tensors; {name} is none.")
+        place = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
+        if tensor.numel() and place in first:
+            shared[name] = first[place]
+        else:
+            first[place] = name
+            tensors[name] = tensor.clone(memory_format=torch.contiguous_format)
+    return tensors, shared
 
 
 def _parameters_to_json(clf):
@@ -114,24 +130,31 @@ def _torch_name(value):
     return found[0] + name if found else None
 
 
-def load_classifier(path, *, module=None, classes=None):
-    """A fitted classifier from a file.
+def load_classifier(path, *, module=None, classes=None, key=None):
+    """A fitted classifier from a file, in which nothing is run.
 
-    Three kinds of file are read: those of :func:`save_classifier`; torch files that hold a state
-    dict; and torch files that hold a dictionary with the state dict under ``model_state_dict``,
-    as training scripts write. State dicts of a ResNet-18 may have torchvision's keys, those of a
-    DenseNet the keys of torchvision's published files. Images are standardized by `mean` and `std`
-    of each channel where a dictionary names both, else not at all.
+    Read are files of :func:`save_classifier`, and safetensors and torch files with a state dict,
+    alone or as an entry of a dictionary such as ``state_dict`` or ``model``. What wrapped the
+    network goes from the names of the tensors: ``module.`` of DataParallel, ``_orig_mod.`` of
+    ``torch.compile`` and any prefix in front of all, as Lightning has. State dicts of a ResNet-18
+    may have torchvision's keys, those of a DenseNet the keys of torchvision's published files.
+    Images are standardized by `mean` and `std` of each channel, in units of the images, where a
+    dictionary names both, else not at all.
 
     Parameters
     ----------
     path : str or path
-    module : class of nn.Module, default=None
-        The network, called with `n_classes` and `in_channels` read off the weights. Needed for
-        torch files, and where the classifier was trained with a network that is not fmcam's.
+    module : class of nn.Module, callable, nn.Module or str, default=None
+        The network: what makes it, such as ``torchvision.models.resnet18``, called with the numbers
+        of classes and channels in the file, whatever it calls them; one like it, which is copied;
+        or its name for :func:`fmcam.models.get_model`. Needed but for classifiers of fmcam's
+        networks.
     classes : array-like of shape (k,) or None, default=None
-        For torch files: the labels; by default ``class_names`` in the file where they are sorted,
-        or 0..k-1.
+        For state dicts: the label of each output; by default ``class_names`` in the file where they
+        are sorted, or 0..k-1.
+    key : str or None, default=None
+        Where the file holds weights of the network several times, say of a moving average: the key
+        or prefix of those to take.
 
     Returns
     -------
@@ -143,57 +166,84 @@ def load_classifier(path, *, module=None, classes=None):
     ------
     FileNotFoundError
     ValueError
-        For a file of another kind, damaged, or with weights that do not fit the network.
+        For a file of another kind, damaged, with objects that could run code, or with weights that
+        do not fit the network.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no checkpoint {path}.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})[_FORMAT])
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, ValueError, RecursionError):
-        return _load_torch_file(path, module, classes)
-    _check_header(path, header)
-    net_class = module or _NETS.get(header["module"])
-    if net_class is None:
+    content, metadata = read_weight_file(path)
+    if _FORMAT not in metadata:
+        return _from_state_dict(path, content, module, classes, key)
+    header = _read_header(path, metadata[_FORMAT])
+    if module is None and header["module"] not in _NETS:
         raise ValueError(
-            f"{path} holds a {header['module']}, which is not one of fmcam's networks. "
-            f"Pass its class as `module`."
+            f"{path} holds a {header['module']}, which is not one of fmcam's networks. Pass what "
+            f"makes it as `module`: its class, a function, or a {header['module']} to copy."
         )
-    return _rebuild(path, header, net_class, weights)
+    return _rebuild(path, header, module, content)
 
 
-def _check_header(path, header):
+def _read_header(path, text):
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError):
+        header = None
     missing = _HEADER - set(header) if isinstance(header, dict) else _HEADER
     if missing or str(header["classifier"]) not in _CLASSIFIERS:
         raise ValueError(
             f"{path} is not a checkpoint that this version can read: it lacks {sorted(missing)}, "
             f"or its classifier is none of {sorted(_CLASSIFIERS)}."
         )
+    return header
 
 
-def _rebuild(path, header, net_class, weights):
+def _rebuild(path, header, module, tensors):
+    make = _maker(_NETS[header["module"]] if module is None else module)
     try:
         parameters = {n: _parameter_from_json(v) for n, v in header["parameters"].items()}
-        clf = _CLASSIFIERS[header["classifier"]](module=net_class, **parameters)
+        clf = _CLASSIFIERS[header["classifier"]](module=make, **parameters)
         clf.set_params(**parameters)  # refuses unknown names
         classes = np.array(header["classes"], dtype=np.dtype(header["dtype"]))
         shape = None if header["image_shape"] is None else tuple(header["image_shape"])
-        channels = weights["standardize.mean"].numel()
-        net = _sized_net(net_class, len(classes), channels, clf.get_params_for("module"))
-        net = net.to(memory_format=torch.channels_last)
-        whole = StandardizedNet(net, Standardize(channels))
-        whole.load_state_dict(weights)
+        shared = {name: tensors[kept] for name, kept in header.get("shared", {}).items()}
+        options = {n: v for n, v in clf.get_params_for("module").items() if n != "weights"}
+        whole = _filled_net(functools.partial(make, **options), {**tensors, **shared}, path)
+        if shape is not None and channels_last_is_safe(whole, shape):
+            whole.net.to(memory_format=torch.channels_last)
         clf.adopt(whole.to(clf.device), classes, shape)
         for row in header["history"]:
             clf.history.new_epoch()
             for name, value in row.items():
                 clf.history.record(name, value)
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is damaged or was changed: {error}") from error
+        what = "is damaged or was changed" if module is None else "is damaged, or of another module"
+        raise ValueError(f"{path} {what}: {error}") from error
     clf.checkpoint_ = {k: header.get(k) for k in ("epoch", "class_names", "metrics", "fmcam")}
     return clf
+
+
+def _maker(module):
+    """What makes a network, from all that `module` may be."""
+    if isinstance(module, str):
+        return functools.partial(get_model, module)
+    if isinstance(module, nn.Module):
+        return functools.partial(copy.deepcopy, module)
+    if not callable(module) or (inspect.isclass(module) and not issubclass(module, nn.Module)):
+        raise TypeError(
+            "`module` must be a class of nn.Module, a function that makes a network, a network or "
+            f"a name for get_model, got {module!r}."
+        )
+    return module
+
+
+def _filled_net(make, tensors, path):
+    """A StandardizedNet with the weights of a checkpoint, in their number types."""
+    own = {name.removeprefix("net."): w for name, w in tensors.items() if name.startswith("net.")}
+    net = make(**sizes_in(make, own, path))
+    whole = StandardizedNet(net, Standardize(tensors["standardize.mean"].numel()))
+    for name, tensor in whole.state_dict(keep_vars=True).items():
+        if name in tensors:
+            tensor.data = tensor.data.to(tensors[name].dtype)
+    load_weights(whole, tensors, path)
+    return whole
 
 
 def _parameter_from_json(value):
@@ -208,63 +258,44 @@ def _parameter_from_json(value):
     return found
 
 
-def _sized_net(net_class, n_classes, in_channels, options):
-    """A network of some numbers of classes and channels, as far as it takes them."""
-    sizes = {"n_classes": n_classes, "in_channels": in_channels}
-    known = constructor_names(net_class)
-    options = {name: value for name, value in options.items() if name != "weights"}
-    return net_class(**options | {name: size for name, size in sizes.items() if name in known})
-
-
-def _load_torch_file(path, module, classes):
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a foreign or damaged file
-        raise ValueError(
-            f"{path} is neither a checkpoint of fmcam nor a torch file of plain weights, or it is "
-            f"damaged. Nothing in it was run. ({type(error).__name__})"
-        ) from error
-    rest = {}
-    if isinstance(content, dict) and "model_state_dict" in content:
-        rest = {name: value for name, value in content.items() if name != "model_state_dict"}
-        content = content["model_state_dict"]
-    if not isinstance(content, dict) or not all(torch.is_tensor(w) for w in content.values()):
-        raise ValueError(
-            f"{path} must hold a state dict, or one under 'model_state_dict'; "
-            f"it holds a {type(content).__name__}."
-        )
+def _from_state_dict(path, content, module, classes, key):
     if module is None:
-        raise ValueError(f"{path} holds weights alone. Pass the class of the network as `module`.")
-    try:
-        layers = [weight for weight in content.values() if weight.ndim in (2, 4)]
-        kernels = [weight for weight in layers if weight.ndim == 4]
-        if not kernels:
-            raise ValueError("they hold no convolution.")
-        in_channels = kernels[0].shape[1]
-        net = _sized_net(module, layers[-1].shape[0], in_channels, {})
-        net.load_state_dict({_OLD_DENSENET.sub(r"\1\2", key): w for key, w in content.items()})
-    except (RuntimeError, ValueError) as error:
-        raise ValueError(f"The weights in {path} do not fit {module.__name__}: {error}") from error
-    clf = CNNClassifier.from_module(net, _torch_file_classes(net, rest, classes))
+        raise ValueError(
+            f"{path} holds weights alone. Pass the class of their network as `module`, a function "
+            "that makes it, a network to copy or a name such as 'torchvision/resnet18'."
+        )
+    net, rest = _network(module, content, path, key)
+    clf = CNNClassifier.from_module(net, _class_names(rest) if classes is None else classes)
     if {"mean", "std"} <= rest.keys():
-        standardize = _standardize_of(path, in_channels, rest["mean"], rest["std"])
-        clf.module_.standardize = standardize
+        clf.module_.standardize = _standardize_of(path, net, rest["mean"], rest["std"])
     clf.checkpoint_ = rest
     return clf
 
 
-def _standardize_of(path, in_channels, mean, std):
+def _network(module, content, path, key):
+    """The network with the weights of a file, and the other entries of the file."""
+    by_name = isinstance(module, str) and key is None
+    if not (by_name and module.startswith("hf/")):
+        try:
+            return network_for(_maker(module), content, path, key=key)
+        except ValueError:
+            if not by_name:
+                raise
+    return get_model(module, weights=path), {}  # which knows the names that publishers give
+
+
+def _standardize_of(path, net, mean, std):
+    convolutions = [part for part in net.modules() if isinstance(part, nn.Conv2d)]
+    n_channels = convolutions[0].in_channels if convolutions else len(mean)
     try:
-        return Standardize(in_channels, mean, std)
+        return Standardize(n_channels, mean, std)
     except (RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
-            f"`mean` and `std` in {path} must be {in_channels} numbers each, got {mean} and {std}."
+            f"`mean` and `std` in {path} must be {n_channels} numbers each, got {mean} and {std}."
         ) from error
 
 
-def _torch_file_classes(net, rest, classes):
-    if classes is not None:
-        return classes
+def _class_names(rest):
     names = rest.get("class_names")
     if not isinstance(names, list) or names != sorted(set(map(str, names))):
         return None

@@ -56,7 +56,27 @@ def pretrained(name, weights, n_classes=None, in_channels=None, **options):
 
 def from_file(name, content, path, sizes, **options):
     """A network as the folder describes it, with weights from a file."""
-    return network_for(partial(make, name, **options), content, path, **sizes)[0]
+    try:
+        return network_for(partial(make, name, **options), content, path, **sizes)[0]
+    except ValueError:
+        try:
+            return _converted(make(name, **sizes, **options), content, sizes.get("n_classes"))
+        except Exception:  # conversions meet tensors that they were not made for
+            pass
+        raise
+
+
+def _converted(net, content, n_classes):
+    """A network with weights under the names that `save_pretrained` gives them."""
+    filled, info = type(net).from_pretrained(
+        None,
+        config=net.config,
+        state_dict=dict(content),
+        output_loading_info=True,
+        ignore_mismatched_sizes=n_classes is not None,
+    )
+    _check_loaded("the file", filled, info, n_classes)
+    return filled
 
 
 def preprocessing(name, weights="DEFAULT"):
@@ -73,8 +93,8 @@ def preprocessing(name, weights="DEFAULT"):
     normalize = recipe.get("do_normalize", True)
     scale = recipe.get("rescale_factor", 1 / 255) if recipe.get("do_rescale", True) else 1.0
     return Bunch(
-        mean=np.array(recipe["image_mean"] if normalize else [0.0] * 3) / scale,
-        std=np.array(recipe["image_std"] if normalize else [1.0] * 3) / scale,
+        mean=np.array(recipe["image_mean"]) / scale if normalize else np.zeros(3),
+        std=np.array(recipe["image_std"]) / scale if normalize else np.full(3, 1 / scale),
         image_size=kept,
         crop_fraction=kept / size,
         interpolation=_INTERPOLATIONS[recipe.get("resample", 2)],
@@ -145,7 +165,11 @@ def _recipe(folder):
     for name in ("preprocessor_config.json", "processor_config.json"):
         if (folder / name).is_file():
             found = json.loads((folder / name).read_text())
-            return found.get("image_processor", found)
+            recipe = found.get("image_processor", found)
+            missing = {"size", "image_mean", "image_std"} - recipe.keys()
+            if missing:
+                raise ValueError(f"{folder / name} does not say {', '.join(sorted(missing))}.")
+            return recipe
     raise FileNotFoundError(
         f"{folder} has no preprocessor_config.json, so how its images are prepared is not known."
     )

@@ -33,8 +33,9 @@ def get_model(name, *, n_classes=None, in_channels=None, weights=None, **options
         number of classes than `n_classes`, and the first convolution is averaged over colours if
         they are for another number of channels than `in_channels`.
     **options
-        For the network's own constructor. torchvision's "googlenet" and "inception_v3" take
-        ``transform_input=False`` where the weights in a file were not trained from published ones.
+        For the network's own constructor. torchvision's "googlenet" and "inception_v3" rescale
+        their colours as published weights need it; ``transform_input=False`` where a file's were
+        trained without.
 
     Returns
     -------

@@ -66,7 +66,7 @@ def pretrained(name, weights, n_classes=None, in_channels=None, **options):
     """A network with weights that timm publishes: those of a package, or else downloaded."""
     file = _packaged_file(name)
     if file is not None:
-        net = _filled_in_order(make(name, **options), read_weight_file(file)[0], file)
+        net = _filled_in_order(make(name, **options), read_weight_file(file)[0])
         return resized_network(net, partial(make, name, **options), n_classes, in_channels)
     config = _config(name, weights)
     url = f"https://huggingface.co/{config.hf_hub_id}/resolve/main/model.safetensors"
@@ -76,17 +76,16 @@ def pretrained(name, weights, n_classes=None, in_channels=None, **options):
 
 
 def _packaged_file(name):
-    package, file = _PACKAGED.get(name.partition(".")[0], (None, None))
+    package, file = _PACKAGED.get(name.partition(".")[0], ("", ""))
     spec = importlib.util.find_spec(package) if package else None
-    return spec and Path(spec.submodule_search_locations[0], file)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(spec.submodule_search_locations[0], file)
 
 
-def _filled_in_order(net, weights, path):
+def _filled_in_order(net, weights):
     """A network with the tensors of a file that has the network's order but other names."""
-    own = net.state_dict()
-    if [w.shape for w in weights.values()] != [w.shape for w in own.values()]:
-        raise ValueError(f"{path} does not hold the weights of {type(net).__name__} in order.")
-    net.load_state_dict(dict(zip(own, weights.values(), strict=True)))
+    net.load_state_dict(dict(zip(net.state_dict(), weights.values(), strict=True)))
     return net
 
 
