@@ -139,16 +139,35 @@ def test_a_dataset_can_be_split_for_validation():
     assert "valid_acc" in clf.history[-1]
 
 
+class Unlabelled(Dataset):
+    """Labels that are not known before the rows are read."""
+
+    def __init__(self, labels):
+        self.rows = labels
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, index):
+        return torch.zeros(1, 16, 16), self.rows[index]
+
+
 def test_stream_errors():
-    plain = TensorDataset(torch.zeros(4, 1, 16, 16), torch.tensor([0, 1, 2, 2]))
-    with pytest.raises(ValueError, match=r"labels of a TensorDataset are not known.*`classes`"):
+    plain = Unlabelled([0, 1, 2, 2])
+    with pytest.raises(ValueError, match=r"labels of a Unlabelled are not known.*`classes`"):
         stream_clf().fit(plain)
     with pytest.raises(ValueError, match=r"holds the labels \[2\], which are not in the classes"):
         stream_clf(classes=[0, 1]).fit(plain)
-    with pytest.raises(ValueError, match="`y` must be None where `X` is a Squares"):
-        stream_clf().fit(Squares(), [0] * 64)
+    with pytest.raises(ValueError, match=r"Row .* has the label 8, but `y` says 3"):
+        stream_clf().fit(Squares(), [3] * 63 + [8])
+    with pytest.raises(ValueError, match="`y` holds 63 labels for the 64 rows"):
+        stream_clf().fit(Squares(), [3, 8] * 31 + [3])
+    with pytest.raises(ValueError, match="`y` must be None where `X` is a DataLoader"):
+        stream_clf().fit(DataLoader(Squares()), [3, 8] * 32)
     with pytest.raises(ValueError, match="`train_split` cannot split a DataLoader"):
         stream_clf(train_split=ValidSplit(0.5)).fit(DataLoader(Squares()))
+    with pytest.raises(ValueError, match=r"at least two classes, got one class: \[4\]"):
+        stream_clf().fit(Unlabelled([4, 4]), [4, 4])
 
 
 def test_streamed_batches_by_hand():

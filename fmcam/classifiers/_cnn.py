@@ -16,7 +16,7 @@ from fmcam.classifiers._callbacks import BatchAccuracy, print_on_terminal, stopp
 from fmcam.classifiers._feeding import Feeding, check_monitors, is_predefined
 from fmcam.classifiers._generators import seeded
 from fmcam.classifiers._inputs import as_image_array
-from fmcam.classifiers._labels import checked_labels, columns_of, is_text, stream_classes
+from fmcam.classifiers._labels import checked_labels, columns_of, given_names, stream_classes
 from fmcam.classifiers._nets import (
     check_classes,
     count_outputs,
@@ -330,8 +330,8 @@ class CNNClassifier(Feeding):
 
     def _opened(self, X, y, classes, sample_weight):
         """Images, or a stream of them, and their labels; notes classes, shape and weights."""
-        if self._afresh and classes is not None and is_text(np.asarray(classes)):
-            self._names = np.asarray(classes)
+        if self._afresh:
+            self._names = given_names(classes)
         stream = as_stream(X)
         if stream is not None:
             return self._open_stream(stream, y, classes, sample_weight)
@@ -433,8 +433,7 @@ class CNNClassifier(Feeding):
                 f"classes and images, got classes={self.classes!r} and image_shape={shape!r}. Pass "
                 "`classes=[...]` and `image_shape=(c, h, w)`, or call `fit`."
             )
-        if is_text(np.asarray(self.classes)):
-            self._names = np.asarray(self.classes)
+        self._names = given_names(self.classes)
         self._classes = stream_classes(self, None, None, self.classes)
         self.image_shape_, self.n_features_in_ = tuple(shape), int(np.prod(shape))
 

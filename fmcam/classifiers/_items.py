@@ -19,14 +19,6 @@ __all__ = [
     "is_pil",
     "parts_of",
 ]
-    "WeightedLabel",
-    "as_image",
-    "check_channels_first",
-    "collate",
-    "is_item",
-    "is_pil",
-    "parts_of",
-]
 
 IMAGE_KEYS = ("image", "images", "img", "pixel_values", "x")
 LABEL_KEYS = ("label", "labels", "target", "targets", "class", "y")

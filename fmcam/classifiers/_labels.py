@@ -11,9 +11,11 @@ __all__ = [
     "check_several",
     "checked_labels",
     "columns_of",
+    "given_names",
     "is_text",
     "label_array",
     "labels_of_dataset",
+    "named",
     "names_of_dataset",
     "stream_classes",
 ]
@@ -94,7 +96,7 @@ def checked_labels(clf, X, y, classes):
     assert_all_finite(y, input_name="y")
     check_classification_targets(y)
     labels = unique_labels(y)
-    classes = labels if classes is None else _unique(classes)
+    classes = labels if classes is None else np.unique(_listed(classes))
     check_several(clf, classes)
     unknown = _unknown(labels, classes)
     if len(unknown):
@@ -103,13 +105,21 @@ def checked_labels(clf, X, y, classes):
     return y
 
 
-def _unique(classes):
+def given_names(classes):
+    """The parameter `classes` as an array in its order where it holds texts, else None."""
+    if classes is None:
+        return None
+    classes = _listed(classes)
+    return classes if is_text(classes) else None
+
+
+def _listed(classes):
     if isinstance(classes, dict | str):
         raise ValueError(
             f"`classes` must be a list of labels, got a {type(classes).__name__}. Pass "
             "`list(classes)`."
         )
-    return np.unique(label_array(classes, name="classes"))
+    return label_array(classes, name="classes")
 
 
 def check_several(clf, classes):
@@ -157,7 +167,7 @@ def columns_of(labels, classes, names=None):
     if len(labels) == 0:
         return np.zeros(0, dtype=np.int64)
     if is_text(classes) and not is_text(labels):
-        labels = _named(labels, names, classes)
+        labels = named(labels, names, classes)
     unknown = np.unique(_unknown(labels, classes))
     if len(unknown):
         raise ValueError(
@@ -168,7 +178,8 @@ def columns_of(labels, classes, names=None):
     return order[np.searchsorted(classes, labels, sorter=order)].astype(np.int64)
 
 
-def _named(labels, names, classes):
+def named(labels, names, classes):
+    """The names that labels 0, 1, ... stand for; ValueError where `names` do not tell."""
     if names is None or len(np.unique(names)) < len(names):
         raise ValueError(
             f"The data set's labels are numbers, such as {labels[0]}, and the classes are "
@@ -244,6 +255,6 @@ def stream_classes(clf, stream, labels, classes):
             f"The labels of a {type(stream).__name__} are not known before it is read. "
             "Pass them as `classes`, or give the data set an attribute `targets`."
         )
-    classes = _unique(classes)
+    classes = np.unique(_listed(classes))
     check_several(clf, classes)
     return classes

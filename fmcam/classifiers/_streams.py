@@ -6,13 +6,15 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
 from fmcam.classifiers._items import is_item, parts_of
 from fmcam.classifiers._labels import (
+    given_names,
     is_text,
     label_array,
     labels_of_dataset,
+    named,
     names_of_dataset,
 )
 
-__all__ = ["LabelledDataset", "RowsOfDataset", "as_stream", "labelled_stream"]
+__all__ = ["LabelledDataset", "RowsOfDataset", "as_stream", "labelled_stream", "labels_in_classes"]
 
 
 def as_stream(X):
@@ -157,3 +159,23 @@ def labelled_stream(stream, y, names):
             "`np.asarray(classes)[y]` as `y`, or leave it out where the data set has the labels."
         )
     return LabelledDataset(stream, y, names_of_dataset(stream, names)), y
+
+
+def labels_in_classes(dataset, classes):
+    """The labels of a data set, an array of shape (n,), by name where `classes` are names.
+
+    Raises
+    ------
+    ValueError
+        Where they are not known.
+    """
+    labels = labels_of_dataset(dataset)
+    if labels is None:
+        raise ValueError(
+            f"The labels of a {type(dataset).__name__} are not known before it is read. Pass them "
+            "as `y`, or give the data set an attribute `targets`."
+        )
+    names = given_names(classes)
+    if names is None or is_text(labels):
+        return labels
+    return named(labels, names_of_dataset(dataset, names), names)
