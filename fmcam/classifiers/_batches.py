@@ -150,7 +150,7 @@ class ArrayBatches:
     def _encoded(self, labels, encode):
         if encode is None:
             return torch.as_tensor(labels)
-        labels = label_array(labels)
+        labels = label_array(labels, warn=False)
         rows = slice(None) if self.rows is None else self.rows.numpy()
         columns = np.zeros(len(labels), dtype=np.int64)  # other rows may hold other labels
         columns[rows] = encode(labels[rows])
@@ -259,7 +259,7 @@ class StreamedBatches:
         if isinstance(labels, WeightedLabel):
             columns = self._columns(labels.label, n_images)
             return WeightedLabel(columns, torch.as_tensor(labels.weight))
-        labels = label_array(labels, name="labels")
+        labels = label_array(labels, name="labels", warn=False)
         if len(labels) != n_images:
             raise ValueError(f"A batch holds {n_images} images and {len(labels)} labels.")
         return torch.from_numpy(columns_of(labels, self.classes, self.names))
@@ -401,7 +401,8 @@ def _draws_differ(sampler):
     in_numpy, in_python = np.random.get_state(), random.getstate()  # noqa: NPY002
     try:
         with torch.random.fork_rng(devices=[]):
-            if iter(sampler) is sampler:  # it would be used up
+            rows = getattr(sampler, "sampler", sampler)
+            if iter(rows) is rows:  # it would be used up
                 return False
             draws = (str(list(itertools.islice(sampler, _N_DRAWN))) for _ in range(_N_DRAWS))
             return len(set(draws)) > 1

@@ -383,7 +383,8 @@ class CNNClassifier(Feeding):
         return stream, labels
 
     def _note_shape_of(self, stream):
-        images, _ = next(iter(self.get_iterator(stream)), (None, None))
+        with torch.random.fork_rng(devices=[]):  # a DataLoader draws a number when it begins
+            images, _ = next(iter(self.get_iterator(stream)), (None, None))
         if images is None:
             raise ValueError(f"The {type(stream).__name__} holds no images to train on.")
         shape = tuple(images.shape[1:])

@@ -23,7 +23,7 @@ __all__ = [
 _ATTRIBUTES = ("targets", "labels", "y")
 
 
-def label_array(y, *, name="y"):
+def label_array(y, *, name="y", warn=True):
     """Labels of any kind as an array of shape (n,).
 
     Parameters
@@ -31,6 +31,8 @@ def label_array(y, *, name="y"):
     y : array-like, tensor or pandas Series of shape (n,) or (n, 1)
     name : str
         The argument's name in error messages.
+    warn : bool
+        Whether to warn of shape (n, 1), as scikit-learn does; data sets often have it.
 
     Raises
     ------
@@ -49,7 +51,7 @@ def label_array(y, *, name="y"):
         )
     if y.dtype == object and y.ndim == 1:
         y = _of_one_kind(y, name)
-    return column_or_1d(y, warn=True)
+    return column_or_1d(y, warn=warn)
 
 
 def _some_texts(y):
@@ -212,13 +214,13 @@ def labels_of_dataset(dataset):
         parts = [labels_of_dataset(part) for part in dataset.datasets]
         return None if any(part is None for part in parts) else np.concatenate(parts)
     if isinstance(dataset, TensorDataset):
-        return label_array(dataset.tensors[1]) if len(dataset.tensors) == 2 else None
+        return label_array(dataset.tensors[1], warn=False) if len(dataset.tensors) == 2 else None
     for name in _ATTRIBUTES:
         labels = getattr(dataset, name, None)
         if hasattr(labels, "__len__") and len(labels) == len(dataset):
             shape = np.shape(labels)
             if len(shape) == 1 or (len(shape) == 2 and shape[1] == 1):
-                return label_array(np.ravel(labels) if len(shape) == 2 else labels)
+                return label_array(labels, warn=False)
     return None
 
 
