@@ -108,8 +108,11 @@ class Feeding(Conventions):
         dataset = self.get_dataset(X)
         if isinstance(dataset, DataLoader):
             check_in_order(dataset)
+        batch = None
         for batch in self.image_batches(dataset):
             yield to_device(self.evaluation_step(batch, training=training), device=device)
+        if batch is None:
+            raise ValueError(f"`X` holds no images, got an empty {type(X).__name__}.")
 
     # The loss -------------------------------------------------------------------------------------
 
@@ -119,7 +122,7 @@ class Feeding(Conventions):
         dtypes = {weight.dtype for weight in self.module_.parameters()}
         dtype = torch.float64 if torch.float64 in dtypes else torch.float32
         if kwargs.get("weight") is not None:
-            kwargs["weight"] = torch.as_tensor(np.asarray(kwargs["weight"]), dtype=dtype)
+            kwargs["weight"] = torch.tensor(np.asarray(kwargs["weight"]), dtype=dtype)
         criterion = self.initialized_instance(self.criterion, kwargs)
         self.criterion_ = fitted_criterion(criterion, self.classes_, dtype)
         return self

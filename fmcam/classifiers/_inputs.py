@@ -37,6 +37,8 @@ def _stacked(X):
     """The array of a list of images or rows."""
     if is_pil(X):
         raise ValueError("`X` must hold several images, got one PIL image. Pass `[image]`.")
+    if not isinstance(X, list | tuple):
+        return np.asarray(X)
     images = [np.asarray(as_image(x)) if is_pil(x) else _on_cpu(x) for x in X]
     shapes = [np.shape(image) for image in images] if _are_arrays(images) else []
     other = next((row for row, shape in enumerate(shapes) if shape != shapes[0]), None)
