@@ -22,7 +22,8 @@ from torch.utils.data import (
 )
 
 from fmcam.classifiers import CNNClassifier, LeNet5Classifier, Resumable
-from fmcam.classifiers._batches import ArrayBatches, JoinedBatchSampler
+from fmcam.classifiers._batches import ArrayBatches
+from fmcam.classifiers._loaders import JoinedBatchSampler
 from fmcam.classifiers._stackable import why_not_stackable
 from fmcam.model_selection import GridSearchCV
 

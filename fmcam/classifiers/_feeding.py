@@ -1,5 +1,7 @@
 """What a classifier is fed: data sets, splits, batches, weights, and what callbacks see of them."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from skorch.callbacks import LRScheduler
@@ -14,12 +16,11 @@ from fmcam.classifiers._batches import (
     ArrayBatches,
     StreamedBatches,
     WeightedDataset,
-    check_in_order,
-    make_loader,
 )
 from fmcam.classifiers._conventions import Conventions
 from fmcam.classifiers._items import WeightedLabel
 from fmcam.classifiers._labels import columns_of, names_of_dataset
+from fmcam.classifiers._loaders import check_in_order, make_loader
 from fmcam.classifiers._streams import as_stream
 from fmcam.classifiers._weights import fitted_criterion, weighted_mean
 
@@ -143,7 +144,7 @@ class Feeding(Conventions):
 
     def tell_callbacks(self, method_name, **cb_kwargs):
         """Call a method of the classifier and of all callbacks, each in its label space."""
-        batch = cb_kwargs.get("batch")
+        batch: Any = cb_kwargs.get("batch")
         if batch is not None and isinstance(batch[1], WeightedLabel):
             batch = cb_kwargs["batch"] = batch[0], batch[1].label
         getattr(self, method_name)(self, **cb_kwargs)

@@ -161,8 +161,8 @@ def collate(items, *, labelled=True):
     if not labelled or labels[0] is None:
         return images, None
     if isinstance(labels[0], WeightedLabel):
-        labels, weights = zip(*labels, strict=True)
-        return images, WeightedLabel(_label_batch(labels), np.asarray(weights))
+        of_rows, weights = zip(*labels, strict=True)
+        return images, WeightedLabel(_label_batch(of_rows), np.asarray(weights))
     return images, _label_batch(labels)
 
 

@@ -1,5 +1,7 @@
 """Labels: those that `fit` is given, the classes, and the columns of the logits."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
@@ -216,11 +218,11 @@ def labels_of_dataset(dataset):
     if isinstance(dataset, TensorDataset):
         return label_array(dataset.tensors[1], warn=False) if len(dataset.tensors) == 2 else None
     for name in _ATTRIBUTES:
-        labels = getattr(dataset, name, None)
-        if hasattr(labels, "__len__") and len(labels) == len(dataset):
-            shape = np.shape(labels)
+        found: Any = getattr(dataset, name, None)
+        if hasattr(found, "__len__") and len(found) == len(dataset):
+            shape = np.shape(found)
             if len(shape) == 1 or (len(shape) == 2 and shape[1] == 1):
-                return label_array(labels, warn=False)
+                return label_array(found, warn=False)
     return None
 
 
