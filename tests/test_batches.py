@@ -47,7 +47,7 @@ def test_small_images_come_in_larger_batches_where_asked_for():
 
 def test_prediction_takes_larger_batches_than_training():
     clf = stream_clf(max_epochs=1, batch_size=8).fit(np.zeros((20, 16, 16)), np.arange(20) % 2)
-    dataset = clf.get_dataset(np.zeros((5000, 1, 16, 16)))
+    dataset = clf.get_dataset(np.zeros((5000, 1, 16, 16)), np.zeros(5000, dtype=int))
     assert clf.get_iterator(dataset, training=True).batch_size == 8
     assert clf.get_iterator(dataset).batch_size == 2**18 // 256
 

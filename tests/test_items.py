@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from skorch.dataset import Dataset as ArrayDataset
 from torch.utils.data import (
     BatchSampler,
     DataLoader,
@@ -210,6 +211,21 @@ def test_colours_of_pil_images():
 def test_arrays_that_are_refused(images, message):
     with pytest.raises(ValueError, match=message):
         make(classes=None).fit(images, [0, 1])
+
+
+def test_a_list_of_file_names_is_refused():
+    with pytest.raises(TypeError, match=r"must hold pixels, got texts such as 'a\.png'"):
+        make().fit(["a.png", "b.png"], [0, 1])
+
+
+def test_skorchs_data_set_without_labels(proba):
+    for images in (GREY, GREY[:, None]):
+        alone = ArrayDataset(images)
+        clf = make().fit(alone, LABELS)
+        np.testing.assert_allclose(clf.predict_proba(alone), proba, atol=1e-5)
+        for call in (clf.fit, clf.score):
+            with pytest.raises(ValueError, match="gives images alone"):
+                call(alone)
 
 
 def test_lists_of_pil_images_and_tensors(proba):

@@ -177,7 +177,7 @@ def test_weights_that_are_none(weights, message):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"class_weight": "equal"}, "must be 'balanced', a dictionary.*got equal"),
+        ({"class_weight": "equal"}, "must be 'balanced', a dictionary.*got 'equal'"),
         ({"class_weight": [1, 2]}, r"must be 'balanced', a dictionary.*got \[1, 2\]"),
         ({"class_weight": {"c": 1}}, r"has a weight for 'c', which is not in.*\['a', 'b'\]"),
         ({"class_weight": {"a": -1}}, "not negative, got -1 for 'a'"),
@@ -336,6 +336,12 @@ def test_weights_of_the_criterion_of_any_kind():
 @pytest.mark.parametrize("weight", [[1.0], [1.0, 2.0, 3.0], [[1.0, 2.0]]])
 def test_weights_of_the_criterion_for_other_classes(weight):
     with pytest.raises(ValueError, match=r"one weight for each of the 2 classes \['a', 'b'\], got"):
+        make(criterion__weight=weight).fit(X, Y)
+
+
+@pytest.mark.parametrize("weight", [{"a": 1.0, "b": 2.0}, "balanced"], ids=str)
+def test_weights_of_the_criterion_that_are_no_numbers(weight):
+    with pytest.raises(ValueError, match=r"one number for each class.*as `class_weight`"):
         make(criterion__weight=weight).fit(X, Y)
 
 

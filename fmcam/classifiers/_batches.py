@@ -9,7 +9,7 @@ import torch
 from skorch.dataset import Dataset as ArrayDataset
 from torch.utils.data import Subset
 
-from fmcam.classifiers._items import WeightedLabel, check_channels_first, parts_of
+from fmcam.classifiers._items import IMAGES_ALONE, WeightedLabel, check_channels_first, parts_of
 from fmcam.classifiers._labels import columns_of, label_array, names_of_dataset
 from fmcam.classifiers._loaders import check_in_order, has_lone_row
 
@@ -223,10 +223,7 @@ class StreamedBatches:
 
     def _columns(self, labels, n_images):
         if labels is None:
-            raise ValueError(
-                "The data set gives images alone, but labels are needed too. Let it give pairs "
-                "(image, label), or pass the labels as `y`."
-            )
+            raise ValueError(IMAGES_ALONE)
         if isinstance(labels, WeightedLabel):
             columns = self._columns(labels.label, n_images)
             return WeightedLabel(columns, torch.as_tensor(labels.weight))

@@ -18,11 +18,11 @@ from fmcam.classifiers._batches import (
     WeightedDataset,
 )
 from fmcam.classifiers._conventions import Conventions
-from fmcam.classifiers._items import WeightedLabel
+from fmcam.classifiers._items import IMAGES_ALONE, WeightedLabel
 from fmcam.classifiers._labels import columns_of, names_of_dataset
 from fmcam.classifiers._loaders import check_in_order, make_loader
-from fmcam.classifiers._streams import as_stream
-from fmcam.classifiers._weights import fitted_criterion, weighted_mean
+from fmcam.classifiers._streams import as_stream, lacks_labels
+from fmcam.classifiers._weights import fitted_criterion, weight_tensor, weighted_mean
 
 __all__ = ["Feeding", "check_monitors", "is_predefined"]
 
@@ -65,6 +65,8 @@ class Feeding(Conventions):
 
     def _batches(self, dataset, training, labelled):
         classes = self.classes_ if labelled else None
+        if labelled and lacks_labels(dataset):
+            raise ValueError(IMAGES_ALONE)
         if isinstance(dataset, DataLoader):
             return StreamedBatches(dataset, classes, self._names)
         make = self.iterator_train if training else self.iterator_valid
@@ -123,7 +125,7 @@ class Feeding(Conventions):
         dtypes = {weight.dtype for weight in self.module_.parameters()}
         dtype = torch.float64 if torch.float64 in dtypes else torch.float32
         if kwargs.get("weight") is not None:
-            kwargs["weight"] = torch.tensor(np.asarray(kwargs["weight"]), dtype=dtype)
+            kwargs["weight"] = weight_tensor(kwargs["weight"], dtype)
         criterion = self.initialized_instance(self.criterion, kwargs)
         self.criterion_ = fitted_criterion(criterion, self.classes_, dtype)
         return self

@@ -79,6 +79,11 @@ def _check_shape(clf, shape, wanted, reason):
 
 
 def _rows_to_images(clf, X, reset):
+    if X.ndim == 1 and X.dtype.kind in "US":
+        raise TypeError(
+            f"`X` must hold pixels, got texts such as {str(X[0])!r}. Read files first, for example "
+            "with fmcam.datasets.load_image_folder."
+        )
     known = reset or hasattr(clf, "n_features_in_")
     X = validate_data(clf, X, reset=reset, dtype=[np.float32, np.uint8]) if known else np.asarray(X)
     n, n_pixels = X.shape

@@ -11,6 +11,7 @@ from torch.utils.data import default_collate
 from fmcam.classifiers._labels import label_array
 
 __all__ = [
+    "IMAGES_ALONE",
     "WeightedLabel",
     "as_image",
     "check_channels_first",
@@ -20,6 +21,10 @@ __all__ = [
     "parts_of",
 ]
 
+IMAGES_ALONE = (
+    "The data set gives images alone, but labels are needed too. Let it give pairs (image, label), "
+    "or pass the labels as `y`."
+)
 IMAGE_KEYS = ("image", "images", "img", "pixel_values", "x")
 LABEL_KEYS = ("label", "labels", "target", "targets", "class", "y")
 _CHANNELS = (1, 3, 4)

@@ -1,6 +1,7 @@
 """Data sets around what people bring: lists of pairs, labels passed beside, rows for a search."""
 
 import numpy as np
+from skorch.dataset import Dataset as ArrayDataset
 from skorch.helper import SliceDataset
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
@@ -14,7 +15,14 @@ from fmcam.classifiers._labels import (
     names_of_dataset,
 )
 
-__all__ = ["LabelledDataset", "RowsOfDataset", "as_stream", "labelled_stream", "labels_in_classes"]
+__all__ = [
+    "LabelledDataset",
+    "RowsOfDataset",
+    "as_stream",
+    "labelled_stream",
+    "labels_in_classes",
+    "lacks_labels",
+]
 
 
 def as_stream(X):
@@ -33,6 +41,13 @@ def as_stream(X):
     if hasattr(X, "column_names") and hasattr(X, "features") and hasattr(X, "__getitem__"):
         return _Rows(X)
     return None
+
+
+def lacks_labels(dataset):
+    """Whether this is a skorch Dataset of images alone, which gives 0 in place of labels."""
+    while isinstance(dataset, Subset):
+        dataset = dataset.dataset
+    return isinstance(dataset, ArrayDataset) and dataset.y is None
 
 
 class _Rows(Dataset):
@@ -79,7 +94,7 @@ class LabelledDataset(Dataset):
     def __getitem__(self, index):
         image, own = parts_of(self.dataset[index])
         label = self.targets[index]
-        if own is not None:
+        if own is not None and not lacks_labels(self.dataset):
             self._check_same(index, own, label)
         return image, label
 

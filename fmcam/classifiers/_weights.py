@@ -8,7 +8,14 @@ import torch
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import _check_sample_weight
 
-__all__ = ["check_loss", "class_weights", "fitted_criterion", "sample_weights", "weighted_mean"]
+__all__ = [
+    "check_loss",
+    "class_weights",
+    "fitted_criterion",
+    "sample_weights",
+    "weight_tensor",
+    "weighted_mean",
+]
 
 
 def sample_weights(sample_weight, X):
@@ -41,7 +48,7 @@ def class_weights(class_weight, classes, columns):
     weights = np.ones(len(classes), dtype=np.float32)
     if isinstance(class_weight, str):
         if class_weight != "balanced":
-            raise ValueError(_WANTED.format(class_weight))
+            raise ValueError(_WANTED.format(repr(class_weight)))
         if columns is None:
             raise ValueError(
                 "class_weight='balanced' needs the labels before they are read. Give the data set "
@@ -116,6 +123,17 @@ def weighted_mean(criterion, logits, columns, weights):
         criterion.reduction = "mean"
     weights = weights.to(losses.dtype)
     return (weights * losses).sum() / weights.sum().clamp(min=torch.finfo(losses.dtype).tiny)
+
+
+def weight_tensor(weight, dtype):
+    """The parameter `criterion__weight`, numbers of any kind, as a tensor."""
+    values = np.asarray(weight)
+    if values.dtype.kind not in "biuf":
+        raise ValueError(
+            f"`criterion__weight` must hold one number for each class, got {weight!r}. Pass a "
+            "dictionary or 'balanced' as `class_weight`."
+        )
+    return torch.tensor(values, dtype=dtype)
 
 
 def fitted_criterion(criterion, classes, dtype):
