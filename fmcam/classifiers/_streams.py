@@ -104,7 +104,7 @@ class LabelledDataset(Dataset):
             own = self.names[int(own)]
         if own != label:
             raise ValueError(
-                f"Row {index} of the data set has the label {own!r}, but `y` says {label!r}. Leave "
+                f"Row {index} of the data set has the label {own}, but `y` says {label}. Leave "
                 "`y` out, or put it in the order of the data set."
             )
 
