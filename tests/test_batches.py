@@ -47,7 +47,7 @@ def test_small_images_come_in_larger_batches_where_asked_for():
 
 def test_prediction_takes_larger_batches_than_training():
     clf = stream_clf(max_epochs=1, batch_size=8).fit(np.zeros((20, 16, 16)), np.arange(20) % 2)
-    dataset = clf.get_dataset(np.zeros((5000, 1, 16, 16)))
+    dataset = clf.get_dataset(np.zeros((5000, 1, 16, 16)), np.zeros(5000, dtype=int))
     assert clf.get_iterator(dataset, training=True).batch_size == 8
     assert clf.get_iterator(dataset).batch_size == 2**18 // 256
 
@@ -139,16 +139,35 @@ def test_a_dataset_can_be_split_for_validation():
     assert "valid_acc" in clf.history[-1]
 
 
+class Unlabelled(Dataset):
+    """Labels that are not known before the rows are read."""
+
+    def __init__(self, labels):
+        self.rows = labels
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, index):
+        return torch.zeros(1, 16, 16), self.rows[index]
+
+
 def test_stream_errors():
-    plain = TensorDataset(torch.zeros(4, 1, 16, 16), torch.tensor([0, 1, 2, 2]))
-    with pytest.raises(ValueError, match=r"labels of a TensorDataset are not known.*`classes`"):
+    plain = Unlabelled([0, 1, 2, 2])
+    with pytest.raises(ValueError, match=r"labels of a Unlabelled are not known.*`classes`"):
         stream_clf().fit(plain)
     with pytest.raises(ValueError, match=r"holds the labels \[2\], which are not in the classes"):
         stream_clf(classes=[0, 1]).fit(plain)
-    with pytest.raises(ValueError, match="`y` must be None where `X` is a Squares"):
-        stream_clf().fit(Squares(), [0] * 64)
+    with pytest.raises(ValueError, match=r"Row .* has the label 8, but `y` says 3"):
+        stream_clf().fit(Squares(), [3] * 63 + [8])
+    with pytest.raises(ValueError, match="`y` holds 63 labels for the 64 rows"):
+        stream_clf().fit(Squares(), [3, 8] * 31 + [3])
+    with pytest.raises(ValueError, match="`y` must be None where `X` is a DataLoader"):
+        stream_clf().fit(DataLoader(Squares()), [3, 8] * 32)
     with pytest.raises(ValueError, match="`train_split` cannot split a DataLoader"):
         stream_clf(train_split=ValidSplit(0.5)).fit(DataLoader(Squares()))
+    with pytest.raises(ValueError, match=r"at least two classes, got one class: \[4\]"):
+        stream_clf().fit(Unlabelled([4, 4]), [4, 4])
 
 
 def test_streamed_batches_by_hand():

@@ -26,11 +26,18 @@ from fmcam.classifiers import (
 from fmcam.models import CNN_CAM, LeNet5
 
 
+def not_of_minibatches(estimator):
+    reason = "each batch is divided by its own weights, and repeated rows make other batches"
+    kinds = ("dense", "sparse")
+    return {f"check_sample_weight_equivalence_on_{kind}_data": reason for kind in kinds}
+
+
 @parametrize_with_checks(
     [
         LeNet5Classifier(image_shape="pad", lr=0.01, max_epochs=30),
         SimpleCNNClassifier(image_shape="pad", lr=0.01, max_epochs=30),
-    ]
+    ],
+    expected_failed_checks=not_of_minibatches,
 )
 @pytest.mark.filterwarnings("ignore:.*occurred during set_params of param")
 @pytest.mark.filterwarnings("ignore:Estimator's parameters changed after set_params raised")

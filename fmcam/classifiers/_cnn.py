@@ -10,15 +10,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import EpochTimer, PassthroughScoring, PrintLog
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from fmcam.classifiers._batches import ArrayBatches, StreamedBatches
 from fmcam.classifiers._callbacks import BatchAccuracy, print_on_terminal, stopped_early
 from fmcam.classifiers._columns import assign_classes
-from fmcam.classifiers._conventions import Conventions
+from fmcam.classifiers._feeding import check_monitors
 from fmcam.classifiers._generators import seeded
 from fmcam.classifiers._given import check_weights, plain_network
-from fmcam.classifiers._inputs import as_image_array, encode_labels, stream_classes
+from fmcam.classifiers._inputs import as_image_array
 from fmcam.classifiers._nets import (
     channels_last_is_safe,
     check_width,
@@ -27,13 +25,12 @@ from fmcam.classifiers._nets import (
     modes_kept,
     try_on_blank_image,
 )
+from fmcam.classifiers._opening import Opening
 from fmcam.classifiers._outputs import (
     are_probabilities,
     as_logits,
-    binary,
     check_predicted,
     ends_in_sigmoid,
-    takes_one_logit,
     warn_of_divergence,
 )
 from fmcam.classifiers._parameters import (
@@ -42,19 +39,20 @@ from fmcam.classifiers._parameters import (
     check_parameter_values,
     size_arguments,
 )
+from fmcam.classifiers._resume import Resumable
+from fmcam.classifiers._streams import as_stream
+from fmcam.classifiers._weights import check_loss
 from fmcam.models import Standardize, StandardizedNet
 
 __all__ = ["CNNClassifier"]
-
-_PREDICTION_PIXELS = 2**18  # in more, the feature maps of a first layer would leave the cache
 
 
 class _EarlyStop(Exception):  # noqa: N818, no error
     """A callback ended the training."""
 
 
-class CNNClassifier(Conventions):
-    """A convolutional network as a scikit-learn classifier of images.
+class CNNClassifier(Opening):
+    r"""A convolutional network as a scikit-learn classifier of images.
 
     A skorch ``NeuralNetClassifier`` that takes labels of any kind and raw images, learns to
     standardize them, and follows scikit-learn's conventions throughout. Everything that skorch
@@ -63,7 +61,13 @@ class CNNClassifier(Conventions):
 
     Images are an array or tensor of shape (n, c, h, w) or (n, h, w), or flat rows of shape
     (n, c * h * w); uint8 or floats in any unit. ``fit`` also takes a torch Dataset or DataLoader
-    of (image, integer label) pairs as `X` with ``y=None``, for data that does not fit in memory.
+    as `X`, for data that does not fit in memory: of (image, label) pairs, or of mappings with one
+    key for each, such as "image" and "label". Images may then be tensors, arrays or PIL images,
+    and labels are in `classes` or, where these are texts, numbers that count them.
+
+    `train_split`, callbacks and the data sets they are handed see the labels that ``fit`` was
+    given. A batch holds the columns of `y_pred` in place of labels, as the loss needs them, but
+    skorch's EpochScoring and BatchScoring get its labels. A last row alone joins the batch before.
 
     Parameters
     ----------
@@ -83,7 +87,11 @@ class CNNClassifier(Conventions):
         None trains on all rows. ``skorch.dataset.ValidSplit(0.1, stratified=True)`` holds a tenth
         out to record `valid_loss` and `valid_acc`, for early stopping and schedules.
     classes : array-like or None, default=None
-        All labels, where `y` may lack some, or where a streamed data set does not name them.
+        All labels, where `y` may lack some, or where a streamed data set does not name them. For a
+        data set whose labels are the numbers 0, 1, ... these may be names in that order.
+    class_weight : "balanced", dict of label to float, or None, default=None
+        A factor for the loss of each row by its label, 1 where the dictionary has none. "balanced":
+        n / (k * n_c) for a class with n_c of the n rows that ``fit`` is given. See Notes.
     image_shape : (c, h, w), "pad" or None, default=None
         How flat rows become images. None: one square channel, an error where that is impossible.
         "pad": one square channel of at least 16x16, the rows filled up with zeros.
@@ -122,6 +130,18 @@ class CNNClassifier(Conventions):
     n_features_in_ : int
         c * h * w.
 
+    Notes
+    -----
+    With `class_weight`, or `sample_weight` in ``fit``, the loss of a batch is
+
+    .. math:: \sum_i w_i l_i / \sum_i w_i,
+
+    where :math:`l_i` is the loss of row i and :math:`w_i` its weight times that of its class, as in
+    ``torch.nn.CrossEntropyLoss(weight=...)``. `train_loss` and `valid_loss` are both weighted, and
+    are means over batches by their number of rows; accuracies are not weighted. As each batch is
+    divided by its own weights, an integer weight is not quite the same as repeated rows. Rows of
+    weight 0 are left out before the training.
+
     Examples
     --------
     >>> import numpy as np
@@ -136,7 +156,7 @@ class CNNClassifier(Conventions):
     """
 
     # What a training is about while it goes on.
-    _afresh = _streaming = _in_epoch = False
+    _afresh = _in_training = _in_epoch = False
     _generator = augment_ = None
     _seen = _guessed = False  # the first outputs, the number of classes
 
@@ -151,6 +171,7 @@ class CNNClassifier(Conventions):
         batch_size=128,
         train_split=None,
         classes=None,
+        class_weight=None,
         image_shape=None,
         augment=None,
         precision="float32",
@@ -171,6 +192,7 @@ class CNNClassifier(Conventions):
             device=device,
             **kwargs,
         )
+        self.class_weight = class_weight
         self.image_shape = image_shape
         self.augment = augment
         self.precision = precision
@@ -258,7 +280,7 @@ class CNNClassifier(Conventions):
 
     # Training -------------------------------------------------------------------------------------
 
-    def fit(self, X, y=None, **fit_params):
+    def fit(self, X, y=None, sample_weight=None, **fit_params):
         """Train the network.
 
         Parameters
@@ -266,7 +288,11 @@ class CNNClassifier(Conventions):
         X : array-like or tensor of shape (n, c, h, w), (n, h, w) or (n, c * h * w), Dataset or \
                 DataLoader
         y : array-like of shape (n,)
-            Labels of any kind; None for a Dataset or DataLoader.
+            Labels of any kind. For a Dataset None, or its labels in order, which are checked
+            against its own; for a DataLoader None.
+        sample_weight : array-like of shape (n,) or None, default=None
+            Weights of the rows in the loss, see the Notes of the class. They follow the rows
+            through `train_split` and shuffling. Not for a Dataset or DataLoader.
         **fit_params
             Passed to the network's `forward` and to `train_split`.
 
@@ -275,14 +301,14 @@ class CNNClassifier(Conventions):
         self
         """
         afresh = not (self.warm_start and self.initialized_)
-        return self._train(X, y, afresh, self.classes, fit_params)
+        return self._train(X, y, afresh, self.classes, sample_weight, fit_params)
 
-    def partial_fit(self, X, y=None, classes=None, **fit_params):
+    def partial_fit(self, X, y=None, classes=None, sample_weight=None, **fit_params):
         """Train for `max_epochs` more epochs from the present weights.
 
         Parameters
         ----------
-        X, y
+        X, y, sample_weight
             As in :meth:`fit`. A Dataset or DataLoader may hold images of another size than before,
             if the network takes them; the classifier is then for images of that size.
         classes : array-like or None, default=None
@@ -293,25 +319,21 @@ class CNNClassifier(Conventions):
         self
         """
         classes = self.classes if classes is None else classes
-        return self._train(X, y, not self.initialized_, classes, fit_params)
+        return self._train(X, y, not self.initialized_, classes, sample_weight, fit_params)
 
-    def _train(self, X, y, afresh, classes, fit_params):
+    def _train(self, X, y, afresh, classes, sample_weight, fit_params):
         check_parameter_names(self)
         check_parameter_values(self)
-        with self._training(afresh, streaming=isinstance(X, Dataset | DataLoader)):
-            if self._streaming:
-                self._open_stream(X, y, classes)
-            else:
-                X = as_image_array(self, X, reset=afresh)
-                y = encode_labels(self, X, y, classes if afresh else self.classes_)
+        with self._training(afresh):
+            X, y = self._opened(X, y, classes, sample_weight)
             if afresh:
                 self.initialize()
             elif not hasattr(self, "optimizer_"):
                 self._initialize_optimizer()
-            epochs_before = len(self.history)
-            self.notify("on_train_begin", X=X, y=y)
-            resumed = len(self.history) - epochs_before
-            self._afresh = afresh and not resumed
+            if self._row_weights is not None or self._class_weights is not None:
+                check_loss(self.criterion_)
+            check_monitors(self)
+            resumed = self._begin(X, y)
             try:
                 self.fit_loop(X, y, **{"epochs": self.max_epochs - resumed, **fit_params})
             except _EarlyStop:
@@ -321,6 +343,16 @@ class CNNClassifier(Conventions):
                 self._set_training(False)
         return self
 
+    def _begin(self, X, y):
+        """Call the callbacks, and give the number of epochs that one has read from a file."""
+        epochs_before = len(self.history)
+        self.notify("on_train_begin", X=X, y=y)
+        resumes = any(isinstance(callback, Resumable) for _, callback in self.callbacks_)
+        resumed = len(self.history) - epochs_before if resumes else 0
+        if resumed:
+            self._afresh = self._to_learn = False
+        return resumed
+
     def notify(self, method_name, **cb_kwargs):
         """Call the callbacks; one that stops the training early is told from a person's Ctrl-C.
 
@@ -328,33 +360,16 @@ class CNNClassifier(Conventions):
         Here a Ctrl-C goes through, or a search would take a half-trained network for a whole one.
         """
         try:
-            super().notify(method_name, **cb_kwargs)
+            self.tell_callbacks(method_name, **cb_kwargs)
         except KeyboardInterrupt as interrupt:
             if stopped_early(interrupt):
                 raise _EarlyStop from interrupt
             raise
 
-    def _open_stream(self, X, y, classes):
-        if y is not None:
-            raise ValueError(
-                f"`y` must be None where `X` is a {type(X).__name__}, which has the labels itself."
-            )
-        if isinstance(X, DataLoader) and self.train_split is not None:
-            raise ValueError("`train_split` cannot split a DataLoader. Pass the Dataset instead.")
-        if self._afresh:
-            self._classes = stream_classes(X, classes)
-        elif self.image_shape_ is None:
-            return
-        images, _ = next(iter(self.get_iterator(X)))
-        shape = tuple(images.shape[1:])
-        if not self._afresh:
-            try_on_blank_image(self.module_, shape, self.classes_)
-        self.image_shape_, self.n_features_in_ = shape, int(np.prod(shape))
-
     @contextlib.contextmanager
-    def _training(self, afresh, streaming):
+    def _training(self, afresh):
         """Note what training this is, with torch's generators seeded from `random_state`."""
-        self._afresh, self._streaming = afresh, streaming
+        self._afresh, self._in_training = afresh, True
         self.augment_ = self.augment
         seed = None
         if self.random_state is not None:
@@ -364,7 +379,7 @@ class CNNClassifier(Conventions):
             with seeded(seed, self.device) as self._generator:
                 yield
         finally:
-            self._afresh, self._streaming, self._generator = False, False, None
+            self._afresh, self._in_training, self._generator = False, False, None
 
     def initialize_module(self):
         """Build the network and try it on one blank image."""
@@ -387,14 +402,6 @@ class CNNClassifier(Conventions):
         sizes = size_arguments(self.module, len(self.classes_), self.image_shape_[0])
         return self.module(**{**sizes, **kwargs})
 
-    def get_split_datasets(self, X, y=None, **split_params):
-        """The training and validation data; `fit` learns to standardize the former."""
-        train, valid = super().get_split_datasets(X, y, **split_params)
-        if self._afresh:
-            images = (images for images, _ in self.get_iterator(train, training=False))
-            self.module_.standardize.learn(images)
-        return train, valid
-
     def run_single_epoch(self, iterator, training, *args, **kwargs):
         """One pass over the training or the validation data."""
         self._set_training(training)
@@ -403,6 +410,11 @@ class CNNClassifier(Conventions):
             super().run_single_epoch(iterator, training, *args, **kwargs)
         finally:
             self._in_epoch = False
+        if training and self.history[-1, "train_batch_count"] == 0:
+            raise ValueError(
+                "There was no batch to train on. Where `drop_last` is set, leave it out, or take a "
+                "`batch_size` that is not larger than the number of rows."
+            )
 
     def _set_training(self, training=True):
         # skorch walks through all modules for every batch, which takes longer than a small layer
@@ -414,7 +426,15 @@ class CNNClassifier(Conventions):
         if self.augment_ is not None:
             images, columns = batch
             batch = self.augment_(images, self._generator), columns
-        return super().train_step(batch, **fit_params)
+        try:
+            return super().train_step(batch, **fit_params)
+        except ValueError as error:
+            if len(batch[0]) == 1 and "more than 1 value per channel" in str(error):
+                raise ValueError(
+                    "The network's batch normalization cannot be trained on a batch of one row, "
+                    "which came. Take another `batch_size`, or a loader with drop_last=True."
+                ) from error
+            raise
 
     def raw_outputs(self, x, **fit_params):
         """What the network gives for raw images (n, c, h, w): (n, k), or (n, 1) for one logit.
@@ -460,12 +480,6 @@ class CNNClassifier(Conventions):
         x = x.reshape(-1).view(x.shape)
         return as_logits(self.raw_outputs(x, **fit_params), self.outputs)
 
-    def get_loss(self, y_pred, y_true, *args, **kwargs):
-        """The loss of a batch's logits (n, k) for its columns (n,)."""
-        if takes_one_logit(self.criterion_):
-            y_pred, y_true = binary(y_pred, y_true)
-        return super().get_loss(y_pred, y_true, *args, **kwargs)
-
     def on_epoch_end(self, net, **kwargs):
         """Warn where the loss of the epoch became NaN or infinite, once in a training."""
         super().on_epoch_end(net, **kwargs)
@@ -483,33 +497,6 @@ class CNNClassifier(Conventions):
             ("print_log", PrintLog(sink=print_on_terminal)),
         ]
 
-    # Data -----------------------------------------------------------------------------------------
-
-    def get_dataset(self, X, y=None):
-        """The data set of some images and labels; a DataLoader stays one."""
-        return X if isinstance(X, DataLoader) else super().get_dataset(X, y)
-
-    def get_iterator(self, dataset, training=False):
-        """Batches of (images, columns) of a data set, shuffled for training."""
-        batches = self._batches(dataset, training)
-        if training:
-            self.n_batches_ = batches.n_batches
-        return batches
-
-    def _batches(self, dataset, training):
-        classes = self.classes_ if self._streaming else None
-        if isinstance(dataset, DataLoader):
-            return StreamedBatches(dataset, classes)
-        make = self.iterator_train if training else self.iterator_valid
-        options = self.get_params_for("iterator_train" if training else "iterator_valid")
-        options = {"batch_size": self.batch_size, **options}
-        if training and not isinstance(dataset, IterableDataset):
-            options = {"shuffle": True, "generator": self._generator, **options}
-        if make is DataLoader and ArrayBatches.can_serve(dataset, options):
-            least = 0 if training else _PREDICTION_PIXELS
-            return ArrayBatches(dataset, self.device, least_pixels=least, **options)
-        return StreamedBatches(make(dataset, **options), classes)
-
     # Prediction -----------------------------------------------------------------------------------
 
     def predict_proba(self, X):
@@ -526,7 +513,7 @@ class CNNClassifier(Conventions):
             Rows sum to one; columns follow `classes_`.
         """
         check_is_fitted(self)
-        if not isinstance(X, Dataset | DataLoader):
+        if as_stream(X) is None:
             X = as_image_array(self, X, reset=False)
         with modes_kept(self.module_):
             probabilities = super().predict_proba(X)
@@ -537,3 +524,28 @@ class CNNClassifier(Conventions):
         """The most probable label of each image, ndarray of shape (n,)."""
         columns = self.predict_proba(X).argmax(axis=1)
         return self.classes_[columns]
+
+    def score(self, X, y=None, sample_weight=None):
+        """The share of images whose label is predicted.
+
+        Parameters
+        ----------
+        X : array-like, tensor, Dataset or DataLoader
+            Images as in :meth:`fit`.
+        y : array-like of shape (n,) or None
+            Labels; None for a Dataset or DataLoader that gives them, in any order.
+        sample_weight : array-like of shape (n,) or None, default=None
+
+        Returns
+        -------
+        float
+        """
+        if y is not None or as_stream(X) is None:
+            return super().score(X, y, sample_weight)
+        check_is_fitted(self)
+        with modes_kept(self.module_):
+            right = [
+                self.evaluation_step(batch).argmax(dim=1).cpu() == batch[1].cpu()
+                for batch in self.get_iterator(self.get_dataset(X))
+            ]
+        return torch.cat(right).double().mean().item()

@@ -1,20 +1,15 @@
-"""From what a user passes as `X` and `y` to images (n, c, h, w) and columns of the logits."""
+"""From what a user passes as `X` to images (n, c, h, w)."""
 
 import math
 
 import numpy as np
 import torch
-from sklearn.utils.multiclass import check_classification_targets, unique_labels
-from sklearn.utils.validation import (
-    assert_all_finite,
-    check_consistent_length,
-    column_or_1d,
-    validate_data,
-)
+from sklearn.utils.validation import validate_data
 
 from fmcam._validation import check_images, square_side
+from fmcam.classifiers._items import as_image, check_channels_first, is_pil
 
-__all__ = ["as_image_array", "encode_labels", "stream_classes"]
+__all__ = ["as_image_array"]
 
 _SMALLEST_PADDED_SIDE = 16
 
@@ -32,15 +27,42 @@ def as_image_array(clf, X, *, reset):
     if isinstance(X, torch.Tensor):
         X = X.detach().cpu().numpy()
     if not hasattr(X, "shape"):
-        X = np.asarray(X)
+        X = _stacked(X)
     take = _rows_to_images if len(X.shape) <= 2 else _checked_images
     X = take(clf, X, reset)
     return X.copy() if min(X.strides) < 0 else X  # torch takes no mirrored views
 
 
+def _stacked(X):
+    """The array of a list of images or rows."""
+    if is_pil(X):
+        raise ValueError("`X` must hold several images, got one PIL image. Pass `[image]`.")
+    if not isinstance(X, list | tuple):
+        return np.asarray(X)
+    images = [np.asarray(as_image(x)) if is_pil(x) else _on_cpu(x) for x in X]
+    shapes = [np.shape(image) for image in images] if _are_arrays(images) else []
+    other = next((row for row, shape in enumerate(shapes) if shape != shapes[0]), None)
+    if other is not None:
+        raise ValueError(
+            f"`X` must hold images of one shape, got {shapes[0]} in row 0 and {shapes[other]} in "
+            f"row {other}. Resize or crop them to one."
+        )
+    return np.asarray(images)
+
+
+def _on_cpu(x):
+    return x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else x
+
+
+def _are_arrays(images):
+    return any(isinstance(image, np.ndarray) for image in images)
+
+
 def _checked_images(clf, X, reset):
     X = check_images(X)
     shape = X.shape[1:]
+    if clf.image_shape is None:
+        check_channels_first(shape)
     if reset:
         _check_shape(clf, shape, clf.image_shape, "`image_shape` is")
         clf.image_shape_, clf.n_features_in_ = shape, math.prod(shape)
@@ -57,6 +79,11 @@ def _check_shape(clf, shape, wanted, reason):
 
 
 def _rows_to_images(clf, X, reset):
+    if X.ndim == 1 and X.dtype.kind in "US":
+        raise TypeError(
+            f"`X` must hold pixels, got texts such as {str(X[0])!r}. Read files first, for example "
+            "with fmcam.datasets.load_image_folder."
+        )
     known = reset or hasattr(clf, "n_features_in_")
     X = validate_data(clf, X, reset=reset, dtype=[np.float32, np.uint8]) if known else np.asarray(X)
     n, n_pixels = X.shape
@@ -87,50 +114,3 @@ def _image_shape_of_rows(image_shape, n_pixels):
             f"`X`; got {image_shape!r}."
         )
     return tuple(image_shape)
-
-
-def encode_labels(clf, X, y, classes):
-    """Columns of the logits, int64 of shape (n,); sets the classes of the classifier.
-
-    Parameters
-    ----------
-    clf : CNNClassifier
-    X : ndarray of shape (n, c, h, w)
-    y : array-like of shape (n,)
-    classes : array-like or None
-        All labels; None: those in `y`.
-    """
-    if y is None:
-        raise ValueError(f"{type(clf).__name__} requires y to be passed, but the target y is None.")
-    y = column_or_1d(y, warn=True)
-    check_consistent_length(X, y)
-    assert_all_finite(y, input_name="y")
-    check_classification_targets(y)
-    labels = unique_labels(y)
-    classes = labels if classes is None else np.unique(classes)
-    _check_several(clf, classes)
-    if not np.isin(labels, classes).all():
-        unknown = np.setdiff1d(labels, classes).tolist()
-        raise ValueError(f"`y` holds labels {unknown} that are not in {classes.tolist()}.")
-    clf._classes = classes
-    return np.searchsorted(classes, y).astype(np.int64)
-
-
-def _check_several(clf, classes):
-    if len(classes) < 2:
-        raise ValueError(
-            f"{type(clf).__name__} needs at least two classes, got one class: {classes.tolist()}."
-        )
-
-
-def stream_classes(stream, classes):
-    """The sorted labels of a Dataset or DataLoader, by `classes` or the data set's `targets`."""
-    if classes is None:
-        dataset = getattr(stream, "dataset", stream)
-        classes = getattr(dataset, "targets", None)
-    if classes is None:
-        raise ValueError(
-            f"The labels of a {type(stream).__name__} are not known before it is read. "
-            "Pass them as `classes`, or give the data set an attribute `targets`."
-        )
-    return np.unique(np.asarray(classes))

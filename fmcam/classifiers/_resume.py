@@ -145,7 +145,8 @@ def _data(net, X, y):
     else:
         images = f"{type(X).__name__} of {len(X) if hasattr(X, '__len__') else 'unknown'} length"
         labels = ""
-    return {"X": images, "y": f"{net.classes_.tolist()} {labels}"}
+    weights = "" if net._row_weights is None else joblib.hash(net._row_weights)
+    return {"X": images, "y": f"{net.classes_.tolist()} {labels}", "sample_weight": weights}
 
 
 def _described(value):

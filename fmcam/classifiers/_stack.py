@@ -137,7 +137,7 @@ class Stack:
         for clf, number in zip(self.clfs, self.stream_of, strict=True):
             drawn, standardize = self.streams[number], clf.module_.standardize
             if _key(drawn) not in learned:
-                batches = clf.get_iterator(Subset(Dataset(self.images), drawn.rows))
+                batches = clf.image_batches(Subset(Dataset(self.images), drawn.rows))
                 standardize.learn(images for images, _ in batches)
                 learned[_key(drawn)] = standardize.state_dict()
             standardize.load_state_dict(learned[_key(drawn)])

@@ -1,11 +1,11 @@
 """Network, optimizer and batches of one member of a stack, as its own fit would make them."""
 
-import numpy as np
 from sklearn.utils import _safe_indexing
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
-from fmcam.classifiers._inputs import as_image_array, encode_labels
+from fmcam.classifiers._inputs import as_image_array
+from fmcam.classifiers._labels import checked_labels, label_array
 from fmcam.classifiers._parameters import check_parameter_names, check_parameter_values
 
 __all__ = ["initialized_parts"]
@@ -32,16 +32,14 @@ def initialized_parts(clf, images, X, y, rows):
     """
     check_parameter_names(clf)
     check_parameter_values(clf)
-    with clf._training(afresh=True, streaming=False):
+    with clf._training(afresh=True):
         as_image_array(clf, _safe_indexing(X, slice(0, 1)), reset=True)
-        labels = None if y is None else _safe_indexing(y, rows)
-        columns = np.zeros(len(images), dtype=np.int64)
-        columns[rows] = encode_labels(clf, rows, labels, clf.classes)
+        own = checked_labels(clf, rows, None if y is None else _safe_indexing(y, rows), clf.classes)
         compiled, clf.compile = clf.compile, False  # a stack compiles its own gradient
         clf.initialize()
         clf.compile = compiled
-        data = Subset(Dataset(images, columns), rows)
+        data = Subset(Dataset(images, label_array(y)), rows)
         if not clf.train_split:
             return clf.get_iterator(data, training=True), None
-        train, held_out = clf.train_split(data, columns[rows])
+        train, held_out = clf.train_split(data, own)
         return clf.get_iterator(train, training=True), clf.get_iterator(held_out)

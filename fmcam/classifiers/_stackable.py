@@ -75,6 +75,8 @@ def _fault_of_settings(clf):
         return f"outputs is {clf.outputs!r}"
     if options := clf.get_params_for("iterator_train"):
         return f"iterator_train__{next(iter(options))} is set"
+    if clf.class_weight is not None:
+        return "class_weight is set"
     split = clf.train_split
     # one by a number leaves equally many rows wherever equally many come
     if split and not (type(split) is ValidSplit and isinstance(split.cv, int | float)):

@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from fmcam.model_selection._candidates import configured
 from fmcam.model_selection._cluster import ask_worker, cluster_is_active, shared_on_cluster
+from fmcam.model_selection._data import rows_and_labels
 from fmcam.model_selection._kept import hash_of, read_result, writable_folder
 from fmcam.model_selection._process import fit_and_keep, one_thread, torch_threads_restored
 
@@ -82,8 +83,8 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
     training and test rows, `scoring`, the fit parameters, `error_score`, `return_train_score` and
     the versions of fmcam, scikit-learn, skorch and torch; if one of them changes, the fit is done
     anew. Code is known by its name alone: after a change to your own network or scorer, take a
-    new folder. A damaged file is ignored and its fit done again. A fit that failed is kept as
-    well, with its traceback as `fit_error`; delete that file to try it again.
+    new folder. A damaged file is ignored and its fit done again. A fit that failed is not kept: the
+    next search tries it again.
 
     Stacked fits give the weights of single ones up to rounding. They run in this process with all
     its threads, on a cluster each stack in one worker, and the files of a stack are written when
@@ -156,9 +157,10 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         Parameters
         ----------
         X : array-like of shape (n, ...)
-            Images (n, c, h, w), or whatever `estimator` takes.
+            Images (n, c, h, w), or whatever `estimator` takes; for a CNNClassifier also a Dataset,
+            whose rows are read by each fit for itself.
         y : array-like of shape (n,), default=None
-            Labels.
+            Labels; for a Dataset those that it is known to have.
         **params : dict
             Passed on to the `fit` of the estimator, to the scorer and to the splitter
             (`groups`), as in `sklearn.model_selection.GridSearchCV`.
@@ -169,7 +171,7 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
             The fitted search itself.
         """
         scorer, _ = self._get_scorers()
-        X, y = indexable(X, y)
+        X, y = indexable(*rows_and_labels(X, y, self.estimator))
         params = _check_method_params(X, params=params)
         routed = self._get_routed_params_for_fit(params)
         weight = params.get("sample_weight")

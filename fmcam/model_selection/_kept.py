@@ -16,21 +16,24 @@ _FIELDS = {"test_scores", "n_test_samples", "fit_time", "score_time", "fit_error
 
 
 def write_result(file, result):
-    """Write a result beside `file` and rename it."""
+    """Write a result beside `file` and rename it; one that failed is not kept."""
+    if result["fit_error"] is not None:
+        return
     part = file.with_suffix(f".{uuid.uuid4().hex}")
     part.write_text(json.dumps(result, default=float))
     os.replace(part, file)
 
 
 def read_result(file):
-    """Return the result kept in `file`, or None if there is none or it is damaged."""
+    """Return the result kept in `file`, or None if there is none, or it is damaged or a failure."""
     if file is None:
         return None
     try:
         result = json.loads(file.read_text())
     except (FileNotFoundError, ValueError):
         return None
-    return result if isinstance(result, dict) and result.keys() >= _FIELDS else None
+    whole = isinstance(result, dict) and result.keys() >= _FIELDS
+    return result if whole and result["fit_error"] is None else None
 
 
 def writable_folder(memory):

@@ -14,7 +14,7 @@ from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params, _num_samples
 
-from fmcam.classifiers._inputs import encode_labels
+from fmcam.classifiers._labels import checked_labels
 from fmcam.classifiers._stack import trained_stacks
 from fmcam.classifiers._stackable import why_not_stackable
 from fmcam.model_selection._kept import hash_of, write_result
@@ -90,7 +90,7 @@ def _classes(fit, shared):
     """The number of classes of a fit; or None and what is wrong with its labels."""
     clf = clone(fit.estimator)
     try:
-        encode_labels(clf, fit.train, _safe_indexing(shared["y"], fit.train), clf.classes)
+        checked_labels(clf, fit.train, _safe_indexing(shared["y"], fit.train), clf.classes)
     except ValueError as error:
         return None, str(error)
     return len(clf.classes_), None
