@@ -7,10 +7,10 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from experiments._run import Run
 from PIL import Image
 
 from fmcam._text import printable
+from fmcam.cli._run import Run
 from fmcam.datasets import load_image_folder
 from fmcam.plot import HeatmapDisplay
 from fmcam.report import classification_frame, write_csv

@@ -4,7 +4,7 @@ import difflib
 import glob
 from pathlib import Path
 
-from fmcam.datasets._image_folder import _picture_files
+from fmcam.datasets._listing import Listing
 
 __all__ = ["find_photographs"]
 
@@ -51,7 +51,7 @@ def _inside(name, path):
 
 
 def _in_folder(folder):
-    return [folder / name for name in _picture_files(folder)]
+    return [folder / name for name in Listing(folder).pictures]
 
 
 def _hint(name, path):

@@ -10,12 +10,14 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from skorch.dataset import Dataset as ArrayDataset
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from fmcam.classifiers import CNNClassifier
 from fmcam.classifiers._batches import ArrayBatches, StreamedBatches
 from fmcam.classifiers._inputs import as_image_array
+from fmcam.classifiers._loaders import check_in_order, make_loader
+from fmcam.classifiers._streams import as_stream
 from fmcam.explain._output import MapWriter
 from fmcam.explain._recording import Recording
 from fmcam.explain._target import check_target
@@ -298,11 +300,15 @@ def _image_batches(clf, X, batch_size):
 
     How many a DataLoader yields is known in the end: it may drop some or draw some twice.
     """
-    if isinstance(X, DataLoader | Dataset):
-        loader = X if isinstance(X, DataLoader) else DataLoader(X, batch_size=batch_size)
-        stream = (images.to(clf.device) for images, _ in StreamedBatches(loader))
-        sized = loader is not X and hasattr(X, "__len__")
-        return stream, len(X) if sized else None  # type: ignore[arg-type]
+    stream = as_stream(X)
+    if isinstance(stream, DataLoader):
+        check_in_order(stream)
+        return (images.to(clf.device) for images, _ in StreamedBatches(stream)), None
+    if stream is not None:
+        options = {"batch_size": batch_size}
+        loader = make_loader(DataLoader, stream, options, training=False, labelled=False)
+        n_images = len(stream) if hasattr(stream, "__len__") else None
+        return (images.to(clf.device) for images, _ in StreamedBatches(loader)), n_images
     images = as_image_array(clf, X, reset=False)
     batches = ArrayBatches(ArrayDataset(images), clf.device, batch_size=batch_size)
     return (part for part, _ in batches), len(images)

@@ -1,6 +1,7 @@
 """Which axes of a layer's output are space: (n, c, h, w), (n, h, w, c) or tokens (n, t, d)."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -49,7 +50,7 @@ class Layout(NamedTuple):
 class CallableLayout(NamedTuple):
     """A layout that a user wrote: a function from a layer's output to maps (n, c, h, w)."""
 
-    function: object
+    function: Callable
     axes: str = "callable"
 
     def maps(self, output):

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ class MapWriter:
     def __init__(self, path):
         self._path = path
         self._parts: list[np.ndarray] = []
-        self._file = None
+        self._file: Any = None
         self._shape = (0,)
 
     @property
