@@ -9,6 +9,7 @@ from fmcam._arrays import as_array
 
 __all__ = [
     "as_array",
+    "channels_come_last",
     "check_heatmaps",
     "check_images",
     "check_masks",
@@ -83,12 +84,22 @@ def check_images(X, *, name="X"):
 
 
 def _check_channels_first(X, name):
-    c, h, w = X.shape[1:]
-    if w in _COLOURS and c not in _COLOURS and _look_like_sides(c, h):
+    if channels_come_last(X.shape[1:]):
         raise ValueError(
             f"`{name}` must have shape (n, c, h, w), got {X.shape}, which looks like (n, h, w, c). "
             f"Pass `{name}.transpose(0, 3, 1, 2)`."
         )
+
+
+def channels_come_last(shape):
+    """Whether the shape of an image is (h, w, c) rather than (c, h, w).
+
+    >>> from fmcam._validation import channels_come_last
+    >>> channels_come_last((28, 28, 3)), channels_come_last((3, 28, 28))
+    (True, False)
+    """
+    first, second, last = shape
+    return last in _COLOURS and first not in _COLOURS and _look_like_sides(first, second)
 
 
 def _look_like_sides(one, other):

@@ -19,6 +19,7 @@ from fmcam.explain import (
     SmoothedExplainer,
 )
 from fmcam.explain._base import Batch
+from fmcam.explain._layout import Layout
 
 IMAGES = np.random.default_rng(0).normal(size=(4, 1, 8, 8)).astype(np.float32)
 RAW = {"normalize": None, "upsample": False}
@@ -100,9 +101,9 @@ class TestShapleyCAM:
         np.testing.assert_allclose(maps, np.full((1, 2, 2), expected.sum() / 4), rtol=1e-6)
 
     def test_curvature_is_the_hessian_times_the_maps(self):
-        batch = Batch(
-            frozen(Quadratic(), [0, 1]).estimator, torch.full((1, 2, 2, 2), 2.0), ["maps"]
-        )
+        layers = {"maps": Layout("nchw", (2, 2))}
+        clf = frozen(Quadratic(), [0, 1]).estimator
+        batch = Batch(clf, torch.full((1, 2, 2, 2), 2.0), layers)
         found = batch.recording.curvature("maps", torch.tensor([0]))
         # by the means (a, b): H = [[2, -1/2], [-1/2, 0]], H (2, 2) = (3, -1), a quarter a cell
         expected = torch.tensor([3.0, -1.0])[:, None, None].expand(1, 2, 2, 2) / 4

@@ -310,7 +310,9 @@ class Saving(Callback):
         interrupt()
 
 
-@pytest.mark.parametrize("params", [{"augment": interrupt}, {"callbacks": [Saving()]}], ids=str)
+@pytest.mark.parametrize(
+    "params", [{"augment": interrupt}, {"callbacks": [Saving()]}], ids=["augment", "callback"]
+)
 def test_an_interrupt_is_not_swallowed(squares, params):
     with pytest.raises(KeyboardInterrupt):
         small(**params).fit(*squares)

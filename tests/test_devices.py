@@ -31,7 +31,6 @@ from fmcam.classifiers import (
 )
 from fmcam.classifiers._stack import trained_stacks
 from fmcam.classifiers._stackable import why_not_stackable
-from fmcam.explain._base import BaseExplainer
 from fmcam.model_selection import GridSearchCV
 from fmcam.models import LeNet5
 
@@ -254,8 +253,13 @@ def test_a_network_is_not_moved(device):
     assert CNNClassifier.from_module(net).device == "cuda:0"
 
 
-KINDS = [getattr(fmcam.explain, name) for name in fmcam.explain.__all__]
-EXPLAINERS = [kind for kind in KINDS if isinstance(kind, type) and issubclass(kind, BaseExplainer)]
+OF_TRANSFORMERS = {"attention-rollout", "legrad"}
+EXPLAINERS = [
+    fmcam.explain.get_explainer(name)
+    for name in fmcam.explain.list_explainers()
+    if name not in OF_TRANSFORMERS
+]
+EXPLAINERS.append(fmcam.explain.SmoothedExplainer)
 
 
 @pytest.fixture(scope="module", name="trained")

@@ -525,7 +525,7 @@ def test_mistakes_in_settings(settings, message):
         ({"arch": "alexnet", "model": "best"}, "'DEFAULT', 'IMAGENET1K_V1'.*; there is no best"),
         ({"arch": "hf/none", "model": None}, "save_pretrained wrote; there is no none/config.json"),
         ({"layer": ("features.9",)}, "has no layer 'features.9'.* Layers that give maps: "),
-        ({"model": "wide.png"}, "is neither a checkpoint of fmcam nor a torch file"),
+        ({"model": "wide.png"}, "is no file of weights"),
     ],
 )
 def test_mistakes_in_files_and_layers(folder, tmp_path, monkeypatch, settings, message):

@@ -306,7 +306,7 @@ class TestAll:
         net = seeded(LeNet5)
         late = batches_seen(net.head)
         kind(frozen(net), batch_size=3).transform(random_images(4, 1, 28, 28))
-        assert max(late) == 3
+        assert max(late[late[0] == 5 :]) == 3  # five images of noise, to find the layers
 
     def test_unlike_parameters_share_nothing(self, kind):
         clf, X = frozen(seeded(Joined)), random_images(2, 1, 16, 16)

@@ -92,7 +92,7 @@ def _each_once(state_dict):
     for name, tensor in state_dict.items():
         if not torch.is_tensor(tensor):
             raise ValueError(f"A network can be saved whose state dict is tensors; {name} is none.")
-        place = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
+        place = (tensor.data_ptr() or id(tensor), tensor.shape, tensor.stride(), tensor.dtype)
         if tensor.numel() and place in first:
             shared[name] = first[place]
         else:

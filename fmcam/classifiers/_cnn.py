@@ -24,6 +24,7 @@ from fmcam.classifiers._nets import (
     failures_told,
     modes_kept,
     try_on_blank_image,
+    without_hooks,
 )
 from fmcam.classifiers._opening import Opening
 from fmcam.classifiers._outputs import (
@@ -464,8 +465,7 @@ class CNNClassifier(Opening):
             self._classes = np.arange(max(outputs.shape[1], 2))
             self.module_.n_classes, self.module_.n_outputs = len(self._classes), outputs.shape[1]
         if self.outputs == "logits" and (
-            are_probabilities(outputs)
-            or (outputs.shape[1] == 1 and ends_in_sigmoid(self.module_, x[:1]))
+            are_probabilities(outputs) or (outputs.shape[1] == 1 and self._ends_in_sigmoid(x[:1]))
         ):
             warnings.warn(
                 f"{type(self.module_.net).__name__} gives probabilities, as it seems: its outputs "
@@ -473,6 +473,10 @@ class CNNClassifier(Opening):
                 "outputs='probabilities', or leave the softmax or sigmoid at its end out.",
                 stacklevel=2,
             )
+
+    def _ends_in_sigmoid(self, image):
+        with without_hooks(self.module_.net), modes_kept(self.module_):
+            return ends_in_sigmoid(self.module_.eval(), image)
 
     def infer(self, x, **fit_params):
         """Logits of shape (n, k), a column for each of `classes_`, for raw images (n, c, h, w)."""

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from sklearn.utils.validation import validate_data
 
-from fmcam._validation import check_images, square_side
-from fmcam.classifiers._items import as_image, check_channels_first, is_pil
+from fmcam._validation import as_array, check_images, square_side
+from fmcam.classifiers._items import as_image, is_pil
 
 __all__ = ["as_image_array"]
 
@@ -25,7 +25,7 @@ def as_image_array(clf, X, *, reset):
         False: raise ValueError for images of another shape than in ``fit``.
     """
     if isinstance(X, torch.Tensor):
-        X = X.detach().cpu().numpy()
+        X = as_array(X, name="X")
     if not hasattr(X, "shape"):
         X = _stacked(X)
     take = _rows_to_images if len(X.shape) <= 2 else _checked_images
@@ -61,8 +61,6 @@ def _are_arrays(images):
 def _checked_images(clf, X, reset):
     X = check_images(X)
     shape = X.shape[1:]
-    if clf.image_shape is None:
-        check_channels_first(shape)
     if reset:
         _check_shape(clf, shape, clf.image_shape, "`image_shape` is")
         clf.image_shape_, clf.n_features_in_ = shape, math.prod(shape)

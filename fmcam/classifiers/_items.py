@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import default_collate
 
+from fmcam._validation import channels_come_last
 from fmcam.classifiers._labels import label_array
 
 __all__ = [
@@ -27,8 +28,6 @@ IMAGES_ALONE = (
 )
 IMAGE_KEYS = ("image", "images", "img", "pixel_values", "x")
 LABEL_KEYS = ("label", "labels", "target", "targets", "class", "y")
-_CHANNELS = (1, 3, 4)
-_SMALL = 4  # more than that is a side of an image, not its channels
 
 WeightedLabel = namedtuple("WeightedLabel", "label weight")
 
@@ -48,7 +47,8 @@ def parts_of(item, *, labelled=True):
     Parameters
     ----------
     item : tensor, array, PIL image, tuple, list or mapping
-        An image, (image, label), or a mapping with one key for each, such as "image" and "label".
+        An image, (image, label, ...), or a mapping with one key for each, such as "image" and
+        "label". What follows a label, such as boxes, is left out.
     labelled : bool
         Whether the label matters; if not, what follows an image is left out.
 
@@ -63,12 +63,9 @@ def parts_of(item, *, labelled=True):
         return image, None if key is None else item[key]
     if not isinstance(item, tuple | list):
         return item, None
-    if len(item) == 0 or (labelled and len(item) > 2):
-        raise ValueError(
-            f"A data set must give pairs (image, label), got {len(item)} parts. Wrap it in a "
-            "Dataset that leaves the others out."
-        )
-    return item[0], item[1] if len(item) == 2 else None
+    if len(item) == 0:
+        raise ValueError("A data set must give pairs (image, label), got an empty row.")
+    return item[0], item[1] if labelled and len(item) > 1 else None
 
 
 def _only_key(item, known, what, needed=True):
@@ -133,8 +130,7 @@ def check_channels_first(shape):
     >>> from fmcam.classifiers._items import check_channels_first
     >>> check_channels_first((3, 28, 28))
     """
-    first, second, last = shape
-    if last in _CHANNELS and first not in _CHANNELS and min(first, second) > _SMALL:
+    if channels_come_last(shape):
         raise ValueError(
             f"Images must have shape (c, h, w), got {tuple(shape)}, with the channels last. Move "
             "them to the front: `np.moveaxis(X, -1, 1)` for an array of images, "

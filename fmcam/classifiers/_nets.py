@@ -22,6 +22,7 @@ __all__ = [
     "memory_format_of",
     "modes_kept",
     "try_on_blank_image",
+    "without_hooks",
 ]
 
 _FAILURES = (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
@@ -51,7 +52,7 @@ def device_of(net):
 
 
 @contextlib.contextmanager
-def _without_hooks(net):
+def without_hooks(net):
     """Keep the forward hooks of a network from running: they are for images, not for noise."""
     kept = [(part, part._forward_hooks, part._forward_pre_hooks) for part in net.modules()]
     kept = [(part, *hooks) for part, *hooks in kept if any(hooks)]
@@ -70,7 +71,7 @@ def _untouched(net):
     devices = [device_of(net)] if device_of(net).type == "cuda" else []
     buffers = [(buffer, buffer.clone()) for buffer in net.buffers()]
     with (
-        _without_hooks(net),
+        without_hooks(net),
         torch.inference_mode(False),
         torch.no_grad(),
         torch.random.fork_rng(devices),

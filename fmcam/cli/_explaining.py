@@ -105,7 +105,9 @@ def explain(clf, explainers, images, column, threshold):
         edges=EdgeMap(FrozenEstimator(clf)).explain(images, y),  # of given classes: no forward
         maps=maps,
         boxes={key: boxes_from_heatmaps(found, threshold) for key, found in maps.items()},
-        layers={key: explainer.layers_for(clf, first) for key, explainer in explainers.items()},
+        layers={
+            key: list(explainer.layers_for(clf, first)) for key, explainer in explainers.items()
+        },
         attributions={
             key: explainer.attribute(images, y)
             for key, explainer in explainers.items()

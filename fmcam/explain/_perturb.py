@@ -254,20 +254,13 @@ def _run_without(batch, layer, image, chosen):
         kept = _all_but(layout, tensor, chosen)
         return with_first(output, tensor * kept)
 
-    def first_alone(module, args):
-        return args[0][:1], *args[1:]
-
-    net, images = clf.module_.net, image.expand(len(chosen), -1, -1, -1)
-    hook = net.get_submodule(layer).register_forward_hook(ablate)
+    hook = clf.module_.net.get_submodule(layer).register_forward_hook(ablate)
     try:
-        # `ablate` turns one image into m, but one map from before the layer may meet m behind it
-        with contextlib.suppress(RuntimeError, ValueError):
-            alone = net.register_forward_pre_hook(first_alone)
-            try:
-                return run(clf, images)
-            finally:
-                alone.remove()
-        return run(clf, images)
+        with contextlib.suppress(ValueError):  # one map from before the layer meets m behind it
+            outputs = run(clf, image)  # the hook turns one image into m
+            if len(outputs) == len(chosen):
+                return outputs
+        return run(clf, image.expand(len(chosen), -1, -1, -1))
     finally:
         hook.remove()
 
