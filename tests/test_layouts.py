@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from fmcam.classifiers import CNNClassifier
-from fmcam.explain import AblationCAM, GradCAM, LayerCAM, Occlusion, ScoreCAM
+from fmcam.explain import AblationCAM, GradCAM, HiResCAM, LayerCAM, Occlusion, ScoreCAM
 from fmcam.explain._layout import Layout, possible_layouts
 from fmcam.explain._survey import survey_of
 from fmcam.models import LeNet5
@@ -181,6 +181,34 @@ def test_other_methods_on_tokens():
         without = net.head(net.blocks[1](tokens)[:, 0])[[0, 1], [3, 1]]
         expected = expected + (intact - without)[:, None, None] * maps[:, channel]
     np.testing.assert_allclose(found, expected.relu().detach(), rtol=1e-3, atol=1e-6)
+
+
+def test_a_network_that_freezes_its_features_by_no_grad():
+    class Frozen(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.features, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 5)
+
+        def forward(self, images):
+            with torch.no_grad():
+                maps = self.features(images)
+            return self.head(maps.tanh().mean((2, 3)))
+
+    net, y = seeded(Frozen), [3, 1]
+    maps = net.features(torch.as_tensor(X)).detach().requires_grad_()
+    net.head(maps.tanh().mean((2, 3)))[[0, 1], y].sum().backward()
+    expected = (maps.grad * maps).sum(dim=1).relu().detach()
+    assert expected.max() > 0
+    found = HiResCAM(net, **RAW).explain(X, y)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_a_layer_that_is_no_name():
+    net = seeded(Transformer)
+    with pytest.raises(TypeError, match=r"dotted name of a module.*This one is called 'blocks\.0'"):
+        GradCAM(net, layer=net.blocks[0]).explain(X, [0, 1])
+    with pytest.raises(TypeError, match="got a int"):
+        GradCAM(net, layer=0).explain(X, [0, 1])
 
 
 @pytest.mark.parametrize("layout", ["nwhc", 3])

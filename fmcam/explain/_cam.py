@@ -79,7 +79,7 @@ class BaseCAM(BaseExplainer):
         if self.layer is None:
             layers = [survey.default_layer(clf)]
         else:
-            layers = [self.layer] if isinstance(self.layer, str) else list(self.layer)
+            layers = _named(self.layer, clf.module_.net)
         if not layers:
             raise ValueError("`layer` must name at least one layer, got an empty list.")
         return {layer: survey.layout(layer, self.layout) for layer in layers}
@@ -121,6 +121,20 @@ class BaseCAM(BaseExplainer):
         columns : tensor of shape (n,), int64
             The logit to explain for each image.
         """
+
+
+def _named(layer, net):
+    """The names of one layer or several."""
+    layers = list(layer) if isinstance(layer, list | tuple) else [layer]
+    for one in layers:
+        if not isinstance(one, str):
+            names = [name for name, module in net.named_modules() if module is one]
+            hint = f" This one is called {names[0]!r}." if names else ""
+            raise TypeError(
+                "`layer` must be the dotted name of a module, as in `net.named_modules()`, or a "
+                f"list of names, got a {type(one).__name__}.{hint}"
+            )
+    return layers
 
 
 def aligned_grid(batch, layer):

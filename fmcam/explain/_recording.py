@@ -50,6 +50,9 @@ class Recording:
                 module = clf.module_.net.get_submodule(name)
                 hooks.callback(module.register_forward_hook(self._hook(name)).remove)
             self._outputs = run(clf, images)
+            if layouts and not self._outputs.requires_grad:  # behind the network's own `no_grad`
+                self._nodes.clear()
+                self._outputs = run(clf, images, grad=True)
         self.outputs = self._outputs.detach()
         self.activations = {
             name: _at_least_float32(layouts[name].maps(node.detach()))
@@ -171,9 +174,9 @@ class Recording:
         return _at_least_float32(self._layouts[layer].maps(found))
 
 
-def run(clf, images):
+def run(clf, images, *, grad=False):
     """The outputs for raw images, in evaluation mode and in the fastest layout that serves."""
-    with undisturbed(clf):
+    with undisturbed(clf), torch.set_grad_enabled(grad):
         layout = memory_format_of(clf.module_.net, images)
         return clf.raw_outputs(images.to(memory_format=layout))
 
