@@ -1,8 +1,8 @@
 """Networks that nobody here wrote, explained untouched: right, refused with a reason, or wrong.
 
 Each has random weights and is asked for Grad-CAM of its default layer. Right is a finite map of the
-image's size, from a layer with the image's proportions, not the patch embedding, where each quarter of the
-image means most, by gradient, to the cell in its own corner. What a map shows is not judged:
+image's size, from a layer with the image's proportions, not the patch embedding, where each quarter
+of the image means most, by gradient, to the cell in its own corner. What a map shows is not judged:
 weights are random.
 """
 

@@ -10,47 +10,13 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Bunch
 
 from fmcam._suggest import suggest
-from fmcam.explain import (
-    CAM,
-    AblationCAM,
-    CenterMap,
-    EdgeMap,
-    EigenCAM,
-    ForegroundMap,
-    GradCAM,
-    GradCAMPlusPlus,
-    GuidedBackprop,
-    GuidedGradCAM,
-    HiResCAM,
-    LayerCAM,
-    Occlusion,
-    RandomMap,
-    ScoreCAM,
-    XGradCAM,
-    explain_together,
-)
+from fmcam.explain import EdgeMap, RandomMap, explain_together, get_explainer, list_explainers
 from fmcam.metrics import box_iou, boxes_from_heatmaps
 
 __all__ = ["METHODS", "check_methods", "explain", "make_explainers", "record", "top_classes"]
 
-METHODS: dict[str, Callable] = {
-    "cam": CAM,
-    "grad-cam": GradCAM,
-    "grad-cam++": GradCAMPlusPlus,
-    "hirescam": HiResCAM,
-    "xgrad-cam": XGradCAM,
-    "layer-cam": LayerCAM,
-    "eigen-cam": EigenCAM,
-    "score-cam": ScoreCAM,
-    "ablation-cam": AblationCAM,
-    "occlusion": Occlusion,
-    "guided-backprop": GuidedBackprop,
-    "guided-grad-cam": GuidedGradCAM,
-    "center-map": CenterMap,
-    "edge-map": EdgeMap,
-    "foreground-map": ForegroundMap,
-    "random-map": partial(RandomMap, random_state=0),
-}
+METHODS: dict[str, Callable] = {name: get_explainer(name) for name in list_explainers()}
+METHODS["random-map"] = partial(RandomMap, random_state=0)
 BATCH = 32
 TOP = 5
 
