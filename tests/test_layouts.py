@@ -1,17 +1,29 @@
 """Layers that give channels first, channels last or tokens, and what is explained of them."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 from sklearn.frozen import FrozenEstimator
 from torch import nn
+from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 from fmcam.classifiers import CNNClassifier
-from fmcam.explain import AblationCAM, GradCAM, HiResCAM, LayerCAM, Occlusion, ScoreCAM
+from fmcam.explain import (
+    CAM,
+    AblationCAM,
+    GradCAM,
+    HiResCAM,
+    LayerCAM,
+    Occlusion,
+    ScoreCAM,
+    explain_together,
+)
 from fmcam.explain._layout import Layout, possible_layouts
 from fmcam.explain._survey import survey_of
-from fmcam.models import LeNet5
+from fmcam.models import CNN_CAM, LeNet5
 
 RAW = {"normalize": None, "upsample": False}
 X = np.random.default_rng(0).normal(size=(2, 3, 32, 32)).astype(np.float32)
@@ -218,6 +230,27 @@ def test_no_layout(layout):
         cam.explain(X, [0, 1])
 
 
+def test_maps_with_channels_last_are_drawn_on_the_even_division():
+    class Thinned(nn.Module):
+        """Cells of 8x4 pixels, of which every second column is kept."""
+
+        def __init__(self):
+            super().__init__()
+            self.embed, self.norm = nn.Conv2d(3, 12, (8, 4), stride=(8, 4)), nn.LayerNorm(12)
+            self.head = nn.Linear(12, 5)
+
+        def forward(self, images):
+            maps = self.embed(images).movedim(1, -1)[:, :, ::2]
+            return self.head(self.norm(maps).mean(dim=(1, 2)).tanh())
+
+    cam = GradCAM(seeded(Thinned), layer="norm", normalize=None)
+    raw = torch.as_tensor(cam.set_params(upsample=False).explain(X, [3, 1]))
+    expected = functional.interpolate(raw[:, None], (32, 32), mode="bilinear")[:, 0]
+    assert raw.std() > 0
+    drawn = cam.set_params(upsample=True).explain(X, [3, 1])
+    np.testing.assert_allclose(drawn, expected, rtol=1e-5, atol=1e-8)
+
+
 class TestTarget:
     def test_a_margin(self):
         net = seeded(LeNet5, n_classes=4)
@@ -247,6 +280,33 @@ class TestTarget:
         np.testing.assert_allclose(cam.explain(images, [1, 1]), expected.relu(), atol=1e-6)
         np.testing.assert_allclose(cam.explain(images, [0, 0]), (-expected).relu(), atol=1e-6)
 
+    @pytest.mark.parametrize("kind", [GradCAM, AblationCAM])
+    def test_of_one_output_where_the_head_is_not_linear(self, kind):
+        net = seeded(LeNet5, n_classes=1)
+        images = X[:, :1, :28, :28]
+        negated = copy.deepcopy(net)
+        negated.head[-1].weight.data *= -1
+        negated.head[-1].bias.data *= -1
+        maps, against = (kind(net, **RAW).explain(images, [y, y]) for y in (1, 0))
+        second = GradCAM(net, target=lambda outputs, columns: outputs[:, 0], **RAW)
+        if kind is GradCAM:
+            np.testing.assert_allclose(maps, second.explain(images, [0, 0]), rtol=1e-5)
+        np.testing.assert_allclose(
+            against, kind(negated, **RAW).explain(images, [1, 1]), rtol=1e-4, atol=1e-7
+        )
+        assert abs(maps - against).max() > 1e-4
+
+    def test_explainers_of_several_targets_share_a_forward_and_no_gradient(self):
+        net, images = seeded(LeNet5), X[:, :1, :28, :28]
+        explainers = {
+            "logit": GradCAM(net, **RAW),
+            "other": GradCAM(net, target=lambda outputs, columns: outputs[:, 7], **RAW),
+        }
+        together = explain_together(explainers, images, [3, 1])
+        for name, cam in explainers.items():
+            np.testing.assert_allclose(together[name], cam.explain(images, [3, 1]), rtol=1e-6)
+        assert abs(together["logit"] - together["other"]).max() > 1e-4
+
     def test_what_is_no_target(self):
         with pytest.raises(ValueError, match="`target` must be 'logit' or a function"):
             GradCAM(seeded(LeNet5), target="probability").explain(X[:, :1, :28, :28], [0, 1])
@@ -256,12 +316,14 @@ class TestTarget:
             )
 
 
-def test_classes_in_another_order_are_explained_by_their_own_output():
-    net = seeded(LeNet5, n_classes=3)
+@pytest.mark.parametrize(("kind", "make"), [(GradCAM, LeNet5), (CAM, CNN_CAM)])
+def test_classes_in_another_order_are_explained_by_their_own_output(kind, make):
+    net = seeded(make, n_classes=3)
     clf = CNNClassifier.from_module(net, classes=["b", "c", "a"])
     images = X[:, :1, :28, :28]
-    found = GradCAM(FrozenEstimator(clf), **RAW).explain(images, ["a", "c"])
-    np.testing.assert_allclose(found, GradCAM(net, **RAW).explain(images, [2, 1]), rtol=1e-5)
+    found = kind(FrozenEstimator(clf), **RAW).explain(images, ["a", "c"])
+    assert found.max() > 0
+    np.testing.assert_allclose(found, kind(net, **RAW).explain(images, [2, 1]), rtol=1e-5)
 
 
 class TestLoaders:

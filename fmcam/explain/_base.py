@@ -215,7 +215,8 @@ def explain_together(explainers, X, y=None, *, out=None):
                 f"`normalize` must be 'minmax' or None, got {explainer.normalize!r} ({name})."
             )
         net = explainer.estimator if isinstance(explainer.estimator, nn.Module) else None
-        key = id(explainer.classifier_ if net is None else net), getattr(explainer, "layout", None)
+        shared = explainer.classifier_ if net is None else net
+        key = id(shared), id(getattr(explainer, "layout", None))
         groups.setdefault(key, {})[name] = explainer
     found: dict[str, np.ndarray] = {}
     for group in groups.values():
