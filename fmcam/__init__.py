@@ -1,5 +1,7 @@
 """Train CNN image classifiers as scikit-learn estimators and show where they look."""
 
+import lazy_loader
+
 __version__ = "0.1.0"
 
-__all__ = ["__version__"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -16,6 +16,7 @@ from fmcam.models import (
     LeNet5,
     ResNet18,
     SimpleCNN,
+    find_model,
     get_model,
     get_preprocessing,
     list_models,
@@ -58,7 +59,7 @@ def test_one_of_each_source_and_spelling(name, kind):
         ("timm/vit_base_patch16_22", "Did you mean 'timm/vit_base_patch16_224'"),
         ("timm/test_vit.in21k", "Did you mean 'timm/"),
         ("timm/hf-hub:timm/test_vit", "no network 'timm/hf-hub"),
-        ("", "no network ''. Known are simplecnn, lenet5"),
+        ("", "no network ''. Known are cnn-cam, lenet5"),
     ],
 )
 def test_names_that_are_none(name, message):
@@ -75,11 +76,32 @@ def test_names_of_another_kind(tmp_path):
 
 def test_list_models():
     found = list_models()
-    assert found[:4] == ["simplecnn", "lenet5", "cnn-cam", "resnet18"]
+    assert found[:4] == ["cnn-cam", "lenet5", "resnet18", "simplecnn"]
     assert len(set(found)) == len(found) > 1000
     assert list_models("resnet18") == ["resnet18", "torchvision/resnet18", "timm/resnet18"]
     assert list_models("torchvision/vit_b*") == ["torchvision/vit_b_16", "torchvision/vit_b_32"]
     assert list_models("nothing") == []
+
+
+def test_names_are_those_in_the_registries_of_torchvision_and_timm():
+    theirs = torchvision.models.list_models(module=torchvision.models)
+    assert list_models("torchvision/*") == [f"torchvision/{name}" for name in theirs]
+    assert list_models("timm/*") == [f"timm/{name}" for name in sorted(timm.list_models())]
+
+
+@pytest.mark.parametrize(
+    ("name", "full"),
+    [
+        ("LeNet5", "lenet5"),
+        ("resnet18", "resnet18"),
+        ("resnet50", "torchvision/resnet50"),
+        ("test_vit", "timm/test_vit"),
+        ("test_vit.r160_in1k", "timm/test_vit.r160_in1k"),
+        ("hf/folder", "hf/folder"),
+    ],
+)
+def test_full_names(name, full):
+    assert find_model(name) == full
 
 
 def test_without_timm_and_transformers(monkeypatch, vit_folder):

@@ -43,8 +43,8 @@ def test_names_as_people_type_them(name, expected):
         ("grad-cm", "Did you mean 'grad-cam'"),
         ("shaply-cam", "Did you mean 'shapley-cam'"),
         ("rollout", "Did you mean 'attention-rollout'"),
-        ("lime", "Known are cam, grad-cam, grad-cam[+][+],"),
-        ("", "Known are cam, grad-cam,"),
+        ("lime", "Known are ablation-cam, attention-rollout, cam,"),
+        ("", "Known are ablation-cam,"),
     ],
 )
 def test_a_typo_gets_a_hint(name, hint):

@@ -41,6 +41,7 @@ def test_the_wheel_holds_the_package_alone(wheel):
     names = {Path(name).parts for name in zipfile.ZipFile(wheel).namelist()}
     assert {top for top, *_ in names if not top.endswith(".dist-info")} == {"fmcam"}
     sources = [path.relative_to(ROOT).parts for path in (ROOT / "fmcam").rglob("*.py")]
+    sources += [path.relative_to(ROOT).parts for path in (ROOT / "fmcam").rglob("*.pyi")]
     pages = [("fmcam", "cli", "_report", f"page.{kind}") for kind in ("css", "html", "js")]
     assert {*sources, *pages, ("fmcam", "py.typed")} <= names
 

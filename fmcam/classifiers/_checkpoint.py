@@ -33,7 +33,6 @@ _HEADER = {
 }
 _CLASSIFIERS = {name: getattr(_named, name) for name in _named.__all__}
 _CLASSIFIERS["CNNClassifier"] = CNNClassifier
-_NETS = {name: getattr(models, name) for name in ("SimpleCNN", "LeNet5", "CNN_CAM", "ResNet18")}
 _TORCH = {"torch.optim.": torch.optim, "torch.nn.": nn}
 
 
@@ -173,12 +172,18 @@ def load_classifier(path, *, module=None, classes=None, key=None):
     if _FORMAT not in metadata:
         return _from_state_dict(path, content, module, classes, key)
     header = _read_header(path, metadata[_FORMAT])
-    if module is None and header["module"] not in _NETS:
+    if module is None and _own_network(header["module"]) is None:
         raise ValueError(
             f"{path} holds a {header['module']}, which is not one of fmcam's networks. Pass what "
             f"makes it as `module`: its class, a function, or a {header['module']} to copy."
         )
     return _rebuild(path, header, module, content)
+
+
+def _own_network(name):
+    """The class of one of fmcam's networks, or None."""
+    found = getattr(models, str(name), None)
+    return found if inspect.isclass(found) and issubclass(found, nn.Module) else None
 
 
 def _read_header(path, text):
@@ -196,7 +201,7 @@ def _read_header(path, text):
 
 
 def _rebuild(path, header, module, tensors):
-    make = _maker(_NETS[header["module"]] if module is None else module)
+    make = _maker(_own_network(header["module"]) if module is None else module)
     try:
         parameters = {n: _parameter_from_json(v) for n, v in header["parameters"].items()}
         clf = _CLASSIFIERS[header["classifier"]](module=make, **parameters)

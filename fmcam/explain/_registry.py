@@ -1,53 +1,31 @@
 """All explainers by the names that people type."""
 
 import difflib
+import re
 
-from fmcam.explain._attention import AttentionRollout, LeGrad
-from fmcam.explain._baseline import CenterMap, EdgeMap, ForegroundMap, RandomMap
-from fmcam.explain._cam import (
-    CAM,
-    EigenCAM,
-    GradCAM,
-    GradCAMPlusPlus,
-    HiResCAM,
-    LayerCAM,
-    XGradCAM,
-)
-from fmcam.explain._cam_variants import EigenGradCAM, FinerCAM, ShapleyCAM
-from fmcam.explain._full_grad import FullGrad
-from fmcam.explain._guided import GuidedBackprop, GuidedGradCAM
-from fmcam.explain._perturb import AblationCAM, Occlusion, ScoreCAM
+from fmcam import explain
 
 __all__ = ["get_explainer", "list_explainers"]
 
-_EXPLAINERS = {
-    "cam": CAM,
-    "grad-cam": GradCAM,
-    "grad-cam++": GradCAMPlusPlus,
-    "hirescam": HiResCAM,
-    "xgrad-cam": XGradCAM,
-    "layer-cam": LayerCAM,
-    "eigen-cam": EigenCAM,
-    "eigen-grad-cam": EigenGradCAM,
-    "shapley-cam": ShapleyCAM,
-    "finer-cam": FinerCAM,
-    "score-cam": ScoreCAM,
-    "ablation-cam": AblationCAM,
-    "occlusion": Occlusion,
-    "full-grad": FullGrad,
-    "guided-backprop": GuidedBackprop,
-    "guided-grad-cam": GuidedGradCAM,
-    "attention-rollout": AttentionRollout,
-    "legrad": LeGrad,
-    "center-map": CenterMap,
-    "edge-map": EdgeMap,
-    "foreground-map": ForegroundMap,
-    "random-map": RandomMap,
-}
+_OTHERS = {"SmoothedExplainer"}  # takes an explainer
+_USUAL = {"GradCAMPlusPlus": "grad-cam++", "HiResCAM": "hirescam", "LeGrad": "legrad"}
+
+
+def _kinds():
+    """The name of the class of each explainer, by the name that people type.
+
+    Every public class of `fmcam.explain` is one; none is imported, which takes seconds.
+    """
+    kinds = [name for name in dir(explain) if name[0].isupper() and name not in _OTHERS]
+    return {_USUAL.get(kind, _hyphenated(kind)): kind for kind in kinds}
+
+
+def _hyphenated(kind):
+    return re.sub("(?<=[a-z])(?=[A-Z])", "-", kind).lower()
 
 
 def list_explainers():
-    """Names of all explainers, related ones side by side.
+    """Names of all explainers, sorted.
 
     Returns
     -------
@@ -58,9 +36,9 @@ def list_explainers():
     --------
     >>> from fmcam.explain import list_explainers
     >>> list_explainers()[:3]
-    ['cam', 'grad-cam', 'grad-cam++']
+    ['ablation-cam', 'attention-rollout', 'cam']
     """
-    return list(_EXPLAINERS)
+    return sorted(_kinds())
 
 
 def get_explainer(name):
@@ -89,16 +67,16 @@ def get_explainer(name):
     """
     if not isinstance(name, str):
         raise TypeError(f"`name` must be a str such as 'grad-cam', got a {type(name).__name__}.")
-    names = {
-        _plain(spelling): known
-        for known, kind in _EXPLAINERS.items()
-        for spelling in (known, kind.__name__)
+    kinds = _kinds()
+    spellings = {
+        _plain(spelling): known for known, kind in kinds.items() for spelling in (known, kind)
     }
-    if _plain(name) in names:
-        return _EXPLAINERS[names[_plain(name)]]
-    near = dict.fromkeys(names[one] for one in difflib.get_close_matches(_plain(name), names))
+    if _plain(name) in spellings:
+        return getattr(explain, kinds[spellings[_plain(name)]])
+    near = difflib.get_close_matches(_plain(name), spellings)
+    near = list(dict.fromkeys(spellings[one] for one in near))
     hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else ""
-    known = f"Known are {', '.join(_EXPLAINERS)}."
+    known = f"Known are {', '.join(list_explainers())}."
     raise ValueError(f"There is no explainer {name!r}. {hint or known}")
 
 

@@ -15,11 +15,6 @@ _SAFE = {"local_files_only": True, "trust_remote_code": False}
 _INTERPOLATIONS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 
 
-def names():
-    """No name is known beforehand: each folder is one."""
-    return []
-
-
 def published(name):
     """The one name of the weights in a folder."""
     return ["DEFAULT"]

@@ -2,25 +2,10 @@
 
 from functools import partial
 
+from fmcam import models
 from fmcam._weights import network_for
 from fmcam.models import _torchvision
-from fmcam.models._cnn_cam import CNN_CAM
-from fmcam.models._lenet5 import LeNet5
-from fmcam.models._resnet18 import ResNet18
-from fmcam.models._simple_cnn import SimpleCNN
-
-_NETS = {"simplecnn": SimpleCNN, "lenet5": LeNet5, "cnn-cam": CNN_CAM, "resnet18": ResNet18}
-
-
-def names():
-    """The names of the networks."""
-    return list(_NETS)
-
-
-def find(name):
-    """The one spelling of a name, or of a class; None if there is no such network."""
-    plain = {own.replace("-", ""): own for own in _NETS}
-    return plain.get(name.lower().replace("-", "").replace("_", ""))
+from fmcam.models._names import own_networks
 
 
 def published(name):
@@ -31,7 +16,8 @@ def published(name):
 def make(name, n_classes=None, in_channels=None, **options):
     """A network with random weights."""
     sizes = {"n_classes": n_classes, "in_channels": in_channels}
-    return _NETS[name](**{name: n for name, n in sizes.items() if n is not None}, **options)
+    kind = getattr(models, own_networks()[name])
+    return kind(**{name: n for name, n in sizes.items() if n is not None}, **options)
 
 
 def pretrained(name, weights, n_classes=None, in_channels=None, **options):

@@ -1,15 +1,19 @@
 """Networks by name: this package's, torchvision's, timm's and those in a folder of Hugging Face."""
 
-from fnmatch import fnmatch
+from importlib import import_module
 from pathlib import Path
 
-from fmcam._suggest import suggest
 from fmcam._weight_files import read_weight_file
-from fmcam.models import _hugging_face, _own, _timm, _torchvision
+from fmcam.models._names import find_model
 
-__all__ = ["get_model", "get_preprocessing", "list_models"]
+__all__ = ["get_model", "get_preprocessing"]
 
-_SOURCES = {"": _own, "torchvision/": _torchvision, "timm/": _timm, "hf/": _hugging_face}
+_SOURCES = {
+    "": "_own",
+    "torchvision/": "_torchvision",
+    "timm/": "_timm",
+    "hf/": "_hugging_face",
+}
 
 
 def get_model(name, *, n_classes=None, in_channels=None, weights=None, **options):
@@ -61,9 +65,9 @@ def get_model(name, *, n_classes=None, in_channels=None, weights=None, **options
     >>> get_model("torchvision/resnet50", n_classes=3).fc.out_features
     3
     """
-    source, short = _find(name)
+    source, short = _source(name)
     sizes = {"n_classes": n_classes, "in_channels": in_channels}
-    if weights is None and source is _hugging_face:
+    if weights is None and name.startswith("hf/"):
         weights = "DEFAULT"
     if weights is None:
         return source.make(short, **sizes, **options)
@@ -80,33 +84,6 @@ def get_model(name, *, n_classes=None, in_channels=None, weights=None, **options
 
 def _or_one_of(names):
     return f" or one of {list(dict.fromkeys(['DEFAULT', *names]))}" if names else ""
-
-
-def list_models(pattern=None):
-    """The names that :func:`get_model` knows, "hf/FOLDER" apart.
-
-    Parameters
-    ----------
-    pattern : str or None, default=None
-        With ``*`` and ``?`` as in a shell, for the whole name or for what stands behind the source.
-
-    Returns
-    -------
-    list of str
-        timm's are among them where timm is installed.
-
-    Examples
-    --------
-    >>> from fmcam.models import list_models
-    >>> list_models("lenet*")
-    ['lenet5']
-    >>> list_models("torchvision/resnet1??")
-    ['torchvision/resnet101', 'torchvision/resnet152']
-    """
-    found = [prefix + name for prefix, source in _SOURCES.items() for name in source.names()]
-    if pattern is None:
-        return found
-    return [n for n in found if fnmatch(n, pattern) or fnmatch(n.rpartition("/")[2], pattern)]
 
 
 def get_preprocessing(name, weights=None):
@@ -142,30 +119,15 @@ def get_preprocessing(name, weights=None):
     >>> recipe.image_size, recipe.class_names[0], recipe.mean.round(1).tolist()
     (224, 'tench', [123.7, 116.3, 103.5])
     """
-    source, short = _find(name)
+    source, short = _source(name)
     published = source.published(short)
     if not published:
         raise ValueError(f"{name} has no published weights that its images could be prepared for.")
     return source.preprocessing(short, weights if weights in published else "DEFAULT")
 
 
-def _find(name):
-    """The source of a network, and its name there."""
-    if not isinstance(name, str):
-        raise TypeError(f"A network is asked for by its name, a str; got a {type(name).__name__}.")
-    prefix = name[: name.find("/") + 1]
-    if prefix == "hf/":
-        return _hugging_face, name.removeprefix(prefix)
-    if prefix == "timm/":
-        _timm.check_installed()
-    prefix = prefix if prefix in _SOURCES else ""
-    sources = [_SOURCES[prefix]] if prefix else [_own, _torchvision, _timm]
-    for source in sources:
-        found = source.find(name.removeprefix(prefix))
-        if found is not None:
-            return source, found
-    known = [prefix + one for source in sources for one in source.names()]
-    hint = (
-        f" For a folder of Hugging Face, write hf/{name}." if name and Path(name).is_dir() else ""
-    )
-    raise ValueError(f"There is no network {name!r}. {suggest(name, known)}{hint}")
+def _source(name):
+    """The module for where a network comes from, and the name of the network there."""
+    full = find_model(name)
+    prefix = full[: full.find("/") + 1]
+    return import_module(f"fmcam.models.{_SOURCES[prefix]}"), full.removeprefix(prefix)

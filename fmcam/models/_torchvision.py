@@ -13,16 +13,6 @@ from fmcam.models._download import downloading
 _RESCALING = ("googlenet", "inception_v3")  # inside, as their published weights need
 
 
-def names():
-    """The names of the networks."""
-    return torchvision.models.list_models(module=torchvision.models)
-
-
-def find(name):
-    """The name, if there is such a network."""
-    return name if name in names() else None
-
-
 def published(name):
     """The names of the weights of a network."""
     return list(torchvision.models.get_model_weights(name).__members__)

@@ -1,0 +1,137 @@
+"""The names of all networks, without importing torch: a mistyped one is told at once."""
+
+import importlib.util
+import re
+from fnmatch import fnmatch
+from pathlib import Path
+
+from fmcam import models
+from fmcam._suggest import suggest
+
+__all__ = ["find_model", "list_models", "own_networks"]
+
+_REGISTERED = re.compile(r"^@register_model\b.*\n(?:@.*\n)*def (\w+)\(", re.MULTILINE)
+
+
+def own_networks():
+    """The name of the class of each network of this package, by the name of the network.
+
+    Every public class of `fmcam.models` is one, but for those that standardize images.
+    """
+    kinds = [name for name in dir(models) if name[0].isupper()]
+    return {
+        kind.lower().replace("_", "-"): kind for kind in kinds if not kind.startswith("Standardize")
+    }
+
+
+def _registered(package):
+    """The names in a package's registry of networks, read from its source.
+
+    torchvision and timm would tell them themselves, after the seconds that importing them takes.
+    """
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        return []
+    files = Path(spec.submodule_search_locations[0], "models").glob("*.py")
+    return sorted(
+        name for file in files for name in _REGISTERED.findall(file.read_text(encoding="utf-8"))
+    )
+
+
+_NAMES = {
+    "": lambda: list(own_networks()),
+    "torchvision/": lambda: _registered("torchvision"),
+    "timm/": lambda: _registered("timm"),
+}
+
+
+def list_models(pattern=None):
+    """The names that :func:`get_model` knows, "hf/FOLDER" apart.
+
+    Parameters
+    ----------
+    pattern : str or None, default=None
+        With ``*`` and ``?`` as in a shell, for the whole name or for what stands behind the source.
+
+    Returns
+    -------
+    list of str
+        timm's are among them where timm is installed.
+
+    Examples
+    --------
+    >>> from fmcam.models import list_models
+    >>> list_models("lenet*")
+    ['lenet5']
+    >>> list_models("torchvision/resnet1??")
+    ['torchvision/resnet101', 'torchvision/resnet152']
+    """
+    found = [prefix + name for prefix, names in _NAMES.items() for name in names()]
+    if pattern is None:
+        return found
+    return [n for n in found if fnmatch(n, pattern) or fnmatch(n.rpartition("/")[2], pattern)]
+
+
+def find_model(name):
+    """The full name of a network, which says where it comes from.
+
+    Parameters
+    ----------
+    name : str
+        As for :func:`get_model`.
+
+    Returns
+    -------
+    str
+        One of :func:`list_models`, for timm with the tag of its weights if `name` has one, or
+        "hf/FOLDER".
+
+    Raises
+    ------
+    ValueError
+        For an unknown name. The message names those that are alike.
+    ImportError
+        For a network of timm where timm is not installed.
+
+    Examples
+    --------
+    >>> from fmcam.models import find_model
+    >>> find_model("LeNet5"), find_model("resnet50")
+    ('lenet5', 'torchvision/resnet50')
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"A network is asked for by its name, a str; got a {type(name).__name__}.")
+    prefix = name[: name.find("/") + 1]
+    if prefix == "hf/":
+        return name
+    if prefix == "timm/" and importlib.util.find_spec("timm") is None:
+        raise ImportError("timm's networks need timm: pip install timm")
+    prefix = prefix if prefix in _NAMES else ""
+    short, known = name.removeprefix(prefix), []
+    for source in [prefix] if prefix else _NAMES:
+        names = _NAMES[source]()
+        found = _spelled(short, names, source)
+        if found is not None:
+            return source + found
+        known += [prefix + one for one in names]
+    hint = (
+        f" For a folder of Hugging Face, write hf/{name}." if name and Path(name).is_dir() else ""
+    )
+    raise ValueError(f"There is no network {name!r}. {suggest(name, known)}{hint}")
+
+
+def _spelled(name, names, source):
+    """A name as its source spells it; None if there is no such network."""
+    if source == "":
+        plain = {own.replace("-", ""): own for own in names}
+        return plain.get(name.lower().replace("-", "").replace("_", ""))
+    base, _, tag = name.partition(".")
+    if base not in names or (tag and not _has_weights(source, base, tag)):
+        return None
+    return name
+
+
+def _has_weights(source, name, tag):
+    from fmcam.models import _timm
+
+    return source == "timm/" and tag in _timm.published(name)

@@ -1,0 +1,35 @@
+"""The package itself: what `import fmcam` reaches, and what it leaves unimported."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fmcam
+
+ROOT = Path(__file__).parent.parent
+HEAVY = ("torch", "torchvision", "timm", "sklearn", "pandas", "matplotlib", "numpy")
+
+
+def test_each_package_is_reached_from_fmcam():
+    folders = {path.parent.name for path in (ROOT / "fmcam").glob("*/__init__.py")}
+    public = {name for name in folders if not name.startswith("_")} - {"cli"}
+    assert set(fmcam.__all__) == public | {"localize"}
+    assert fmcam.explain.GradCAM.__module__ == "fmcam.explain._cam"
+    assert fmcam.__version__.count(".") == 2
+
+
+@pytest.mark.parametrize("name", fmcam.__all__)
+def test_each_public_name_is_there(name):
+    package = getattr(fmcam, name)
+    assert [public for public in package.__all__ if not hasattr(package, public)] == []
+
+
+def test_names_are_told_without_importing_what_takes_seconds():
+    code = "import sys, fmcam; fmcam.models.list_models(); fmcam.explain.list_explainers(); "
+    code += f"print([name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
