@@ -5,15 +5,19 @@ from functools import partial
 import pandas as pd
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
+from torch import nn
 from tqdm import tqdm
 
 from fmcam.explain import (
     CAM,
     EdgeMap,
+    EigenCAM,
     GradCAMPlusPlus,
     GuidedGradCAM,
+    HiResCAM,
     LayerCAM,
     ScoreCAM,
+    XGradCAM,
     oracle_heatmaps,
     randomized,
 )
@@ -32,38 +36,59 @@ from fmcam.report import (
     summarize,
 )
 
-__all__ = ["CORNERS", "FUSED", "LAYERS", "NOT_ALIGNED", "REFERENCE"]
-__all__ += ["compare_alignment", "make_explainers", "make_maps", "score_methods", "summary_of"]
+__all__ = ["CORNERS", "LAYERS", "NOT_ALIGNED", "REFERENCE"]
+__all__ += ["compare_alignment", "fused", "make_explainers", "make_maps", "score_methods"]
+__all__ += ["summary_of"]
 
 CORNERS = ["x0", "y0", "x1", "y1"]
 REFERENCE = "centre box"
 NOT_ALIGNED = ", not aligned"
-FUSED = "LayerCAM, layers 3 and 4"
-LAYERS = [f"features.layer{number}" for number in (2, 3, 4)]
+LAYERS = tuple(f"features.layer{number}" for number in (2, 3, 4))
 
 
-def make_explainers(clf, batch_size, *, score_cam=False):
-    """The methods that need an image, by name."""
+def fused(layers):
+    """The name of LayerCAM of the last two of three layers."""
+    _, middle, last = _short(layers)
+    return f"LayerCAM, layers {middle} and {last}"
+
+
+def _short(layers):
+    return [layer.removeprefix("features.layer") for layer in layers]
+
+
+def make_explainers(clf, layers, batch_size, *, score_cam=False):
+    """The methods that need an image, by name.
+
+    `layers` are three of the network, early to late. At the last one before a global average CAM,
+    Grad-CAM, HiResCAM and XGrad-CAM are one map, at the middle one they differ. Guided Grad-CAM is
+    for networks with ReLUs alone.
+    """
     frozen, size = FrozenEstimator(clf), {"batch_size": batch_size}
     chance = FrozenEstimator(randomized(clf, random_state=0))
+    first, middle, last = _short(layers)
+    two = list(layers[1:])
     cams = {
         "CAM": CAM(frozen, **size),
         "Grad-CAM++": GradCAMPlusPlus(frozen, **size),
         "LayerCAM": LayerCAM(frozen, **size),
-        "Grad-CAM++, layers 3 and 4": GradCAMPlusPlus(frozen, layer=LAYERS[1:], **size),
-        FUSED: LayerCAM(frozen, layer=LAYERS[1:], **size),
-        "LayerCAM, layers 2 to 4": LayerCAM(frozen, layer=LAYERS, **size),
+        "Eigen-CAM": EigenCAM(frozen, **size),
+        f"HiResCAM, layer {middle}": HiResCAM(frozen, layer=layers[1], **size),
+        f"XGrad-CAM, layer {middle}": XGradCAM(frozen, layer=layers[1], **size),
+        f"Grad-CAM++, layers {middle} and {last}": GradCAMPlusPlus(frozen, layer=two, **size),
+        fused(layers): LayerCAM(frozen, layer=two, **size),
+        f"LayerCAM, layers {first} to {last}": LayerCAM(frozen, layer=list(layers), **size),
     }
     for name, cam in list(cams.items()):
         cams[f"{name}{NOT_ALIGNED}"] = clone(cam).set_params(align=False)
     if score_cam:
         cams["Score-CAM"] = ScoreCAM(frozen, **size)
+    if any(isinstance(part, nn.ReLU) for part in clf.module_.net.modules()):
+        cams["Guided Grad-CAM"] = GuidedGradCAM(frozen, **size)
     return {
         **cams,
-        "Guided Grad-CAM": GuidedGradCAM(frozen, **size),
         "edges": EdgeMap(frozen, **size),
         "random weights, CAM": CAM(chance, **size),
-        f"random weights, {FUSED}": LayerCAM(chance, layer=LAYERS[1:], **size),
+        f"random weights, {fused(layers)}": LayerCAM(chance, layer=two, **size),
     }
 
 

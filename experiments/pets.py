@@ -1,8 +1,12 @@
-"""Find pets with a classifier that learned from breeds alone, on Oxford-IIIT Pet.
+"""Find pets with a classifier that learned from labels alone, on Oxford-IIIT Pet.
 
 The published trainval list is split into training and validation photographs. What turns heatmaps
 of the true breed into boxes and masks, the thresholds and whether a box goes around the largest
 region or around all, is fitted on the latter and frozen; the published test list is scored once.
+
+With --arch a network of ImageNet's classes is taken as it is. Nothing is trained, all of the
+trainval list is for validation, and the heatmaps are those of the likeliest class of the animal's
+species: any of the dogs, or any of the domestic cats.
 """
 
 from dataclasses import dataclass
@@ -14,17 +18,18 @@ from sklearn.utils import Bunch
 
 from experiments._pets import (
     CORNERS,
-    FUSED,
     LAYERS,
     NOT_ALIGNED,
     REFERENCE,
     compare_alignment,
+    fused,
     make_explainers,
     make_maps,
     score_methods,
     summary_of,
 )
 from experiments._receptive_fields import effective_centres
+from experiments._species import imagenet_classifier, with_species_classes, write_species
 from fmcam.classifiers import save_classifier
 from fmcam.cli._config import option
 from fmcam.cli._gallery import brightened, overlay, spread, write_gallery
@@ -35,8 +40,7 @@ from fmcam.plot import HeatmapDisplay, HistoryDisplay, LocalizationCurveDisplay
 from fmcam.report import classification_frame, overall_frame
 
 TEST_SHARE = 0.25  # of the trainval list, where the test list has no boxes
-SHOWN = ("CAM", f"CAM{NOT_ALIGNED}", FUSED, "Guided Grad-CAM")
-CURVES = ("CAM", f"CAM{NOT_ALIGNED}", FUSED, "random weights, CAM", REFERENCE)
+GUIDED = "Guided Grad-CAM"
 PICTURED = 4
 PROBED = 32  # photographs to see by where a layer's cells look
 PRINTED = ["mean_iou", "box_accuracy_0.5", "box_accuracy_v2", "oracle_max_box_accuracy_v2"]
@@ -50,6 +54,10 @@ class Config(TransferSettings):
     weights: str | None = option(
         None, "weights to start from: a checkpoint, a state dict file, or a name of torchvision's"
     )
+    arch: str | None = option(
+        None, "network that learned ImageNet, such as resnet50, to explain as its weights are"
+    )
+    layers: tuple[str, ...] = option(LAYERS, "three layers to fuse, early to late")
     truth: str = option(
         "animal",
         "what to find: the animal, or the box of its head, published for the trainval list only, "
@@ -58,7 +66,9 @@ class Config(TransferSettings):
     )
     image_size: int = option(224, "height and width of the photographs in pixels")
     images: int | None = option(None, "photographs of each list, by default all")
-    validation: float = option(0.2, "share of the trainval list that thresholds are fitted on")
+    validation: float = option(
+        0.2, "share of the trainval list that thresholds are fitted on; all of it with --arch"
+    )
     score_cam: bool = option(False, "Score-CAM too, which takes up to 512 forwards an image")
     gallery: int = option(24, "test photographs in the gallery")
     data_dir: str | None = option(None, "folder of the data sets, by default FMCAM_DATA")
@@ -77,6 +87,8 @@ def load(config):
     else:
         rows, test_rows = _split(data.target, TEST_SHARE, config.seed)
         data, test = take(data, rows), take(data, test_rows)
+    if config.arch is not None:
+        return data, np.ones(len(data.target), dtype=bool), test
     _, validation = _split(data.target, config.validation, config.seed)
     return data, np.isin(np.arange(len(data.target)), validation), test
 
@@ -114,6 +126,15 @@ def take(bunch, rows):
     )
 
 
+def trained_classifier(run, config, data, held_out, test):
+    """A classifier of the breeds, and the row of its accuracy; both are written."""
+    folder = run.folder / "checkpoints"
+    training = Transfer.of(config, starting_weights(config.weights, folder))
+    clf, history = training.fit(data.images, data.target, held_out, folder)
+    names = [test.target_names[label] for label in clf.classes_]
+    return clf, write_classification(run, clf, history, test, names)
+
+
 def write_classification(run, clf, history, test, names):
     """Tables and curves of the classifier, and the classifier itself."""
     y_proba = clf.predict_proba(test.images)
@@ -130,7 +151,7 @@ def write_classification(run, clf, history, test, names):
     return row
 
 
-def write_localization(run, rows, numbers, test):
+def write_localization(run, rows, numbers, test, fusion):
     """Tables and curves of the methods."""
     named = rows.assign(
         y=np.array(test.target_names)[rows["y"]],
@@ -143,14 +164,16 @@ def write_localization(run, rows, numbers, test):
     run.write_table("alignment.csv", compare_alignment(rows))
     errors = rows["error_type"].replace("", "no true box")
     run.write_table("errors.csv", pd.crosstab(rows["method"], errors))
-    curves = rows[rows["method"].isin(CURVES) & rows["iou"].notna()]
+    shown = ("CAM", f"CAM{NOT_ALIGNED}", fusion, "random weights, CAM", REFERENCE)
+    curves = rows[rows["method"].isin(shown) & rows["iou"].notna()]
     run.write_figure("box_accuracy.png", LocalizationCurveDisplay.from_rows(curves))
     return named, summary
 
 
-def write_pictures(run, named, makers, test, chosen, n_gallery):
-    """The photographs that one method does worst and best on, and a gallery from worst to best."""
-    shown = {name: makers[name] for name in (chosen, *SHOWN)}
+def write_pictures(run, named, makers, test, methods, n_gallery):
+    """The photographs that the first method is worst and best on, and a gallery of all degrees."""
+    shown = {name: makers[name] for name in methods if name in makers}
+    chosen, *_ = shown
     rows = {name: of_method.set_index("id") for name, of_method in named.groupby("method")}
     iou = rows[chosen]["iou"].dropna().sort_values()
     for name, ids in (("worst", iou.index[:PICTURED]), ("best", iou.index[: -PICTURED - 1 : -1])):
@@ -167,7 +190,7 @@ def _display(rows, makers, test, ids):
         y_pred=rows[first].loc[ids, "predicted"],
         boxes_true=some.boxes,
         boxes_pred={name: rows[name].loc[ids, CORNERS] for name in makers},
-        title="heatmap of the true breed",
+        title="heatmap of the true class",
     )
 
 
@@ -188,11 +211,12 @@ def _gallery(rows, makers, test, ids):
 def metrics_summary(config, accuracy, chosen, summary, held_out, test):
     """The numbers in words."""
     row = accuracy.iloc[0]
+    network = "" if config.arch is None else f"{config.arch}, "
     return "\n".join(
         [
-            f"Oxford-IIIT Pet, in search of the {config.truth}, weights from {config.weights}: "
-            f"{(~held_out).sum()} training, {held_out.sum()} validation and {len(test.target)} "
-            "test photographs",
+            f"Oxford-IIIT Pet, in search of the {config.truth}, {network}weights from "
+            f"{config.weights}: {(~held_out).sum()} training, {held_out.sum()} validation and "
+            f"{len(test.target)} test photographs",
             f"test accuracy  {row['accuracy']:.4f} "
             f"({row['accuracy_low']:.4f} to {row['accuracy_high']:.4f})",
             f"best on the validation photographs: {chosen}",
@@ -207,24 +231,29 @@ def metrics_summary(config, accuracy, chosen, summary, held_out, test):
 
 def main(config):
     """Train, explain, score, write."""
+    if len(config.layers) != len(LAYERS):
+        raise SystemExit(f"--layers must be {len(LAYERS)}, got {len(config.layers)}.")
     run = Run(config, "python -m experiments.pets", kept=("checkpoints",))
-    folder = run.folder / "checkpoints"
-    training = Transfer.of(config, starting_weights(config.weights, folder))
     data, held_out, test = load(config)
-    clf, history = training.fit(data.images, data.target, held_out, folder)
-    names = [test.target_names[label] for label in clf.classes_]
-    accuracy = write_classification(run, clf, history, test, names)
+    if config.arch is None:
+        clf, accuracy = trained_classifier(run, config, data, held_out, test)
+    else:
+        clf = imagenet_classifier(config.arch, config.weights, config.image_size)
+        breeds = np.take(test.target_names, test.target)
+        data, test = (with_species_classes(clf, part) for part in (data, test))
+        accuracy = write_species(run, clf, test, breeds)
 
-    validation = take(data, held_out)
-    centres = effective_centres(clf, validation.images[:PROBED], LAYERS)
+    validation, fusion = take(data, held_out), fused(config.layers)
+    centres = effective_centres(clf, validation.images[:PROBED], config.layers)
     run.write_table("receptive_fields.csv", centres.round(3))
-    explainers = make_explainers(clf, config.batch_size, score_cam=config.score_cam)
+    explainers = make_explainers(clf, config.layers, config.batch_size, score_cam=config.score_cam)
     makers = make_maps(explainers, validation.boxes)
     rows, numbers = score_methods(clf, makers, validation, test)
-    named, summary = write_localization(run, rows, numbers, test)
-    trained = [name for name, one in explainers.items() if one.classifier_ is clf]
-    chosen = summary.loc[trained, "validation_mean_iou"].drop("edges").idxmax()
-    write_pictures(run, named, makers, test, chosen, config.gallery)
+    named, summary = write_localization(run, rows, numbers, test, fusion)
+    of_network = [name for name, one in explainers.items() if one.classifier_ is clf]
+    chosen = summary.loc[of_network, "validation_mean_iou"].drop("edges").idxmax()
+    methods = (chosen, "CAM", f"CAM{NOT_ALIGNED}", fusion, GUIDED)
+    write_pictures(run, named, makers, test, methods, config.gallery)
     text = metrics_summary(config, accuracy, chosen, summary, held_out, test)
     run.write_text("metrics_summary.txt", text)
     print(text)

@@ -11,16 +11,20 @@ import pytest
 import torch
 import torchvision
 from PIL import Image, ImageDraw
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Bunch
 from torch import nn
 
 from experiments import pets
 from experiments._pets import compare_alignment, make_explainers, score_methods
 from experiments._receptive_fields import effective_centres
+from experiments._species import with_species_classes
 from fmcam.classifiers import CNNClassifier, load_classifier, save_classifier
 from fmcam.cli import _transfer
 from fmcam.cli._gallery import brightened, overlay, spread
+from fmcam.cli._networks import load_network
 from fmcam.cli._report._folder import read_folder
+from fmcam.explain import GradCAMPlusPlus
 from fmcam.localize import HeatmapToBox
 from fmcam.metrics import box_iou, mask_iou_score
 from fmcam.report import localization_error_types
@@ -191,7 +195,7 @@ def test_summary(run):
 @pytest.mark.parametrize("method", ["CAM", "LayerCAM, layers 2 to 4", "edges", "Guided Grad-CAM"])
 def test_thresholds_are_those_of_the_validation_photographs(run, method):
     data, held_out, test = pets.load(run)
-    explainer = make_explainers(classifier(run), 6)[method]
+    explainer = make_explainers(classifier(run), pets.LAYERS, 6)[method]
     maps = explainer.explain(data.images[held_out], data.target[held_out])
     found = read(run, "summary.csv", index_col="method").loc[method]
     boxers = {
@@ -378,6 +382,87 @@ def test_centres_by_hand():
     assert not conv._forward_hooks
 
 
+# A network of ImageNet ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def imagenet(config, tmp_path_factory):
+    """A run of a network that takes whatever it sees for a kind of dog."""
+    folder = tmp_path_factory.mktemp("imagenet")
+    torch.manual_seed(0)
+    net = torchvision.models.resnet18()
+    net.fc.bias.data[200] = 20
+    torch.save(net.state_dict(), folder / "weights.pt")
+    config = dataclasses.replace(
+        config,
+        arch="torchvision/resnet18",
+        weights=str(folder / "weights.pt"),
+        layers=("layer2", "layer3", "layer4"),
+        out=str(folder / "run"),
+    )
+    pets.main(config)
+    return config
+
+
+def test_the_true_class_is_the_likeliest_of_the_species(imagenet):
+    _, _, test = pets.load(imagenet)
+    proba = load_network(imagenet.weights, imagenet.arch, SIZE).predict_proba(test.images)
+    names = torchvision.models.ResNet18_Weights.DEFAULT.meta["categories"]
+    rows = read(imagenet, "rows.csv")
+    for _, row in rows.iterrows():
+        dog, of_image = "bulldog" in row["file"], proba[row["id"]]
+        kinds = [*range(151, 269)] if dog else [*range(281, 286)]  # as ImageNet numbers them
+        assert row["y"] == names[max(kinds, key=of_image.__getitem__)]
+        assert row["predicted"] == names[200]
+        assert row["correct"] == dog
+    predictions = read(imagenet, "predictions.csv").set_index("breed")
+    assert (predictions["n"] == 2).all()
+    assert predictions["right_species"].to_dict() == {
+        "Abyssinian": False,
+        "American Bulldog": True,
+        "Bengal": False,
+    }
+    assert read(imagenet, "classification.csv")["accuracy"].item() == pytest.approx(1 / 3)
+
+
+def test_nothing_is_trained_and_all_of_the_trainval_list_is_for_thresholds(imagenet):
+    data, held_out, test = pets.load(imagenet)
+    assert held_out.all()
+    assert len(held_out) == 18
+    assert not list(Path(imagenet.out).rglob("*.safetensors"))
+    clf = load_network(imagenet.weights, imagenet.arch, SIZE)
+    data, test = (with_species_classes(clf, part) for part in (data, test))
+    maps = GradCAMPlusPlus(FrozenEstimator(clf)).explain(data.images, data.target)
+    found = read(imagenet, "summary.csv", index_col="method").loc["Grad-CAM++"]
+    boxer = HeatmapToBox(region=found["region"]).fit(maps, data.boxes)
+    assert found["threshold"] == boxer.threshold_
+    assert found["validation_mean_iou"] == pytest.approx(boxer.scores_.max(), rel=1e-12)
+
+
+def test_the_report_reads_the_folder_of_an_imagenet_run(imagenet):
+    contents = read_folder(Path(imagenet.out))
+    assert contents.notes == []
+    text = contents.texts[TEXT]
+    assert "torchvision/resnet18, weights from" in text
+    assert "0 training, 18 validation and 6 test photographs" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"weights": None}, "needs --weights"),
+        ({"layers": ("layer4",)}, "--layers must be 3, got 1"),
+        ({"weights": "other"}, "ImageNet's 1,000 classes, but torchvision/resnet18 has 10"),
+        ({"arch": "torchvision/resnet81"}, "There is no network"),
+    ],
+)
+def test_what_is_no_network_of_imagenet(imagenet, config, tmp_path, change, message):
+    if change.get("weights") == "other":
+        change = {"weights": config.weights}
+    with pytest.raises(SystemExit, match=message):
+        pets.main(dataclasses.replace(imagenet, out=str(tmp_path), **change))
+
+
 # The pictures -------------------------------------------------------------------------------------
 
 
@@ -388,7 +473,8 @@ def test_the_report_reads_the_folder(run):
     assert contents.figures.keys() == {f"figures/{name}.png" for name in names}
     rows = read(run, "rows.csv").set_index(["method", "file"])
     (chosen,) = re.findall("best on the validation photographs: (.*)", contents.texts[TEXT])
-    assert len(contents.gallery) == 3 * len({chosen, *pets.SHOWN})
+    shown = {chosen, "CAM", "CAM, not aligned", "LayerCAM, layers 3 and 4", "Guided Grad-CAM"}
+    assert len(contents.gallery) == 3 * len(shown)
     for row, picture in contents.gallery:
         known = rows.loc[row["method"], f"images/{row['photograph']}"]
         assert (row["y_true"], row["y_pred"]) == (known["y"], known["predicted"])
@@ -463,3 +549,27 @@ def test_a_few_real_photographs(data_home, tmp_path):
     # Pets fill their photographs: the mean box in the centre is hard to beat.
     assert 0.3 < summary.loc["centre box", "mean_iou"] < 0.8
     assert summary.loc["resolution oracle", "mask_iou"] > summary.loc["centre box", "mask_iou"]
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_a_few_real_photographs_with_real_weights(data_home, tmp_path):
+    pytest.importorskip("timm")
+    weights = data_home / "weights" / "tf_efficientnet_lite0.safetensors"
+    if not (data_home / "oxford-iiit-pet").is_dir() or not weights.is_file():
+        pytest.skip("FMCAM_DATA holds no oxford-iiit-pet or no weights of EfficientNet-Lite0")
+    config = pets.Config(
+        arch="timm/tf_efficientnet_lite0",
+        weights=str(weights),
+        layers=("blocks.2", "blocks.4", "bn2"),
+        data_dir=str(data_home),
+        images=12,
+        gallery=2,
+        out=str(tmp_path),
+    )
+    pets.main(config)
+    assert read(config, "classification.csv")["accuracy"].item() == 1
+    summary = read(config, "summary.csv", index_col="method")
+    trained, chance = summary.loc["CAM"], summary.loc["random weights, CAM"]
+    assert trained["pixel_average_precision"] > chance["pixel_average_precision"] + 0.2
+    assert summary.loc["LayerCAM, layers blocks.4 and bn2", "mean_iou"] > 0.55
