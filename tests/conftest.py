@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -18,6 +19,23 @@ def data_home():
     if not folder or not Path(folder).is_dir():
         pytest.skip("FMCAM_DATA names no folder with the real data sets")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def cluster_of():
+    """Context of dask workers of one thread each, started again when they die, and a client."""
+    distributed = pytest.importorskip("distributed")
+    options = {"threads_per_worker": 1, "dashboard_address": None}
+
+    @contextlib.contextmanager
+    def start(n_workers):
+        with (
+            distributed.LocalCluster(n_workers=n_workers, **options) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            yield client
+
+    return start
 
 
 @pytest.fixture

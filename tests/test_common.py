@@ -8,13 +8,13 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
-from tiny_vit import TinyViT
 from torch import nn
 
 import fmcam.explain
 from fmcam.classifiers import CNNClassifier
 from fmcam.explain._base import BaseExplainer
 from fmcam.models import CNN_CAM
+from tests.tiny_vit import TinyViT
 
 KINDS = [*map(fmcam.explain.get_explainer, fmcam.explain.list_explainers())]
 KINDS.append(fmcam.explain.SmoothedExplainer)

@@ -135,9 +135,9 @@ def check_equal(clf, other):
 
 # Killed -------------------------------------------------------------------------------------------
 
-DYING = """
+DYING = f"""
 import os, signal, sys
-from test_resume import IMAGES, LABELS, KINDS, make
+from {__name__} import IMAGES, LABELS, KINDS, make
 kind, path, name = sys.argv[1:]
 augment = type(KINDS[kind]()["augment"])
 change, steps = augment.__call__, 0
@@ -157,8 +157,7 @@ def test_killed_in_an_epoch_it_ends_as_if_nothing_had_happened(tmp_path, whole, 
     path = tmp_path / "folder" / "training.pt"
     done = subprocess.run(
         [sys.executable, "-c", DYING, kind, path, name],
-        cwd=Path(__file__).parent,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": ".."},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
         stderr=subprocess.PIPE,
         text=True,
         check=False,

@@ -282,9 +282,9 @@ def test_ctrl_c_keeps_finished_shards(logged):
     assert logged.n_batches() == (1 + 4) + (1 + 3)
 
 
-KILLED = """
+KILLED = f"""
 import sys
-from test_shards import Logged, X, y, lenet
+from {__name__} import Logged, X, y, lenet
 from fmcam.explain import explain_in_shards
 cam = Logged(lenet(), log=sys.argv[1], sleep=0.3)
 explain_in_shards(cam, X, y, folder=sys.argv[2], rows_per_shard=4, n_jobs=2)
@@ -295,7 +295,7 @@ explain_in_shards(cam, X, y, folder=sys.argv[2], rows_per_shard=4, n_jobs=2)
 def test_kill_9_costs_only_the_shards_under_way(tmp_path, logged):
     child = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(tmp_path / "log"), str(logged.folder)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         start_new_session=True,
     )
     try:
@@ -324,17 +324,11 @@ def n_finished(folder):
 
 
 @pytest.mark.slow
-def test_a_killed_worker_of_a_cluster_costs_its_shard(tmp_path, logged):
-    distributed = pytest.importorskip("distributed")
+def test_a_killed_worker_of_a_cluster_costs_its_shard(cluster_of, tmp_path, logged):
     images = X.copy()
     images[[0, 4, 8, 12, 16, 20], 0, 0, 0] = [0, 0, 255, 0, 0, 0]
     np.save(tmp_path / "X.npy", images)
-    options = {"threads_per_worker": 1, "dashboard_address": None}
-    with (
-        distributed.LocalCluster(n_workers=2, **options) as cluster,
-        distributed.Client(cluster) as client,
-        joblib.parallel_config("dask", client=client),
-    ):
+    with cluster_of(2) as client, joblib.parallel_config("dask", client=client):
         maps = logged(np.load(tmp_path / "X.npy", mmap_mode="r"), fatal="kill")
         assert_same(maps, images[:, 0] / np.float32(255))
     assert (tmp_path / "log.fatal").exists()

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 from sklearn.frozen import FrozenEstimator
-from tiny_vit import SPELLINGS, TinyViT
 from torch import nn
 
 from fmcam.classifiers import CNNClassifier
 from fmcam.explain import AttentionRollout, LeGrad
 from fmcam.explain._attention_maps import AttentionRecording, token_grid
+from tests.tiny_vit import SPELLINGS, TinyViT
 
 IMAGES = np.random.default_rng(0).normal(size=(3, 1, 16, 16)).astype(np.float32)
 

@@ -24,17 +24,6 @@ X, y = make_classification(
 )
 
 
-@contextlib.contextmanager
-def cluster_of(n_workers):
-    """Worker processes of one thread each, started again when they die, and a client."""
-    options = {"threads_per_worker": 1, "dashboard_address": None}
-    with (
-        distributed.LocalCluster(n_workers=n_workers, **options) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
-
-
 class LoggedKNN(KNeighborsClassifier):
     """Nearest neighbours that write into `log` which arrays their dask worker holds.
 
@@ -82,7 +71,7 @@ def scores(search):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("deaths", [1, 2])
-def test_killed_workers_cost_only_their_fits_under_way(tmp_path, deaths):
+def test_killed_workers_cost_only_their_fits_under_way(cluster_of, tmp_path, deaths):
     search = logged(tmp_path, deaths=deaths).set_params(memory=tmp_path / "kept")
     with cluster_of(2), joblib.parallel_config("dask"):
         search.fit(X, y)
@@ -92,7 +81,7 @@ def test_killed_workers_cost_only_their_fits_under_way(tmp_path, deaths):
 
 
 @pytest.mark.slow
-def test_data_are_sent_once_and_let_go(tmp_path):
+def test_data_are_sent_once_and_let_go(cluster_of, tmp_path):
     with cluster_of(2) as client, joblib.parallel_config("dask"):
         logged(tmp_path).fit(X, y)
         assert len(set(read_log(tmp_path))) == 1
@@ -119,7 +108,7 @@ TINY = {
 
 
 @pytest.mark.slow
-def test_a_script_searches_on_a_cluster_and_goes_on_without(tmp_path):
+def test_a_script_searches_on_a_cluster_and_goes_on_without(cluster_of, tmp_path):
     with cluster_of(2) as client:
         run_on(client.cluster.scheduler_address, tmp_path)
         workers = client.run(lambda: "fmcam.classifiers" in sys.modules)
@@ -166,7 +155,7 @@ def test_an_address_of_another_kind(finished):
 
 
 @pytest.mark.slow
-def test_a_scheduler_with_one_worker(finished):
+def test_a_scheduler_with_one_worker(cluster_of, finished):
     with (
         cluster_of(1) as client,
         pytest.raises(SystemExit, match=r"has fewer than two workers.* with `dask worker"),
@@ -179,7 +168,7 @@ def forbid_writing():
 
 
 @pytest.mark.slow
-def test_workers_must_see_the_folder(finished):
+def test_workers_must_see_the_folder(cluster_of, finished):
     with cluster_of(2) as client:
         client.run(forbid_writing)
         with pytest.raises(SystemExit, match=r"cannot write to .*Name a folder that all machines"):

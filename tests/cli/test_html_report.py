@@ -19,7 +19,7 @@ from fmcam.cli._report._tables import table_html
 from fmcam.cli._report._text import format_numbers
 from fmcam.cli.report import main, write_report
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 EVIL = "<script>alert(1)</script>"
 PROVENANCE = {
     "command": "python -m experiments.pets --seeds 7 8",

@@ -26,7 +26,7 @@ from fmcam.explain import GradCAM, GuidedGradCAM
 from fmcam.metrics import boxes_from_heatmaps
 from fmcam.models import CNN_CAM, LeNet5, Standardize, StandardizedNet
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SIZE = 30
 NAMES = ["Bag", "Coat", "Shirt"]
 THING = (44, 16, 76, 46)  # in pixels of the upright picture of 120 x 60

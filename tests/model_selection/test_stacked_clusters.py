@@ -9,7 +9,6 @@ import joblib
 import numpy as np
 import pytest
 import torch
-from test_clusters import cluster_of
 from torch import nn
 
 from fmcam.classifiers import CNNClassifier
@@ -66,7 +65,7 @@ def processes(folder):
 
 
 @pytest.mark.slow
-def test_stacks_are_trained_by_the_workers(data, tmp_path):
+def test_stacks_are_trained_by_the_workers(cluster_of, data, tmp_path):
     here = search(tmp_path / "here").fit(*data)
     with cluster_of(2) as client, joblib.parallel_config("dask"):
         there = search(tmp_path / "there").fit(*data)
@@ -80,7 +79,7 @@ def test_stacks_are_trained_by_the_workers(data, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_worker_costs_its_stack(data, tmp_path):
+def test_a_killed_worker_costs_its_stack(cluster_of, data, tmp_path):
     here = search(tmp_path / "here").fit(*data)
     with cluster_of(2), joblib.parallel_config("dask"):
         there = search(tmp_path / "there", module__deadly=True).fit(*data)
@@ -91,7 +90,7 @@ def test_a_killed_worker_costs_its_stack(data, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_worker_is_asked_what_is_true_there():
+def test_a_worker_is_asked_what_is_true_there(cluster_of):
     """As `strategy="auto"` asks where the classifiers run."""
     assert ask_worker(os.getpid) == os.getpid()
     with cluster_of(2) as client, joblib.parallel_config("dask"):

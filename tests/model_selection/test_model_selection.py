@@ -471,20 +471,21 @@ def test_interrupted_fit_that_ends_quietly_is_not_kept(tmp_path):
     assert signal.getsignal(signal.SIGINT) is before
 
 
-RESUMED = """
+RESUMED = f"""
+import sys
 from pathlib import Path
-from test_model_selection import X, y, counted
-counted(Path({folder!r}), n_jobs=2).set_params(estimator__sleep=0.3).fit(X, y)
+from {__name__} import X, y, counted
+counted(Path(sys.argv[1]), n_jobs=2).set_params(estimator__sleep=0.3).fit(X, y)
 """
 
 
 def test_kill_9_loses_only_the_fits_under_way(tmp_path):
     search = counted(tmp_path).set_params(estimator__sleep=0.3)
     child = subprocess.Popen(
-        [sys.executable, "-c", RESUMED.format(folder=str(tmp_path))],
+        [sys.executable, "-c", RESUMED, str(tmp_path)],
         env={
             **os.environ,
-            "PYTHONPATH": str(Path(__file__).parent),
+            "PYTHONPATH": os.pathsep.join(sys.path),
             "JOBLIB_TEMP_FOLDER": str(tmp_path),
         },
         start_new_session=True,
@@ -570,14 +571,8 @@ def two_torch_threads():
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    distributed = pytest.importorskip("distributed")
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
+def cluster(cluster_of):
+    with cluster_of(2) as client:
         yield client
 
 

@@ -22,7 +22,7 @@ from fmcam.cli._pipeline import SCHEDULERS, Fit, make_classifier
 from fmcam.cli._run import Run
 from fmcam.datasets import load_dataset
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TINY = {
     "models": ("simplecnn",),
     "dataset": "shapes",

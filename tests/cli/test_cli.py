@@ -12,7 +12,7 @@ from fmcam.cli._config import parse
 from fmcam.cli._photographs import find_photographs
 from fmcam.cli._pictures import read_photographs
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def fmcam(*arguments):
