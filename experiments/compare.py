@@ -17,7 +17,7 @@ from sklearn.metrics import ConfusionMatrixDisplay
 from fmcam.cli._config import option
 from fmcam.cli._pipeline import BASELINE, DATASETS, Fit, score, train
 from fmcam.cli._run import Run, run_script
-from fmcam.datasets import load_dataset
+from fmcam.datasets import get_dataset
 from fmcam.explain import GradCAM
 from fmcam.plot import ComparisonDisplay, HeatmapDisplay, HistoryDisplay, RocCurvesDisplay
 from fmcam.report import (
@@ -168,7 +168,7 @@ def main(config):
     """Train, score, compare, write."""
     fits = plan(config)
     run = Run(config, "python -m experiments.compare", kept=("checkpoints",))
-    data, test = (load_dataset(config.dataset, subset) for subset in ("train", "test"))
+    data, test = (get_dataset(config.dataset, subset) for subset in ("train", "test"))
     print(f"{len(fits)} trainings of {config.epochs} epochs on {len(data.target):,} images")
     fitted = train(fits, data, run.folder / "checkpoints", config.jobs)
     scored = [score(clf, test.images, test.target) for clf in fitted]

@@ -20,7 +20,7 @@ from experiments.localize import CHOOSING, canvases_of, first, plan, validation_
 from experiments.localize import Config as LocalizeConfig
 from fmcam.cli._config import option
 from fmcam.cli._run import Run, run_script
-from fmcam.datasets import load_dataset
+from fmcam.datasets import get_dataset
 from fmcam.explain import (
     CAM,
     AblationCAM,
@@ -177,7 +177,7 @@ def compare(run, config, folder):
     """Rows and table of one run of localize; pictures go to `run`."""
     settings = json.loads((Path(folder) / "config.json").read_text())
     fitted = LocalizeConfig(**{**settings, "seeds": tuple(settings["seeds"][:1])})
-    data, items = (load_dataset(fitted.dataset, subset) for subset in ("train", "test"))
+    data, items = (get_dataset(fitted.dataset, subset) for subset in ("train", "test"))
     (clf,) = trained(plan(fitted), data.images, data.target, Path(folder) / "checkpoints")
     test = canvases_of(fitted, first(items, config.images), random_state=0)
     fitted = replace(fitted, validation=config.validation)

@@ -20,7 +20,7 @@ from experiments._localization import (
 from fmcam.cli._config import option
 from fmcam.cli._pipeline import DATASETS
 from fmcam.cli._run import Run, run_script
-from fmcam.datasets import load_dataset, make_canvas
+from fmcam.datasets import get_dataset, make_canvas
 from fmcam.plot import (
     HeatmapDisplay,
     HistoryDisplay,
@@ -179,9 +179,9 @@ def metrics_summary(config, classified, means):
 def main(config):
     """Train, score, explain, write."""
     run = Run(config, "python -m experiments.localize", kept=("checkpoints",))
-    data = load_dataset(config.dataset, "train")
+    data = get_dataset(config.dataset, "train")
     fitted = trained(plan(config), data.images, data.target, run.folder / "checkpoints")
-    items = load_dataset(config.dataset, "test")
+    items = get_dataset(config.dataset, "test")
     test = canvases_of(config, items, random_state=0)
     classified = write_classification(run, config, fitted, test, items.target_names)
     some = first(test, config.images)

@@ -18,7 +18,7 @@ from sklearn.model_selection import StratifiedKFold
 from fmcam.cli._config import option
 from fmcam.cli._pipeline import CLASSIFIERS, DATASETS, make_classifier
 from fmcam.cli._run import Run
-from fmcam.datasets import load_dataset
+from fmcam.datasets import get_dataset
 from fmcam.model_selection import GridSearchCV
 
 SIZES = ["candidates", "rows", "epochs", "jobs"]
@@ -145,7 +145,7 @@ class ScalingDisplay:
 def main(config):
     """Measure, fit, check, write."""
     run = Run(config, "python -m experiments.benchmark scaling")
-    measured = measure(config, load_dataset(config.dataset))
+    measured = measure(config, get_dataset(config.dataset))
     run.write_table("rows.csv", measured)
     points = measured.groupby(SIZES, as_index=False)["seconds"].median()
     varied = [name for name in SIZES[:3] if points[name].nunique() > 1]

@@ -27,7 +27,7 @@ from experiments.benchmark._searches import (
 from experiments.benchmark._timing import in_turns, ratios
 from fmcam.cli._config import option
 from fmcam.cli._run import Run
-from fmcam.datasets import load_dataset
+from fmcam.datasets import get_dataset
 
 DEFAULTS = {
     "processes": {"rows": 9_000, "out": "runs/benchmark/search"},
@@ -83,7 +83,7 @@ def main(config):
         stacked.main(config)
         return
     run = Run(config, "python -m experiments.benchmark search")
-    data = load_dataset(config.dataset)
+    data = get_dataset(config.dataset)
     X, y = data.images[: config.rows], data.target[: config.rows]
     seconds, summary, agreements = {}, {}, {}
     for name in config.nets:

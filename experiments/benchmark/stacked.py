@@ -21,7 +21,7 @@ from experiments.benchmark._searches import (
 )
 from experiments.benchmark._timing import in_turns, ratios
 from fmcam.cli._run import Run
-from fmcam.datasets import load_dataset
+from fmcam.datasets import get_dataset
 
 __all__ = ["main"]
 
@@ -65,7 +65,7 @@ def main(config):
         print(NO_RESULT, flush=True)
         config = dataclasses.replace(config, rows=240, epochs=1, repeats=1)
     run = Run(config, "python -m experiments.benchmark search")
-    data = load_dataset(config.dataset)
+    data = get_dataset(config.dataset)
     X, y = data.images[: config.rows], data.target[: config.rows]
     shared = {"epochs": config.epochs, "device": device}
     summary, seconds, agreements, grown = {}, {}, {}, {}

@@ -16,7 +16,7 @@ from fmcam.cli._cluster import on_cluster
 from fmcam.cli._config import option
 from fmcam.cli._pipeline import CLASSIFIERS, DATASETS, Fit, make_classifier, score, train
 from fmcam.cli._run import Run, run_script
-from fmcam.datasets import load_dataset
+from fmcam.datasets import get_dataset
 from fmcam.model_selection import GridSearchCV
 from fmcam.plot import SearchDisplay
 
@@ -111,7 +111,7 @@ def main(config):
     config = config.complete()
     with on_cluster(config.scheduler, config.out):
         run = Run(config, "fmcam grid-search", kept=("fits", "checkpoints"))
-        data, test = (load_dataset(config.dataset, subset) for subset in ("train", "test"))
+        data, test = (get_dataset(config.dataset, subset) for subset in ("train", "test"))
         best, cross_validated = search_all(config, run, data)
     run.write_json("best.json", best)
     settings = {"epochs": config.final_epochs, "seed": config.seed, "precision": config.precision}

@@ -20,7 +20,7 @@ from fmcam.cli._pipeline import (
     train,
 )
 from fmcam.cli._run import Run, run_script
-from fmcam.datasets import load_dataset
+from fmcam.datasets import get_dataset
 from fmcam.plot import HistoryDisplay, RocCurvesDisplay
 from fmcam.report import classification_frame
 
@@ -92,7 +92,7 @@ def main(config):
     check(config)
     run = Run(config, "fmcam train", kept=("checkpoints",))
     data, test = (
-        load_dataset(config.dataset, subset, data_home=config.data_dir)
+        get_dataset(config.dataset, subset, data_home=config.data_dir)
         for subset in ("train", "test")
     )
     check_data(config, data)

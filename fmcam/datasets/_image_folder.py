@@ -62,6 +62,8 @@ def load_image_folder(folder, *, size=224, fit="crop", labels="folder"):
             The classes, sorted.
         filenames : ndarray of shape (n,), str
             Relative to `folder`, sorted.
+        root : Path
+            The folder that `filenames` are relative to.
         unreadable : DataFrame
             `file`, relative to `folder`, and `reason` of each file with the name of a picture that
             cannot be read or has no label, of each link to what is there already, and of each
@@ -115,6 +117,7 @@ def load_image_folder(folder, *, size=224, fit="crop", labels="folder"):
         target_names=np.unique(target).tolist(),
         filenames=filenames[pictures.rows],
         unreadable=pd.DataFrame(unreadable, columns=["file", "reason"]),
+        root=folder,
         DESCR=f"Photographs in {printable(folder)}, labelled by {labels}\n",
     )
 

@@ -77,6 +77,8 @@ def fetch_imagenette(
             Name of each class.
         filenames : ndarray of shape (n,), str
             Relative to `<data_home>/imagenette2-160`, sorted.
+        root : Path
+            The folder that `filenames` are relative to.
         DESCR : str
             Description of the data set.
 
@@ -119,6 +121,7 @@ def fetch_imagenette(
         target=target,
         target_names=list(_CLASSES.values()),
         filenames=np.array(filenames),
+        root=folder,
         DESCR=_DESCR,
     )
 

@@ -1,67 +1,10 @@
-"""Data sets by name, and as torch loaders."""
+"""Data sets as torch loaders."""
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
-from fmcam.datasets._fashion_mnist import fetch_fashion_mnist
-from fmcam.datasets._imagenette import fetch_imagenette
-from fmcam.datasets._oxford_pets import fetch_oxford_pets
-from fmcam.datasets._shapes import make_fashion_shapes
-
-_SHAPES = {  # subset: number of images and seed
-    "train": (6_000, 0),
-    "test": (2_000, 1),
-}
-
-
-def load_dataset(name, subset="train", *, data_home=None):
-    """Return a data set by its name on the command line.
-
-    Parameters
-    ----------
-    name : {"fashion-mnist", "shapes", "imagenette", "pets"}
-        :func:`fetch_fashion_mnist`; 6,000 training and 2,000 test images of
-        :func:`make_fashion_shapes`, always the same; :func:`fetch_imagenette`;
-        :func:`fetch_oxford_pets`.
-    subset : {"train", "test"}, default="train"
-        Which part. For Imagenette, which has no test images, "test" is its "val".
-    data_home : str or path-like, default=None
-        Folder of the data sets, see :func:`get_data_home`. "shapes" needs none.
-
-    Returns
-    -------
-    sklearn.utils.Bunch
-        images, target, target_names and DESCR, and what else the function named there returns.
-
-    Raises
-    ------
-    OSError
-        If the files are missing and cannot be downloaded.
-    ValueError
-        If `name` or `subset` is unknown, or a file is damaged.
-
-    Examples
-    --------
-    >>> from fmcam.datasets import load_dataset
-    >>> load_dataset("shapes", "test").images.shape
-    (2000, 1, 28, 28)
-    """
-    if subset not in ("train", "test"):
-        raise ValueError(f"`subset` must be 'train' or 'test', got {subset!r}.")
-    match name:
-        case "fashion-mnist":
-            return fetch_fashion_mnist(data_home, subset)
-        case "shapes":
-            n_samples, seed = _SHAPES[subset]
-            return make_fashion_shapes(n_samples, random_state=seed)
-        case "imagenette":
-            return fetch_imagenette(data_home, "val" if subset == "test" else "train")
-        case "pets":
-            return fetch_oxford_pets(data_home, subset)
-    raise ValueError(
-        f"The data set must be 'fashion-mnist', 'shapes', 'imagenette' or 'pets', got {name!r}."
-    )
+from fmcam.datasets._registry import get_dataset
 
 
 def get_data_loaders(
@@ -77,7 +20,7 @@ def get_data_loaders(
     batch_size : int
         Images in a batch.
     dataset : {"fashion-mnist", "shapes"}, default="fashion-mnist"
-        See :func:`load_dataset`.
+        See :func:`get_dataset`.
     data_home : str or path-like, default=None
         Folder of the data sets, see :func:`get_data_home`.
     val_fraction : float in (0, 1), default=0.1
@@ -119,7 +62,7 @@ def get_data_loaders(
 
     rng = check_random_state(random_state)
     train, test = (
-        load_dataset(dataset, subset, data_home=data_home) for subset in ("train", "test")
+        get_dataset(dataset, subset, data_home=data_home) for subset in ("train", "test")
     )
     fit_rows, val_rows = train_test_split(
         np.arange(len(train.target)),

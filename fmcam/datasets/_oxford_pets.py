@@ -126,6 +126,8 @@ def fetch_oxford_pets(
             as for all of the test list, or where "crop" cuts it off.
         filenames : ndarray of shape (n,), str
             Relative to `<data_home>/oxford-iiit-pet`, in the order of the list.
+        root : Path
+            The folder that `filenames` are relative to.
         DESCR : str
             Description of the data set.
 
@@ -176,6 +178,7 @@ def fetch_oxford_pets(
             ]
         ),
         filenames=np.array(filenames),
+        root=folder,
         DESCR=_DESCR,
     )
 

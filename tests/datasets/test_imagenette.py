@@ -16,7 +16,7 @@ from PIL import Image
 from torchvision.datasets import Imagenette
 from torchvision.transforms import CenterCrop, Compose, Resize
 
-from fmcam.datasets import fetch_imagenette, load_dataset
+from fmcam.datasets import fetch_imagenette, get_dataset
 from fmcam.datasets._archive import fetch_folder
 from fmcam.datasets._base import RemoteFile
 
@@ -56,9 +56,9 @@ def test_small_copy(small):
 def test_by_name_the_test_images_are_the_validation_images(small):
     val = fetch_imagenette(small, "val")
     assert val.images[:, 0, 8, 8].tolist() == [20 * label + 1 for label in range(10)]
-    named = load_dataset("imagenette", "test", data_home=small)
+    named = get_dataset("imagenette", "test", data_home=small)
     np.testing.assert_array_equal(named.images, val.images)
-    assert len(load_dataset("imagenette", "train", data_home=small).target) == 20
+    assert len(get_dataset("imagenette", "train", data_home=small).target) == 20
 
 
 def test_there_is_no_test_subset(small):

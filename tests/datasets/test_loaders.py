@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fmcam.classifiers import LeNet5Classifier
-from fmcam.datasets import fetch_fashion_mnist, get_data_loaders, load_dataset, make_fashion_shapes
+from fmcam.datasets import fetch_fashion_mnist, get_data_loaders, get_dataset, make_fashion_shapes
 
 
 @pytest.fixture(scope="module")
@@ -25,17 +25,28 @@ def row_keys(images):
 @pytest.mark.real_data
 @pytest.mark.parametrize("subset", ["train", "test"])
 def test_fashion_mnist_by_name(data_home, subset):
-    named = load_dataset("fashion-mnist", subset, data_home=data_home)
+    named = get_dataset("fashion-mnist", subset, data_home=data_home)
     fetched = fetch_fashion_mnist(data_home, subset)
     np.testing.assert_array_equal(named.images, fetched.images)
     np.testing.assert_array_equal(named.target, fetched.target)
 
 
 def test_unknown_names():
-    with pytest.raises(ValueError, match="'imagenette' or 'pets', got 'mnist'"):
-        load_dataset("mnist")
+    with pytest.raises(ValueError, match=r"no data set 'pet'. Did you mean 'pets'\?"):
+        get_dataset("pet")
+    with pytest.raises(ValueError, match="Known are fashion-mnist, imagenette, pets, shapes"):
+        get_dataset("xyz")
     with pytest.raises(ValueError, match="`subset` must be 'train' or 'test', got 'val'"):
-        load_dataset("shapes", "val")
+        get_dataset("shapes", "val")
+
+
+@pytest.mark.real_data
+def test_photographs_come_in_the_size_asked_for_and_others_in_their_own(data_home):
+    assert get_dataset("imagenette", "test", data_home=data_home, size=32).images.shape[2:] == (
+        32,
+        32,
+    )
+    assert get_dataset("shapes", size=32).images.shape[2:] == (28, 28)
 
 
 def test_train_and_val_split_the_training_images(loaders):

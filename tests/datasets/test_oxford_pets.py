@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from torchvision.datasets import OxfordIIITPet
 
-from fmcam.datasets import fetch_oxford_pets, load_dataset
+from fmcam.datasets import fetch_oxford_pets, get_dataset
 
 HEAD = "<bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox>"
 
@@ -58,7 +58,7 @@ def test_labels_and_names(small):
     assert len(pets.target_names) == 37
     assert pets.target_names == sorted(pets.target_names)
     assert "Oxford" in pets.DESCR
-    test = load_dataset("pets", "test", data_home=small)
+    test = get_dataset("pets", "test", data_home=small)
     assert test.filenames.tolist() == ["images/Bengal_9.jpg"]
     assert test.images.shape == (1, 3, 224, 224)
 

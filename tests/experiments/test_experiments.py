@@ -20,7 +20,7 @@ from fmcam.cli import grid_search, train
 from fmcam.cli._config import option, parse
 from fmcam.cli._pipeline import SCHEDULERS, Fit, make_classifier
 from fmcam.cli._run import Run
-from fmcam.datasets import load_dataset
+from fmcam.datasets import get_dataset
 
 ROOT = Path(__file__).parents[2]
 TINY = {
@@ -162,11 +162,11 @@ def test_grid_search_writes_what_it_names(searched):
 def test_the_winner_is_trained_on_all_images_and_scored_on_the_test_images(searched):
     (checkpoint,) = (searched / "checkpoints").iterdir()
     clf = load_classifier(checkpoint)
-    test = load_dataset("shapes", "test")
+    test = get_dataset("shapes", "test")
     summary = pd.read_csv(searched / "summary.csv").loc[0]
     assert clf.score(test.images, test.target) == pytest.approx(summary["accuracy"])
     assert summary["n"] == 2000
-    mean = load_dataset("shapes", "train").images.mean()
+    mean = get_dataset("shapes", "train").images.mean()
     assert clf.module_.standardize.mean.item() == pytest.approx(mean, rel=1e-6)
 
 
@@ -241,7 +241,7 @@ def test_train_writes_tables_and_pictures(tmp_path):
         "confusion.png",
     }
     (checkpoint,) = (tmp_path / "checkpoints").iterdir()
-    names = load_dataset("shapes").target_names
+    names = get_dataset("shapes").target_names
     assert load_classifier(checkpoint).checkpoint_["class_names"] == names
 
 

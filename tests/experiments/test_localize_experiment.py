@@ -61,7 +61,7 @@ def test_what_is_not_black_is_the_item_on_a_blank_canvas(run):
 
 def test_thresholds_come_from_held_out_canvases(run):
     """The validation canvases hold other images than those trained on."""
-    data = localize.load_dataset("shapes", "train")
+    data = localize.get_dataset("shapes", "train")
     train, held_out = localize.split_rows(data.target, run.rows, 1)
     assert not set(train) & set(held_out)
     canvases = localize.validation_canvases(run, data, 1)
@@ -89,7 +89,7 @@ def test_the_summary_names_accuracy_and_methods(run):
 
 
 def test_the_chosen_blocks_and_region_fit_held_out_canvases_best(run):
-    data = localize.load_dataset("shapes", "train")
+    data = localize.get_dataset("shapes", "train")
     (clf,) = localize.trained(
         localize.plan(run)[:1], data.images, data.target, Path(run.out, "checkpoints")
     )
@@ -107,7 +107,7 @@ def test_the_chosen_blocks_and_region_fit_held_out_canvases_best(run):
 
 def test_boxes_go_around_the_chosen_region(run):
     chosen = json.loads(Path(run.out, "chosen.json").read_text())
-    data, items = (localize.load_dataset("shapes", subset) for subset in ("train", "test"))
+    data, items = (localize.get_dataset("shapes", subset) for subset in ("train", "test"))
     fitted = localize.trained(
         localize.plan(run), data.images, data.target, Path(run.out, "checkpoints")
     )
