@@ -6,8 +6,6 @@ any size. Only their mean over the canvas, which the head sees, is diluted; so t
 anew, on the pooled features of large canvases.
 """
 
-import hashlib
-import json
 import time
 from dataclasses import asdict, dataclass
 
@@ -20,6 +18,7 @@ from skorch.callbacks import GradientNormClipping
 from skorch.helper import predefined_split
 
 import fmcam
+from fmcam._hashing import digest_of
 from fmcam.classifiers import CNNCAMClassifier, OneCycle, load_classifier, save_classifier
 from fmcam.datasets import CanvasFashionMNIST, make_canvas
 
@@ -64,7 +63,7 @@ class CanvasFit:
     def file(self, folder):
         """Where its checkpoint is kept; other settings or versions, another file."""
         known = [asdict(self), fmcam.__version__, torch.__version__]
-        digest = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:8]
+        digest = digest_of(known)[:8]
         return folder / f"cnn-cam-seed{self.seed}-{digest}.safetensors"
 
     def classifier(self):

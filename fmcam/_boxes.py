@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from fmcam._arrays import as_array
+from fmcam._validation import check_same_rows
 
-__all__ = ["check_boxes", "check_same_unit", "check_true_boxes"]
+__all__ = ["check_boxes", "check_pairs", "check_true_boxes"]
 
 _ONE = 1 + 1e-3  # the right and lower edge of an image in fractions of it, rounded
 _ORDERS = ("xyxy", "ltrb")  # initials of the names of a table's columns: left, top, right, bottom
@@ -101,7 +102,16 @@ def check_true_boxes(boxes, *, size=None, name="boxes"):
     return boxes
 
 
-def check_same_unit(boxes_true, boxes_pred, name):
+def check_pairs(boxes_true, boxes_pred, name="boxes_pred"):
+    """Return true boxes (n, k, 4) and predicted ones (n, 4), the latter called `name` in errors."""
+    boxes_true = check_true_boxes(boxes_true, name="boxes_true")
+    boxes_pred = check_boxes(boxes_pred, name=name)
+    check_same_rows("boxes_true", boxes_true, name, boxes_pred)
+    _check_same_unit(boxes_true, boxes_pred, name)
+    return boxes_true, boxes_pred
+
+
+def _check_same_unit(boxes_true, boxes_pred, name):
     """Raise a ValueError where one of two sets of boxes (..., 4) is fractions and one is pixels.
 
     The overlap of fractions with fractions is that of the pixels, so both may be fractions.

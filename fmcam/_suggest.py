@@ -2,7 +2,17 @@
 
 import difflib
 
-__all__ = ["suggest"]
+__all__ = ["nearest", "suggest"]
+
+
+def nearest(name, known):
+    """Up to three of the known names that are most like a mistyped one, whatever their case.
+
+    >>> nearest("LeNet", ["lenet5", "simplecnn"])
+    ['lenet5']
+    """
+    lower = {one.lower(): one for one in known}
+    return [lower[one] for one in difflib.get_close_matches(name.lower(), lower, n=3)]
 
 
 def suggest(name, known):
@@ -22,8 +32,6 @@ def suggest(name, known):
     >>> suggest("LeNet", ["lenet5", "simplecnn"])
     "Did you mean 'lenet5'?"
     """
-    lower = {one.lower(): one for one in known}
-    near = difflib.get_close_matches(name.lower(), lower, n=3)
-    if near:
-        return f"Did you mean {' or '.join(repr(lower[one]) for one in near)}?"
+    if near := nearest(name, known):
+        return f"Did you mean {' or '.join(map(repr, near))}?"
     return f"Known are {', '.join([*list(known)[:20], *['...'] * (len(known) > 20)])}."

@@ -1,6 +1,7 @@
 """The checks of images, heatmaps and masks that all share, each error worded once."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from sklearn.utils import gen_batches
@@ -14,6 +15,7 @@ __all__ = [
     "check_images",
     "check_masks",
     "check_same_rows",
+    "check_thresholds",
     "square_side",
 ]
 
@@ -275,3 +277,20 @@ def check_same_rows(name, array, other_name, other):
             f"`{name}` and `{other_name}` must have one row for each image, "
             f"got {len(array)} and {len(other)}. Pass the same images in the same order."
         )
+
+
+def check_thresholds(thresholds, names, *, needed=False):
+    """Return the threshold of each method by its name, None where there is none at all."""
+    if thresholds is None and needed:
+        raise ValueError(
+            "`thresholds` must be given with `boxes`, got None. Fit one for each method on other "
+            "images: HeatmapToBox().fit(maps, boxes).threshold_."
+        )
+    if not isinstance(thresholds, Mapping):
+        return dict.fromkeys(names, thresholds)
+    if missing := [name for name in names if name not in thresholds]:
+        raise ValueError(
+            f"`thresholds` must be one for all methods or name each of {list(names)}, got none for "
+            f"{missing}. Add them."
+        )
+    return thresholds

@@ -11,12 +11,12 @@ from PIL import Image
 from scipy.sparse import csr_array
 
 from fmcam._arrays import as_array, plain_array
+from fmcam.localize import boxes_from_heatmaps
 from fmcam.metrics import (
     average_drop_error,
-    box_iou,
-    boxes_from_heatmaps,
     energy_in_box_score,
     insertion_auc_score,
+    paired_box_iou,
     pointing_game_score,
     top1_localization_score,
 )
@@ -193,7 +193,7 @@ def test_metrics_take_tensors_with_a_graph():
     maps, box = with_graph([[[0.5, 1.0, 0.5]]]), with_graph([[0, 0, 2, 1]])
     assert boxes_from_heatmaps(maps, with_graph(0.75)).tolist() == [[1, 0, 2, 1]]
     assert energy_in_box_score(box, maps) == 0.75
-    assert box_iou(box, with_graph([[1, 0, 2, 1]])) == 0.5
+    assert paired_box_iou(box, with_graph([[1, 0, 2, 1]])) == 0.5
     assert pointing_game_score(torch.tensor([[[0, 1, 0]]]), maps) == 1
     labels = torch.tensor([3])
     assert top1_localization_score(labels, labels, box, box) == 1

@@ -20,6 +20,8 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.data import DataLoader, TensorDataset
 
 import fmcam.explain
+from fmcam._ensemble.eligibility import why_not_stackable
+from fmcam._ensemble.stack import trained_stacks
 from fmcam.classifiers import (
     CNNCAMClassifier,
     CNNClassifier,
@@ -29,8 +31,6 @@ from fmcam.classifiers import (
     load_classifier,
     save_classifier,
 )
-from fmcam.classifiers._stack import trained_stacks
-from fmcam.classifiers._stackable import why_not_stackable
 from fmcam.model_selection import GridSearchCV
 from fmcam.models import LeNet5
 

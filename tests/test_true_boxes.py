@@ -16,10 +16,10 @@ from fmcam.datasets import make_fashion_shapes
 from fmcam.localize import HeatmapToBox
 from fmcam.metrics import (
     box_accuracy_score,
-    box_iou,
     energy_in_box_score,
     max_box_accuracy_score,
     mean_iou_score,
+    paired_box_iou,
     top1_localization_score,
 )
 from fmcam.plot import HeatmapDisplay
@@ -58,7 +58,7 @@ PREDICTED = [[4, 4, 8, 6], [1, 1, 5, 5], [0, 0, 2, 2]]  # IoU .5 with the second
 )
 def test_several_boxes_an_image(boxes):
     np.testing.assert_array_equal(check_true_boxes(boxes, size=(8, 9)), PADDED)
-    np.testing.assert_array_equal(box_iou(boxes, PREDICTED), [0.5, 1, NAN])
+    np.testing.assert_array_equal(paired_box_iou(boxes, PREDICTED), [0.5, 1, NAN])
 
 
 def test_the_best_box_of_an_image_counts():
@@ -80,7 +80,7 @@ def test_best_overlap_equals_torchvision():
         torchvision_box_iou(torch.tensor(true), torch.tensor(box[None])).max().item()
         for true, box in zip(truth, boxes, strict=True)
     ]
-    np.testing.assert_allclose(box_iou(truth, boxes), expected, rtol=1e-6)
+    np.testing.assert_allclose(paired_box_iou(truth, boxes), expected, rtol=1e-6)
 
 
 def test_order_and_repeats_of_the_boxes_of_an_image_do_not_matter():
@@ -184,9 +184,9 @@ def test_bounding_boxes_are_read_in_their_format(form):
         box_convert(corners, "xyxy", form.lower()), format=form, canvas_size=(9, 10)
     )
     np.testing.assert_array_equal(check_boxes(boxes, size=(9, 10)), corners)
-    np.testing.assert_array_equal(box_iou(corners, boxes), 1)
+    np.testing.assert_array_equal(paired_box_iou(corners, boxes), 1)
     np.testing.assert_array_equal(
-        box_iou([boxes[:2].new_tensor([]), *corners[1:]], boxes), [NAN, 1, 1]
+        paired_box_iou([boxes[:2].new_tensor([]), *corners[1:]], boxes), [NAN, 1, 1]
     )
     np.testing.assert_array_equal(check_boxes(list_of(boxes, form)), corners)
 
@@ -219,7 +219,7 @@ def test_tables_in_another_order_are_refused(columns):
     boxes = pd.DataFrame([[0, 1, 2, 3]], columns=columns)
     message = f"must have the columns x0, y0, x1, y1 in this order, got {columns}. Reorder or"
     with pytest.raises(ValueError, match=re.escape(message)):
-        box_iou(boxes, [[0, 1, 2, 3]])
+        paired_box_iou(boxes, [[0, 1, 2, 3]])
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,9 @@ def test_tables_in_another_order_are_refused(columns):
     ],
 )
 def test_tables_in_order(columns):
-    assert box_iou(pd.DataFrame([[0, 1, 2, 3]], columns=columns), [[0, 1, 2, 2]]).tolist() == [0.5]
+    assert paired_box_iou(
+        pd.DataFrame([[0, 1, 2, 3]], columns=columns), [[0, 1, 2, 2]]
+    ).tolist() == [0.5]
 
 
 # Units
@@ -286,7 +288,9 @@ def test_fractions_among_the_boxes_of_an_image_are_refused():
 
 def test_overlap_of_fractions_with_fractions_is_that_of_pixels():
     other = FRACTIONS[:, [0, 1, 2, 3]] * [1, 1, 0.9, 1]
-    np.testing.assert_allclose(box_iou(FRACTIONS, other), box_iou(FRACTIONS * 10, other * 10))
+    np.testing.assert_allclose(
+        paired_box_iou(FRACTIONS, other), paired_box_iou(FRACTIONS * 10, other * 10)
+    )
     assert mean_iou_score(FRACTIONS, [NO_BOX, NO_BOX]) == 0
 
 
@@ -295,7 +299,7 @@ def test_a_box_of_the_first_pixel_is_one():
     maps[0, 0, 0] = 1
     assert HeatmapToBox().fit(maps, [[0, 0, 1, 1]]).scores_.max() == 1
     assert energy_in_box_score([[0, 0, 1, 1]], maps) == 1
-    assert box_iou([[0, 0, 1, 1]], [[0, 0, 2, 2]]).tolist() == [0.25]
+    assert paired_box_iou([[0, 0, 1, 1]], [[0, 0, 2, 2]]).tolist() == [0.25]
 
 
 # Shapes
@@ -325,7 +329,7 @@ def test_a_box_of_the_first_pixel_is_one():
 )
 def test_boxes_of_no_use(boxes, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        box_iou(boxes, [[0, 0, 2, 2], NO_BOX])
+        paired_box_iou(boxes, [[0, 0, 2, 2], NO_BOX])
 
 
 def test_things_that_are_no_boxes():
@@ -333,20 +337,20 @@ def test_things_that_are_no_boxes():
     with pytest.raises(
         TypeError, match=re.escape('Pass `[target["boxes"] for target in targets]`')
     ):
-        box_iou(targets, [[0, 0, 2, 2]])
+        paired_box_iou(targets, [[0, 0, 2, 2]])
     with pytest.raises(
         TypeError, match="`boxes_true` must hold real numbers, got an array of dtype <U1"
     ):
-        box_iou([["0", "0", "2", "2"]], [[0, 0, 2, 2]])
+        paired_box_iou([["0", "0", "2", "2"]], [[0, 0, 2, 2]])
     with pytest.raises(TypeError, match="`boxes_true` must hold real numbers, got a NoneType"):
-        box_iou(None, [[0, 0, 2, 2]])
+        paired_box_iou(None, [[0, 0, 2, 2]])
 
 
 def test_one_predicted_box_an_image():
     message = "`boxes_pred` must be one box an image, of shape (n, 4), got 2 in row 0. Choose one"
     with pytest.raises(ValueError, match=re.escape(message)):
-        box_iou([TWO, ONE], [TWO, ONE])
-    assert box_iou([TWO, ONE], [[PREDICTED[0]], [PREDICTED[1]]]).tolist() == [0.5, 1]
+        paired_box_iou([TWO, ONE], [TWO, ONE])
+    assert paired_box_iou([TWO, ONE], [[PREDICTED[0]], [PREDICTED[1]]]).tolist() == [0.5, 1]
 
 
 def test_scores_check_the_size_of_the_maps():

@@ -17,7 +17,8 @@ from torch.nn import functional
 from experiments.benchmark._timing import in_turns, ratios
 from fmcam.cli._config import option
 from fmcam.cli._run import Run
-from fmcam.metrics import box_iou, boxes_from_heatmaps
+from fmcam.localize import boxes_from_heatmaps
+from fmcam.metrics import paired_box_iou
 
 SIZE = 128
 THRESHOLDS = np.linspace(0.02, 0.98, 50)
@@ -59,7 +60,7 @@ def opencv_boxes(maps):
 
 def same_boxes(ours, theirs):
     """Share of boxes that are equal; regions of as many pixels may be told apart differently."""
-    return np.nanmean(box_iou(ours.reshape(-1, 4), theirs.reshape(-1, 4)) == 1)
+    return np.nanmean(paired_box_iou(ours.reshape(-1, 4), theirs.reshape(-1, 4)) == 1)
 
 
 def main(config):

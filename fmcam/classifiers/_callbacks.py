@@ -3,7 +3,6 @@
 import math
 import multiprocessing
 import sys
-import traceback
 
 from sklearn.base import clone
 from skorch.callbacks import Callback
@@ -16,7 +15,6 @@ __all__ = [
     "GrowingSize",
     "OneCycle",
     "print_on_terminal",
-    "stopped_early",
 ]
 
 _STRIDE = 32
@@ -215,14 +213,3 @@ def print_on_terminal(text):
     """Print where a person is watching: on a terminal, and not from a worker process."""
     if sys.stdout.isatty() and multiprocessing.parent_process() is None:
         print(text)
-
-
-def stopped_early(interrupt):
-    """Whether a callback raised a KeyboardInterrupt, as skorch's EarlyStopping does, not a person.
-
-    Parameters
-    ----------
-    interrupt : KeyboardInterrupt
-    """
-    *_, (frame, _) = traceback.walk_tb(interrupt.__traceback__)
-    return isinstance(frame.f_locals.get("self"), Callback)

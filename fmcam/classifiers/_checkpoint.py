@@ -16,13 +16,13 @@ from torch import nn
 
 import fmcam
 from fmcam import models
+from fmcam._files import replacing
+from fmcam._memory_format import channels_last_is_safe
 from fmcam._weight_files import read_weight_file
 from fmcam._weights import load_weights, network_for, sizes_in
 from fmcam.classifiers import _named
+from fmcam.classifiers._class_order import classes_by_output
 from fmcam.classifiers._cnn import CNNClassifier
-from fmcam.classifiers._columns import classes_by_output
-from fmcam.classifiers._files import replacing
-from fmcam.classifiers._nets import channels_last_is_safe
 from fmcam.models import Standardize, StandardizedNet, get_model
 
 __all__ = ["load_classifier", "save_classifier"]

@@ -11,37 +11,30 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import EpochTimer, PassthroughScoring, PrintLog
 from torch import nn
 
-from fmcam.classifiers._callbacks import BatchAccuracy, print_on_terminal, stopped_early
-from fmcam.classifiers._columns import assign_classes
+from fmcam._data.images import as_image_array
+from fmcam._data.streams import as_stream
+from fmcam._interrupts import stopped_early
+from fmcam._memory_format import channels_last_is_safe
+from fmcam._network_state import device_of, modes_kept, without_hooks
+from fmcam.classifiers._callbacks import BatchAccuracy, print_on_terminal
+from fmcam.classifiers._class_order import assign_classes
 from fmcam.classifiers._feeding import check_monitors
-from fmcam.classifiers._generators import seeded
 from fmcam.classifiers._given import check_weights, plain_network
-from fmcam.classifiers._inputs import as_image_array
-from fmcam.classifiers._nets import (
-    channels_last_is_safe,
-    check_width,
-    device_of,
-    failures_told,
-    modes_kept,
-    try_on_blank_image,
-    without_hooks,
-)
 from fmcam.classifiers._opening import Opening
 from fmcam.classifiers._outputs import (
     are_probabilities,
     as_logits,
     check_predicted,
     ends_in_sigmoid,
-    warn_of_divergence,
 )
 from fmcam.classifiers._parameters import (
     PRECISIONS,
-    check_parameter_names,
     check_parameter_values,
     size_arguments,
 )
+from fmcam.classifiers._random_state import seeded
 from fmcam.classifiers._resume import Resumable
-from fmcam.classifiers._streams import as_stream
+from fmcam.classifiers._trials import check_width, failures_told, try_on_blank_image
 from fmcam.classifiers._weights import check_loss
 from fmcam.models import Standardize, StandardizedNet
 
@@ -323,8 +316,7 @@ class CNNClassifier(Opening):
         return self._train(X, y, not self.initialized_, classes, sample_weight, fit_params)
 
     def _train(self, X, y, afresh, classes, sample_weight, fit_params):
-        check_parameter_names(self)
-        check_parameter_values(self)
+        self.check_parameters()
         with self._training(afresh):
             X, y = self._opened(X, y, classes, sample_weight)
             if afresh:
@@ -482,12 +474,35 @@ class CNNClassifier(Opening):
         """Logits of shape (n, k), a column for each of `classes_`, for raw images (n, c, h, w)."""
         # for `contiguous` one channel is contiguous in any layout
         x = x.reshape(-1).view(x.shape)
-        return as_logits(self.raw_outputs(x, **fit_params), self.outputs)
+        return self.as_logits(self.raw_outputs(x, **fit_params))
+
+    def as_logits(self, raw_outputs):
+        """Logits of shape (n, k), k >= 2, from what :meth:`raw_outputs` gives."""
+        return as_logits(raw_outputs, self.outputs)
 
     def on_epoch_end(self, net, **kwargs):
         """Warn where the loss of the epoch became NaN or infinite, once in a training."""
         super().on_epoch_end(net, **kwargs)
-        warn_of_divergence(self, self.history[-1, "batches", :, "train_loss"])
+        self.warn_of_divergence(self.history[-1, "batches", :, "train_loss"])
+
+    def warn_of_divergence(self, losses):
+        """Warn if losses of the last epoch are not finite, unless those before were not either.
+
+        Parameters
+        ----------
+        losses : array-like of float
+        """
+        if np.isfinite(losses).all():
+            return
+        epoch = len(self.history)
+        if epoch > 1 and not np.isfinite(self.history[-2].get("train_loss", 0)):
+            return
+        warnings.warn(
+            f"The training loss became NaN or infinite in epoch {epoch}, with lr={self.lr}. The "
+            "network cannot predict any more. Train with a lower learning rate, or clip the "
+            "gradients with skorch's GradientNormClipping.",
+            stacklevel=2,
+        )
 
     @property
     def _default_callbacks(self):

@@ -12,17 +12,17 @@ from skorch.helper import predefined_split
 from skorch.utils import to_device
 from torch.utils.data import DataLoader, IterableDataset
 
-from fmcam.classifiers._batches import (
+from fmcam._data.batches import (
     ArrayBatches,
     StreamedBatches,
     WeightedDataset,
 )
-from fmcam.classifiers._conventions import Conventions
-from fmcam.classifiers._items import IMAGES_ALONE, WeightedLabel
-from fmcam.classifiers._labels import columns_of, names_of_dataset
-from fmcam.classifiers._loaders import check_in_order, make_loader
+from fmcam._data.items import IMAGES_ALONE, WeightedLabel
+from fmcam._data.labels import columns_of, names_of_dataset
+from fmcam._data.loaders import check_in_order, make_loader
+from fmcam._data.streams import as_stream, lacks_labels
 from fmcam.classifiers._outputs import binary, takes_one_logit
-from fmcam.classifiers._streams import as_stream, lacks_labels
+from fmcam.classifiers._skorch_base import SkorchClassifier
 from fmcam.classifiers._weights import fitted_criterion, weight_tensor, weighted_mean
 
 __all__ = ["Feeding", "check_monitors", "is_predefined"]
@@ -30,7 +30,7 @@ __all__ = ["Feeding", "check_monitors", "is_predefined"]
 _PREDICTION_PIXELS = 2**18  # in more, the feature maps of a first layer would leave the cache
 
 
-class Feeding(Conventions):
+class Feeding(SkorchClassifier):
     """A skorch classifier whose data sets hold labels and whose batches hold columns.
 
     Everything that is handed out, to `train_split`, `on_train_begin` and the data sets of

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
-from fmcam.classifiers._nets import modes_kept
+from fmcam._network_state import modes_kept
 
 __all__ = ["check_weights", "plain_network"]
 

@@ -5,12 +5,11 @@ import torch
 from skorch.dataset import Dataset as ArrayDataset
 from torch.utils.data import DataLoader
 
+from fmcam._data.images import as_image_array
+from fmcam._data.labels import checked_labels, columns_of, given_names, stream_classes
+from fmcam._data.streams import as_stream, labelled_stream
 from fmcam.classifiers._feeding import Feeding, is_predefined
-from fmcam.classifiers._inputs import as_image_array
-from fmcam.classifiers._labels import checked_labels, columns_of, given_names, stream_classes
-from fmcam.classifiers._nets import try_on_blank_image
-from fmcam.classifiers._parameters import check_parameter_names, check_parameter_values
-from fmcam.classifiers._streams import as_stream, labelled_stream
+from fmcam.classifiers._trials import try_on_blank_image
 from fmcam.classifiers._weights import class_weights, sample_weights
 
 __all__ = ["Opening"]
@@ -83,8 +82,7 @@ class Opening(Feeding):
         self._to_learn = True
         if self._in_training:
             return super().initialize()
-        check_parameter_names(self)
-        check_parameter_values(self)
+        self.check_parameters()
         self._note_what_is_given()
         with self._training(afresh=True):
             return super().initialize()

@@ -1,7 +1,5 @@
 """What networks give, as logits of all classes."""
 
-import warnings
-
 import numpy as np
 import torch
 from torch import nn
@@ -13,7 +11,6 @@ __all__ = [
     "check_predicted",
     "ends_in_sigmoid",
     "takes_one_logit",
-    "warn_of_divergence",
 ]
 
 _PASSING_ON = ("View", "UnsafeView", "Reshape", "Squeeze", "Unsqueeze", "Select", "ToCopy")
@@ -109,26 +106,3 @@ def binary(logits, columns):
             "nn.CrossEntropyLoss."
         )
     return logits[:, 1] - logits[:, 0], columns.to(logits.device, logits.dtype)
-
-
-def warn_of_divergence(clf, losses):
-    """Warn if losses are not finite, unless those of the epoch before were not either.
-
-    Parameters
-    ----------
-    clf : CNNClassifier
-        In an epoch of its training.
-    losses : array-like of float
-        Of the epoch.
-    """
-    if np.isfinite(losses).all():
-        return
-    epoch = len(clf.history)
-    if epoch > 1 and not np.isfinite(clf.history[-2].get("train_loss", 0)):
-        return
-    warnings.warn(
-        f"The training loss became NaN or infinite in epoch {epoch}, with lr={clf.lr}. The network "
-        "cannot predict any more. Train with a lower learning rate, or clip the gradients with "
-        "skorch's GradientNormClipping.",
-        stacklevel=2,
-    )

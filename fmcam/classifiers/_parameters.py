@@ -1,11 +1,12 @@
 """The parameters that a classifier takes, and what a mistyped one probably meant."""
 
-import difflib
 import fnmatch
 import inspect
 
 import torch
 from torch import nn
+
+from fmcam._suggest import nearest, suggest
 
 __all__ = [
     "PRECISIONS",
@@ -95,9 +96,8 @@ def check_parameter_names(clf, params=None):
         else:
             continue
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f" Did you mean {near[0]!r}?" if near else f" Known are: {', '.join(known)}."
-            raise ValueError(f"Invalid parameter {name!r} for {type(clf).__name__}.{hint}")
+            hint = suggest(name, known)
+            raise ValueError(f"Invalid parameter {name!r} for {type(clf).__name__}. {hint}")
 
 
 def top_level_names(clf):
@@ -175,7 +175,7 @@ def check_patterns(patterns, names, where):
         found = [name for name in names if meant(name)]
         if not found:
             parents = {f"{name[:i]}.*" for name in names for i, c in enumerate(name) if c == "."}
-            near = difflib.get_close_matches(str(pattern), [*sorted(parents), *names], n=3)
+            near = nearest(str(pattern), [*sorted(parents), *names])
             hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
             raise ValueError(
                 f"`{where}` must match parameters of the network, but none is left that has a name "

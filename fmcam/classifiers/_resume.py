@@ -6,15 +6,15 @@ import numbers
 import tempfile
 from pathlib import Path
 
-import joblib
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from skorch.callbacks import Callback, PrintLog
 from torch import nn
 
-from fmcam.classifiers._files import replacing
-from fmcam.classifiers._generators import generator_states, set_generator_states
+from fmcam._files import replacing
+from fmcam._hashing import hash_of
+from fmcam.classifiers._random_state import generator_states, set_generator_states
 
 __all__ = ["Resumable"]
 
@@ -140,12 +140,12 @@ def _settings(net):
 
 def _data(net, X, y):
     if isinstance(X, np.ndarray):
-        images = f"{X.dtype} {X.shape} {joblib.hash(X, coerce_mmap=True)}"
-        labels = joblib.hash(y)
+        images = f"{X.dtype} {X.shape} {hash_of(X)}"
+        labels = hash_of(y)
     else:
         images = f"{type(X).__name__} of {len(X) if hasattr(X, '__len__') else 'unknown'} length"
         labels = ""
-    weights = "" if net._row_weights is None else joblib.hash(net._row_weights)
+    weights = "" if net._row_weights is None else hash_of(net._row_weights)
     return {"X": images, "y": f"{net.classes_.tolist()} {labels}", "sample_weight": weights}
 
 
@@ -153,7 +153,7 @@ def _described(value):
     if isinstance(value, str | numbers.Number | nn.Module | None):
         return repr(value)
     if isinstance(value, np.ndarray | torch.Tensor):
-        return f"{type(value).__name__} {joblib.hash(np.asarray(value))}"
+        return f"{type(value).__name__} {hash_of(value)}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_described, value))}]"
     if isinstance(value, dict):

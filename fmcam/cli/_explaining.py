@@ -11,7 +11,8 @@ from sklearn.utils import Bunch
 
 from fmcam._suggest import suggest
 from fmcam.explain import EdgeMap, RandomMap, explain_together, get_explainer, list_explainers
-from fmcam.metrics import box_iou, boxes_from_heatmaps
+from fmcam.localize import boxes_from_heatmaps
+from fmcam.metrics import paired_box_iou
 
 __all__ = ["METHODS", "check_methods", "explain", "make_explainers", "record", "top_classes"]
 
@@ -95,7 +96,7 @@ def record(picture, row, key, found, names, threshold):
     """
     top = top_classes(found.proba[row], names)
     column, box = found.columns[row], found.boxes[key][row]
-    iou = box_iou([picture.box_true], [box]).item()
+    iou = paired_box_iou([picture.box_true], [box]).item()
     return {
         "file": picture.file,
         "width": picture.placement.width,

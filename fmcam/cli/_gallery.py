@@ -1,12 +1,13 @@
 """Pictures of single photographs under their heatmaps, for the report's gallery."""
 
-import os
 import shutil
 
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from PIL import Image, ImageDraw
+
+from fmcam._files import replacing
 
 __all__ = ["brightened", "overlay", "spread", "transparent", "write_gallery"]
 
@@ -118,8 +119,7 @@ def write_gallery(run, pictures):
     rows = []
     for number, (row, picture) in enumerate(pictures):
         path = folder / f"{number:03}.jpg"
-        beside = path.with_name(f".{path.name}")
-        picture.save(beside, "JPEG", quality=80)
-        os.replace(beside, path)
+        with replacing(path) as beside:
+            picture.save(beside, "JPEG", quality=80)
         rows.append({"file": path.relative_to(run.folder).as_posix(), **row})
     run.write_table("gallery.csv", pd.DataFrame(rows))

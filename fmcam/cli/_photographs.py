@@ -1,10 +1,10 @@
 """The photographs that a command line names: files, folders, patterns."""
 
-import difflib
 import glob
 from pathlib import Path
 
-from fmcam.datasets._listing import Listing
+from fmcam._listing import Listing
+from fmcam._suggest import nearest
 
 __all__ = ["find_photographs"]
 
@@ -59,5 +59,5 @@ def _hint(name, path):
         return " Download it first, and name the file."
     if not path.parent.is_dir():
         return f" There is not even a folder {path.parent}."
-    near = difflib.get_close_matches(path.name, [one.name for one in path.parent.iterdir()], n=1)
+    near = nearest(path.name, [one.name for one in path.parent.iterdir()])
     return f" Did you mean {path.with_name(near[0])}?" if near else ""

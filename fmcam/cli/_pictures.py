@@ -7,6 +7,8 @@ import numpy as np
 from PIL import Image
 from sklearn.utils import check_random_state
 
+from fmcam._pictures import read_picture
+from fmcam._placement import Placement
 from fmcam.datasets import (
     fetch_fashion_mnist,
     fetch_imagenette,
@@ -14,8 +16,6 @@ from fmcam.datasets import (
     get_data_home,
     load_image_folder,
 )
-from fmcam.datasets._pictures import read_picture
-from fmcam.datasets._placement import Placement
 
 __all__ = [
     "SOURCES",

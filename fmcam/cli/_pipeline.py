@@ -1,7 +1,5 @@
 """The one pipeline that every network trained from the command line goes through."""
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +11,8 @@ from skorch.dataset import ValidSplit
 from tqdm import tqdm
 
 import fmcam
+from fmcam._hashing import digest_of
+from fmcam._parallel import torch_threads_restored
 from fmcam.classifiers import (
     CNNCAMClassifier,
     FlipAndShift,
@@ -193,7 +193,7 @@ class Fit:
     def file(self, folder):
         """Where its checkpoint is kept; other settings, data or versions, another file."""
         known = [asdict(self), fmcam.__version__, torch.__version__]
-        digest = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:8]
+        digest = digest_of(known)[:8]
         slug = self.name.lower().replace(" ", "-")
         return folder / f"{slug}-seed{self.seed}-{digest}.safetensors"
 
@@ -230,26 +230,23 @@ def train(fits, data, folder, jobs, *, save_every=None, log_every=None):
 
 
 def _fit_and_save(fit, data, folder, threads, save_every, log_every):
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
     state_file = fit.state_file(folder)
     clf = fit.classifier()
     if log_every:
         clf.set_params(callbacks__print_log=BatchLog(log_every))
     if save_every:
         clf.callbacks.append(("resumable", Resumable(state_file, save_every)))
-    try:
+    with torch_threads_restored():
+        torch.set_num_threads(threads)
         clf.fit(data.images, data.target)
-        seconds = sum(clf.history[:, "dur"])  # also those before a stop
-        save_classifier(
-            clf,
-            fit.file(folder),
-            class_names=[data.target_names[label] for label in clf.classes_],
-            metrics={"fit_time": seconds},
-        )
-        state_file.unlink(missing_ok=True)
-    finally:
-        torch.set_num_threads(before)
+    seconds = sum(clf.history[:, "dur"])  # also those before a stop
+    save_classifier(
+        clf,
+        fit.file(folder),
+        class_names=[data.target_names[label] for label in clf.classes_],
+        metrics={"fit_time": seconds},
+    )
+    state_file.unlink(missing_ok=True)
 
 
 def score(clf, X, y):

@@ -18,6 +18,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 
 import fmcam
+from fmcam._files import replacing
 from fmcam.cli._config import parse
 from fmcam.report import write_csv
 
@@ -68,9 +69,8 @@ class Run:
 
     def write_text(self, name, text):
         """Write a text file."""
-        beside = self.folder / f".{name}.{os.getpid()}"
-        beside.write_text(text, encoding="utf-8", errors="backslashreplace")
-        os.replace(beside, self._path(name))
+        with replacing(self._path(name)) as beside:
+            beside.write_text(text, encoding="utf-8", errors="backslashreplace")
 
     def write_table(self, name, frame):
         """Write a DataFrame as CSV."""
@@ -79,20 +79,14 @@ class Run:
     def write_figure(self, name, display, **options):
         """Draw a display and write the picture under `figures/`."""
         figure = display.plot(**options).figure_
-        path = self._path(f"figures/{name}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{os.getpid()}.{path.name}")
-        figure.savefig(beside, dpi=120, bbox_inches="tight")
-        os.replace(beside, path)
+        with replacing(self._path(f"figures/{name}"), parents=True) as beside:
+            figure.savefig(beside, dpi=120, bbox_inches="tight")
         plt.close(figure)
 
     def write_picture(self, name, picture):
         """Write a PIL image as PNG."""
-        path = self._path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{os.getpid()}.{path.name}")
-        picture.save(beside, "PNG")
-        os.replace(beside, path)
+        with replacing(self._path(name), parents=True) as beside:
+            picture.save(beside, "PNG")
 
     def _path(self, name):
         path = self.folder / name

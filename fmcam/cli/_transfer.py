@@ -1,18 +1,16 @@
 """A ResNet-18 that learned elsewhere learns other classes: its head first, then all of it."""
 
-import hashlib
-import json
-import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-import joblib
 import torch
 from sklearn.model_selection import PredefinedSplit
 from skorch.dataset import ValidSplit
 from torchvision.models import ResNet18_Weights
 
 import fmcam
+from fmcam._files import replacing
+from fmcam._hashing import digest_of, hash_of
 from fmcam.classifiers import Frozen, Resumable, load_classifier, save_classifier
 from fmcam.cli._config import option
 from fmcam.cli._pipeline import make_classifier
@@ -114,8 +112,8 @@ class Transfer(TransferSettings):
         return load_classifier(finished)
 
     def _digest(self, y, held_out):
-        known = [asdict(self), joblib.hash((y, held_out)), fmcam.__version__, torch.__version__]
-        return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:8]
+        known = [asdict(self), hash_of((y, held_out)), fmcam.__version__, torch.__version__]
+        return digest_of(known)[:8]
 
 
 def best_epoch(history):
@@ -145,14 +143,12 @@ def starting_weights(weights, folder):
 def _state_dict_file(clf, folder):
     """A file named after its content, so that other weights are another training."""
     weights = {name: tensor.cpu() for name, tensor in clf.module_.net.state_dict().items()}
-    digest = joblib.hash({name: tensor.numpy() for name, tensor in weights.items()})[:8]
-    path = folder / f"weights-{digest}.pt"
+    path = folder / f"weights-{hash_of(weights)[:8]}.pt"
     save_torch(weights, path)
     return str(path)
 
 
 def save_torch(content, path):
     """Write a torch file of plain data, beside and renamed."""
-    beside = path.with_name(f".{path.name}")
-    torch.save(content, beside)
-    os.replace(beside, path)
+    with replacing(path) as beside:
+        torch.save(content, beside)

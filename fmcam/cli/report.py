@@ -6,9 +6,9 @@ that one can filter by class, method and error type.
 """
 
 import argparse
-import os
 from pathlib import Path
 
+from fmcam._files import replacing
 from fmcam.cli._report._folder import read_folder
 from fmcam.cli._report._page import page_html
 
@@ -39,14 +39,12 @@ def write_report(folder, out=None):
     folder = Path(folder)
     out = folder / "report.html" if out is None else Path(out)
     page = page_html(_title(folder), read_folder(folder))
-    beside = out.with_name(f".{out.name}.{os.getpid()}")
     try:
-        beside.write_text(page, encoding="utf-8", errors="backslashreplace")
-        os.replace(beside, out)
+        with replacing(out) as beside:
+            beside.write_text(page, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        raise OSError(f"Cannot write {out} ({error.strerror}). Name a file with --out.") from error
-    finally:
-        beside.unlink(missing_ok=True)
+        reason = error.strerror or str(error).rstrip(".")
+        raise OSError(f"Cannot write {out} ({reason}). Name a file with --out.") from error
     return out
 
 

@@ -4,9 +4,9 @@ from ._canvas_stream import CanvasFashionMNIST as CanvasFashionMNIST
 from ._fashion_mnist import fetch_fashion_mnist as fetch_fashion_mnist
 from ._image_folder import load_image_folder as load_image_folder
 from ._imagenette import fetch_imagenette as fetch_imagenette
+from ._load_image import load_image as load_image
 from ._loaders import get_data_loaders as get_data_loaders
 from ._oxford_pets import fetch_oxford_pets as fetch_oxford_pets
-from ._pictures import load_image as load_image
 from ._registry import get_dataset as get_dataset
 from ._registry import list_datasets as list_datasets
 from ._shapes import make_fashion_shapes as make_fashion_shapes

@@ -6,7 +6,6 @@ the disk before the JSON file, written beside and renamed, says so. A process th
 one chunk, and two at work on the same pictures write the same bytes to the same places.
 """
 
-import hashlib
 import json
 import math
 import os
@@ -18,6 +17,9 @@ from typing import NamedTuple
 import joblib
 import numpy as np
 from tqdm import tqdm
+
+from fmcam._files import replacing
+from fmcam._hashing import digest_of
 
 _FORMAT = 1  # raise it when other pixels would come out of the same files
 _CHUNK = 256  # pictures
@@ -104,8 +106,7 @@ def _key(paths, filenames, read):
     by another of the same name, length and date.
     """
     files = [(name, *_stamp(path)) for name, path in zip(filenames, paths, strict=True)]
-    text = json.dumps([_FORMAT, read.func.__name__, read.keywords, files], default=int)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return digest_of([_FORMAT, read.func.__name__, read.keywords, files])[:32]
 
 
 def _stamp(path):
@@ -162,9 +163,8 @@ def _decode(paths, outcomes, read, pixels, journal, length):
                 progress.update()
             file.flush()
             os.fsync(file.fileno())
-            beside = journal.with_name(f"{journal.name}.{os.getpid()}")
-            beside.write_text(json.dumps(outcomes))
-            os.replace(beside, journal)
+            with replacing(journal) as beside:
+                beside.write_text(json.dumps(outcomes))
     return outcomes
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
+from fmcam._listing import Listing
+from fmcam._pictures import read_picture
+from fmcam._placement import check_fit
 from fmcam._text import printable
 from fmcam.datasets._decode import decode_pictures
-from fmcam.datasets._listing import Listing
-from fmcam.datasets._pictures import read_picture
-from fmcam.datasets._placement import check_fit
 
 _LAYOUTS = {
     "folder": "a folder for each class, such as cat/1.jpg",

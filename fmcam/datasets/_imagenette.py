@@ -5,11 +5,11 @@ from functools import partial
 import numpy as np
 from sklearn.utils import Bunch
 
+from fmcam._pictures import read_picture
+from fmcam._placement import check_fit
 from fmcam.datasets._archive import fetch_folder
 from fmcam.datasets._base import RemoteFile, get_data_home
 from fmcam.datasets._decode import decode_published
-from fmcam.datasets._pictures import read_picture
-from fmcam.datasets._placement import check_fit
 
 _ARCHIVE = RemoteFile(
     "imagenette2-160.tgz",

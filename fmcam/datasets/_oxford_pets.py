@@ -7,11 +7,11 @@ import numpy as np
 from PIL import Image
 from sklearn.utils import Bunch
 
+from fmcam._pictures import open_picture, read_picture
+from fmcam._placement import Placement, check_fit
 from fmcam.datasets._archive import fetch_folder
 from fmcam.datasets._base import RemoteFile, get_data_home
 from fmcam.datasets._decode import decode_published
-from fmcam.datasets._pictures import open_picture, read_picture
-from fmcam.datasets._placement import Placement, check_fit
 
 _URL = "https://www.robots.ox.ac.uk/~vgg/data/pets/data/"
 _ARCHIVES = {  # folder: archive

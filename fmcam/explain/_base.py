@@ -13,12 +13,12 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from fmcam._data.batches import ArrayBatches, StreamedBatches
+from fmcam._data.images import as_image_array
+from fmcam._data.loaders import check_in_order, make_loader
+from fmcam._data.streams import as_stream
 from fmcam.classifiers import CNNClassifier
-from fmcam.classifiers._batches import ArrayBatches, StreamedBatches
-from fmcam.classifiers._inputs import as_image_array
-from fmcam.classifiers._loaders import check_in_order, make_loader
-from fmcam.classifiers._streams import as_stream
-from fmcam.explain._output import MapWriter
+from fmcam.explain._map_writer import MapWriter
 from fmcam.explain._recording import Recording
 from fmcam.explain._target import check_target
 

@@ -7,7 +7,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from fmcam.classifiers._nets import modes_kept
+from fmcam._network_state import modes_kept
 from fmcam.explain._layout import first_tensor
 
 __all__ = ["Grid", "half_pixel_grid", "layer_grid", "upsample"]

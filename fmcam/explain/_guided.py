@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from fmcam.classifiers._nets import memory_format_of
+from fmcam._memory_format import memory_format_of
 from fmcam.explain._base import BaseExplainer, explain_together
 from fmcam.explain._cam import GradCAM
 from fmcam.explain._survey import undisturbed
@@ -198,7 +198,7 @@ class GuidedRecording:
     """
 
     def __init__(self, clf, images):
-        layout = memory_format_of(clf.module_.net, images)
+        layout = memory_format_of(clf.module_, images)
         pixels = images.detach().to(torch.float32, copy=True, memory_format=layout)
         self._pixels = pixels.requires_grad_()
         with undisturbed(clf), torch.enable_grad(), _GuideReLUs() as relus:

@@ -5,8 +5,7 @@ import contextlib
 import torch
 from torch import nn
 
-from fmcam.classifiers._nets import memory_format_of
-from fmcam.classifiers._outputs import as_logits
+from fmcam._memory_format import memory_format_of
 from fmcam.explain._layout import first_tensor
 from fmcam.explain._survey import undisturbed
 from fmcam.explain._target import class_scores, scores
@@ -74,7 +73,7 @@ class Recording:
     @property
     def predicted(self):
         """The column of the likeliest class of each image, (n,) int64."""
-        return as_logits(self.outputs, self._clf.outputs).argmax(dim=1)
+        return self._clf.as_logits(self.outputs).argmax(dim=1)
 
     @property
     def class_scores(self):
@@ -177,7 +176,7 @@ class Recording:
 def run(clf, images, *, grad=False):
     """The outputs for raw images, in evaluation mode and in the fastest layout that serves."""
     with undisturbed(clf), torch.set_grad_enabled(grad):
-        layout = memory_format_of(clf.module_.net, images)
+        layout = memory_format_of(clf.module_, images)
         return clf.raw_outputs(images.to(memory_format=layout))
 
 

@@ -7,8 +7,8 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
 
+from fmcam._data.images import as_image_array
 from fmcam._validation import check_masks
-from fmcam.classifiers._inputs import as_image_array
 from fmcam.explain._base import Batch, min_max
 from fmcam.explain._cam import BaseCAM, aligned_grid
 from fmcam.explain._geometry import upsample

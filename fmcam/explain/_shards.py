@@ -21,11 +21,10 @@ from sklearn.utils import check_scalar, gen_batches
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from fmcam.classifiers._files import replacing
+from fmcam._files import replacing
+from fmcam._hashing import hash_of
+from fmcam._parallel import one_thread, shared_on_cluster, torch_threads_restored
 from fmcam.explain._base import BaseExplainer, columns_of, explain_group
-from fmcam.model_selection._cluster import shared_on_cluster
-from fmcam.model_selection._kept import hash_of
-from fmcam.model_selection._process import one_thread, torch_threads_restored
 
 __all__ = ["explain_in_shards"]
 

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
-from fmcam.classifiers._nets import modes_kept
+from fmcam._network_state import modes_kept
 from fmcam.explain._layout import (
     CallableLayout,
     first_tensor,

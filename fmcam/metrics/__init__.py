@@ -12,10 +12,11 @@ What is undefined is NaN and left out of means: any score without a true box or 
 a sum that is zero. No box, or no hottest pixel, is a miss.
 """
 
+from fmcam._regions import boxes_from_heatmaps  # noqa: F401, see fmcam.localize
 from fmcam.metrics._boxes import (
     box_accuracy_score,
-    box_iou,
     mean_iou_score,
+    paired_box_iou,
     top1_localization_score,
 )
 from fmcam.metrics._faithfulness import (
@@ -24,7 +25,6 @@ from fmcam.metrics._faithfulness import (
     increase_in_confidence_score,
     insertion_auc_score,
 )
-from fmcam.metrics._from_heatmaps import boxes_from_heatmaps, count_regions
 from fmcam.metrics._heatmaps import (
     energy_in_box_score,
     pixel_average_precision_score,
@@ -37,9 +37,6 @@ from fmcam.metrics._oracle import max_box_accuracy_score
 __all__ = [
     "average_drop_error",
     "box_accuracy_score",
-    "box_iou",
-    "boxes_from_heatmaps",
-    "count_regions",
     "deletion_auc_error",
     "energy_in_box_score",
     "increase_in_confidence_score",
@@ -47,8 +44,11 @@ __all__ = [
     "mask_iou_score",
     "max_box_accuracy_score",
     "mean_iou_score",
+    "paired_box_iou",
     "pixel_average_precision_score",
     "pointing_game_score",
     "rank_correlation",
     "top1_localization_score",
 ]
+
+box_iou = paired_box_iou  # the name until paired and pairwise were told apart

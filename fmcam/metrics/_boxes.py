@@ -1,17 +1,16 @@
 """How well boxes fit."""
 
-from functools import reduce
-
 import numpy as np
 from sklearn.utils.multiclass import unique_labels
 
 from fmcam._arrays import plain_array
-from fmcam._boxes import check_boxes, check_same_unit, check_true_boxes
+from fmcam._boxes import check_pairs
+from fmcam._overlap import best_iou
+from fmcam._per_image import average_images
 from fmcam._validation import check_same_rows
-from fmcam.metrics._images import average_images
 
 
-def box_iou(boxes_true, boxes_pred):
+def paired_box_iou(boxes_true, boxes_pred):
     r"""Return the intersection over union of the true and the predicted box of each image.
 
     .. math:: \mathrm{IoU} = \frac{|A \cap B|}{|A \cup B|}
@@ -42,39 +41,13 @@ def box_iou(boxes_true, boxes_pred):
 
     Examples
     --------
-    >>> from fmcam.metrics import box_iou
-    >>> box_iou([[0, 0, 4, 4], [0, 0, 4, 4]], [[2, 0, 6, 4], [4, 0, 8, 4]])
+    >>> from fmcam.metrics import paired_box_iou
+    >>> paired_box_iou([[0, 0, 4, 4], [0, 0, 4, 4]], [[2, 0, 6, 4], [4, 0, 8, 4]])
     array([0.33333333, 0.        ])
-    >>> box_iou([[[0, 0, 4, 4], [6, 0, 8, 4]], []], [[6, 0, 8, 2], [0, 0, 4, 4]])
+    >>> paired_box_iou([[[0, 0, 4, 4], [6, 0, 8, 4]], []], [[6, 0, 8, 2], [0, 0, 4, 4]])
     array([0.5, nan])
     """
     return best_iou(*check_pairs(boxes_true, boxes_pred))
-
-
-def best_iou(boxes_true, boxes_pred):
-    """Return the IoU with the best true box of each image: (n, k, 4), (..., n, 4) -> (..., n)."""
-    each = (iou(boxes, boxes_pred) for boxes in boxes_true.swapaxes(0, 1))
-    return reduce(np.fmax, each)  # which takes a number before NaN: no box is no match
-
-
-def best_true_boxes(boxes_true, boxes_pred):
-    """Return the true box that overlaps most in each image: (n, k, 4), (n, 4) -> (n, 4)."""
-    overlap = np.nan_to_num(iou(boxes_true, boxes_pred[:, None]), nan=-1)
-    return boxes_true[np.arange(len(boxes_true)), overlap.argmax(axis=1)]
-
-
-def iou(boxes_true, boxes_pred):
-    """Return IoU over the last axis of arrays that broadcast; see `box_iou`."""
-    corner = np.maximum(boxes_true[..., :2], boxes_pred[..., :2])
-    sides = np.minimum(boxes_true[..., 2:], boxes_pred[..., 2:]) - corner
-    # fmax takes a number before NaN: an absent box meets nothing.
-    intersection = np.fmax(sides, 0).prod(axis=-1)
-    union = _area(boxes_true) + np.nan_to_num(_area(boxes_pred)) - intersection
-    return np.divide(intersection, union, out=np.where(np.isnan(union), union, 0), where=union > 0)
-
-
-def _area(boxes):
-    return (boxes[..., 2:] - boxes[..., :2]).prod(axis=-1)
 
 
 def mean_iou_score(boxes_true, boxes_pred):
@@ -91,8 +64,8 @@ def mean_iou_score(boxes_true, boxes_pred):
     Returns
     -------
     score : float
-        In [0, 1], the mean of `box_iou`: an image without a predicted box counts 0, one without a
-        true box is left out. NaN if all are.
+        In [0, 1], the mean of `paired_box_iou`: an image without a predicted box counts 0, one
+        without a true box is left out. NaN if all are.
 
     Raises
     ------
@@ -102,7 +75,7 @@ def mean_iou_score(boxes_true, boxes_pred):
 
     See Also
     --------
-    box_iou : One value an image.
+    paired_box_iou : One value an image.
 
     Examples
     --------
@@ -110,7 +83,7 @@ def mean_iou_score(boxes_true, boxes_pred):
     >>> mean_iou_score([[0, 0, 4, 4], [0, 0, 4, 4]], [[0, 0, 4, 4], [0, 0, 4, 2]])
     0.75
     """
-    return average_images(box_iou(boxes_true, boxes_pred), "mean")
+    return average_images(paired_box_iou(boxes_true, boxes_pred), "mean")
 
 
 def box_accuracy_score(boxes_true, boxes_pred, *, iou_threshold=0.5, average="mean"):
@@ -154,7 +127,7 @@ def box_accuracy_score(boxes_true, boxes_pred, *, iou_threshold=0.5, average="me
     0.5
     """
     check_iou_thresholds([iou_threshold])
-    return average_images(_hits(box_iou(boxes_true, boxes_pred), iou_threshold), average)
+    return average_images(_hits(paired_box_iou(boxes_true, boxes_pred), iou_threshold), average)
 
 
 def _hits(iou, iou_threshold):
@@ -212,15 +185,6 @@ def top1_localization_score(
     check_same_rows("y_pred", y_pred, "boxes_true", hits)
     unique_labels(y_true, y_pred)  # refuses strings beside numbers, which would never be equal
     return average_images(hits * (y_true == y_pred), average)
-
-
-def check_pairs(boxes_true, boxes_pred, name="boxes_pred"):
-    """Return true boxes (n, k, 4) and predicted ones (n, 4), the latter called `name` in errors."""
-    boxes_true = check_true_boxes(boxes_true, name="boxes_true")
-    boxes_pred = check_boxes(boxes_pred, name=name)
-    check_same_rows("boxes_true", boxes_true, name, boxes_pred)
-    check_same_unit(boxes_true, boxes_pred, name)
-    return boxes_true, boxes_pred
 
 
 def check_iou_thresholds(iou_thresholds):

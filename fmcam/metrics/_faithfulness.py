@@ -11,9 +11,9 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import check_scalar
 
+from fmcam._per_image import average_images, map_batches
 from fmcam._validation import check_heatmaps
-from fmcam.metrics._images import average_images, map_batches
-from fmcam.metrics._probability import check_faithfulness, probability_of_label
+from fmcam.metrics._class_probability import check_faithfulness, probability_of_label
 
 
 def insertion_auc_score(

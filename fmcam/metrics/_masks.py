@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from fmcam._per_image import average_images, map_batches
 from fmcam._validation import as_array, check_masks
-from fmcam.metrics._images import average_images, map_batches
 
 
 def mask_iou_score(masks_true, masks_pred, *, average="mean"):

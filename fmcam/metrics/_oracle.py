@@ -3,13 +3,12 @@
 import numpy as np
 
 from fmcam._boxes import check_true_boxes
+from fmcam._overlap import best_iou
+from fmcam._per_image import average_images
+from fmcam._regions import THRESHOLDS, boxes_from_heatmaps
 from fmcam._validation import check_heatmaps, check_same_rows
-from fmcam.metrics._boxes import best_iou, check_iou_thresholds
-from fmcam.metrics._from_heatmaps import boxes_from_heatmaps
-from fmcam.metrics._images import average_images
+from fmcam.metrics._boxes import check_iou_thresholds
 from fmcam.metrics._wsol import best_iou_of_outlines
-
-THRESHOLDS = np.arange(1, 50) / 50  # where the best threshold of heatmaps is looked for
 
 
 def max_box_accuracy_score(

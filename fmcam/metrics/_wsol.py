@@ -4,7 +4,7 @@ from functools import reduce
 
 import numpy as np
 
-from fmcam.metrics._regions import blocks, find_regions
+from fmcam._regions import blocks, find_regions
 
 THRESHOLDS = np.arange(0, 1, 0.001)
 _N_LEVELS = 255

@@ -21,11 +21,19 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 from tqdm import tqdm
 
-from fmcam.model_selection._candidates import configured
-from fmcam.model_selection._cluster import ask_worker, cluster_is_active, shared_on_cluster
-from fmcam.model_selection._data import rows_and_labels
-from fmcam.model_selection._kept import hash_of, read_result, writable_folder
-from fmcam.model_selection._process import fit_and_keep, one_thread, torch_threads_restored
+from fmcam._files import writable_folder
+from fmcam._fit_results import read_result
+from fmcam._hashing import hash_of
+from fmcam._parallel import (
+    ask_worker,
+    cluster_is_active,
+    one_thread,
+    shared_on_cluster,
+    torch_threads_restored,
+)
+from fmcam.model_selection._fit import fit_and_keep
+from fmcam.model_selection._rows import rows_and_labels
+from fmcam.model_selection._set_parameters import configured
 
 __all__ = ["GridSearchCV"]
 
@@ -274,14 +282,14 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         if not chosen:
             return
         # here, as searches over other estimators and their workers do without PyTorch
-        from fmcam.model_selection import _stacked
+        from fmcam._ensemble import search
 
-        stacks = _stacked.sorted_into_stacks(chosen, shared, warn=self.strategy == "stacked")
+        stacks = search.sorted_into_stacks(chosen, shared, warn=self.strategy == "stacked")
         if not cluster_is_active():
             for stack in stacks:
-                yield from _stacked.results_of_stack(stack, files, **shared)
+                yield from search.results_of_stack(stack, files, **shared)
             return
-        run = delayed(_stacked.stack_on_worker)
+        run = delayed(search.stack_on_worker)
         with self._parallel() as parallel:
             for results in parallel(run(stack, files, **shared) for stack in stacks):
                 yield from results

@@ -8,9 +8,10 @@ import pandas as pd
 
 from fmcam._arrays import plain_array
 from fmcam._boxes import check_boxes, check_true_boxes
+from fmcam._predictions import check_class_names
 from fmcam._text import printable
-from fmcam._validation import check_heatmaps, check_images, check_same_rows
-from fmcam.metrics import boxes_from_heatmaps
+from fmcam._validation import check_heatmaps, check_images, check_same_rows, check_thresholds
+from fmcam.localize import boxes_from_heatmaps
 from fmcam.plot._panels import (
     BOX_STYLES,
     box_line,
@@ -21,8 +22,6 @@ from fmcam.plot._panels import (
     write_prediction,
 )
 from fmcam.plot._style import get_axes
-from fmcam.report._checks import check_class_names
-from fmcam.report._localization import check_thresholds
 
 _TITLE_WIDTH = 16  # characters over a panel
 

@@ -7,8 +7,8 @@ import pandas as pd
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import auc, roc_curve
 
+from fmcam._predictions import check_class_names, check_probabilities
 from fmcam.plot._style import GREY, PALETTE, get_axes
-from fmcam.report._checks import check_class_names, check_probabilities
 
 _AVERAGES = {"micro average": ":", "macro average": "--"}
 _DASHES = ["-", (0, (4, 1)), (0, (1, 1))]

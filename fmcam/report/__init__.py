@@ -4,10 +4,10 @@ Probabilities `y_proba` are of shape (n, k), n images by k classes, and their co
 `classes`, the k labels in sorted order, as in `clf.classes_`.
 """
 
+from fmcam.report._box_error_types import localization_error_types
 from fmcam.report._classification import calibration_error, classification_frame, overall_frame
 from fmcam.report._compare import compare_classifiers, compare_per_class
 from fmcam.report._csv import write_csv
-from fmcam.report._errors import localization_error_types
 from fmcam.report._localization import evaluate_explainers, localization_frame
 from fmcam.report._paired import (
     BootstrapDifference,
@@ -15,8 +15,8 @@ from fmcam.report._paired import (
     bootstrap_difference,
     mcnemar_test,
 )
-from fmcam.report._rates import wilson_interval
 from fmcam.report._summary import chance_heatmaps, summarize
+from fmcam.report._wilson import wilson_interval
 
 __all__ = [
     "BootstrapDifference",

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import f1_score, log_loss, precision_recall_fscore_support, roc_auc_score
 
-from fmcam.report._checks import check_class_names, check_probabilities
-from fmcam.report._rates import wilson_interval
+from fmcam._predictions import check_class_names, check_probabilities
+from fmcam.report._wilson import wilson_interval
 
 
 def classification_frame(y_true, y_proba, classes, *, class_names=None):

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from fmcam.report._checks import check_class_names, check_probabilities
+from fmcam._predictions import check_class_names, check_probabilities
 from fmcam.report._paired import N_RESAMPLES, compare_correct
 
 _RECALL_COLUMNS = {

@@ -1,7 +1,8 @@
 """Tables on disk."""
 
-import os
 from pathlib import Path
+
+from fmcam._files import replacing
 
 
 def write_csv(frame, path):
@@ -33,18 +34,13 @@ def write_csv(frame, path):
     0  3
     """
     path = Path(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     named = any(name is not None for name in frame.index.names)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            compression = "gzip" if path.suffix == ".gz" else None
-            frame.to_csv(beside, index=named, compression=compression, errors="backslashreplace")
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
+        with replacing(path, parents=True) as beside:
+            frame.to_csv(beside, index=named, errors="backslashreplace")
     except OSError as error:
+        reason = error.strerror or str(error).rstrip(".")
         raise OSError(
             f"`path` must lie in a folder that can be written to, got {path.parent} "
-            f"({error.strerror}). Choose another folder or change its permissions."
+            f"({reason}). Choose another folder or change its permissions."
         ) from error

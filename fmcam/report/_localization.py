@@ -1,18 +1,21 @@
 """How well heatmaps localize: one row for each image and method."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 from sklearn.utils import gen_batches
 
 from fmcam._arrays import as_array, plain_array
 from fmcam._boxes import check_true_boxes
-from fmcam._validation import check_heatmaps, check_masks, check_same_rows
-from fmcam.metrics import boxes_from_heatmaps, count_regions
-from fmcam.metrics._boxes import best_iou
-from fmcam.metrics._heatmaps import points_at_object, share_in_boxes
-from fmcam.report._checks import check_probabilities
+from fmcam._heatmap_scores import points_at_object, share_in_boxes
+from fmcam._overlap import best_iou
+from fmcam._predictions import check_probabilities
+from fmcam._validation import (
+    check_heatmaps,
+    check_masks,
+    check_same_rows,
+    check_thresholds,
+)
+from fmcam.localize import boxes_from_heatmaps, count_regions
 
 _CORNERS = ["x0", "y0", "x1", "y1"]
 _SCORES = ["threshold", *_CORNERS, "iou", "hit", "energy", "empty_map", "no_box", "regions"]
@@ -128,7 +131,7 @@ def localization_frame(
         Where each method's maps are cut for their boxes, for an honest score fitted on other
         images: `HeatmapToBox().fit(maps, boxes).threshold_`. Needed with `boxes`.
     region : {"largest", "all"}, default="largest"
-        What a box goes around, see `fmcam.metrics.boxes_from_heatmaps`.
+        What a box goes around, see `fmcam.localize.boxes_from_heatmaps`.
 
     Returns
     -------
@@ -236,23 +239,6 @@ def _frame(heatmaps, y_true, y_proba, classes, truth, thresholds, region):
         scores = _score(maps, truth, thresholds[name], region)
         frames.append(pd.DataFrame({"id": np.arange(n), "method": name, **answers, **scores}))
     return pd.concat(frames).sort_values("id", kind="stable", ignore_index=True)
-
-
-def check_thresholds(thresholds, names, *, needed=False):
-    """Return the threshold of each method by its name, None where there is none at all."""
-    if thresholds is None and needed:
-        raise ValueError(
-            "`thresholds` must be given with `boxes`, got None. Fit one for each method on other "
-            "images: HeatmapToBox().fit(maps, boxes).threshold_."
-        )
-    if not isinstance(thresholds, Mapping):
-        return dict.fromkeys(names, thresholds)
-    if missing := [name for name in names if name not in thresholds]:
-        raise ValueError(
-            f"`thresholds` must be one for all methods or name each of {list(names)}, got none for "
-            f"{missing}. Add them."
-        )
-    return thresholds
 
 
 def _score(heatmaps, truth, threshold, region):

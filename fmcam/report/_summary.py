@@ -5,7 +5,7 @@ import pandas as pd
 
 from fmcam._boxes import check_true_boxes
 from fmcam.report._paired import bootstrap_difference
-from fmcam.report._rates import wilson_interval
+from fmcam.report._wilson import wilson_interval
 
 _IOU_THRESHOLDS = (0.3, 0.5, 0.7)
 

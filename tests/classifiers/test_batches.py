@@ -10,6 +10,7 @@ from skorch.dataset import ValidSplit
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
+from fmcam._data.batches import ArrayBatches, StreamedBatches, resident_arrays
 from fmcam.classifiers import (
     CNNCAMClassifier,
     CNNClassifier,
@@ -19,7 +20,6 @@ from fmcam.classifiers import (
     OneCycle,
     RandomResizedCrop,
 )
-from fmcam.classifiers._batches import ArrayBatches, StreamedBatches, resident_arrays
 from fmcam.models import CNN_CAM
 
 X = np.arange(10 * 4, dtype=np.uint8).reshape(10, 1, 2, 2)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fmcam.classifiers._captured import Captured
+from fmcam._ensemble.captured import Captured
 
 
 class Seen:

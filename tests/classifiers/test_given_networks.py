@@ -9,8 +9,8 @@ import torch
 from skorch.callbacks import Freezer, Initializer
 from torch import nn
 
+from fmcam._memory_format import channels_last_is_safe, memory_format_of
 from fmcam.classifiers import CNNClassifier, Frozen, LeNet5Classifier
-from fmcam.classifiers._nets import channels_last_is_safe, memory_format_of
 from fmcam.model_selection import GridSearchCV
 from fmcam.models import CNN_CAM, LeNet5, Standardize, StandardizedNet
 
@@ -102,7 +102,6 @@ def test_channels_last_is_used_where_it_changes_nothing(net, explains, trains):
     before = {name: weight.clone() for name, weight in net.state_dict().items()}
     images = torch.as_tensor(X)
     formats = {True: torch.channels_last, False: torch.contiguous_format}
-    assert memory_format_of(net, images) is formats[explains]
     whole = StandardizedNet(net, Standardize(1, mean=[100.0], std=[50.0]))
     assert memory_format_of(whole, images) is formats[explains]
     assert channels_last_is_safe(whole, (1, 8, 8)) is trains
@@ -121,10 +120,10 @@ class Counts(Pooled):
 
 def test_a_layout_is_tried_once_for_a_size():
     net = Counts()
-    memory_format_of(net, torch.as_tensor(X))
-    memory_format_of(net, torch.as_tensor(X[:2]))
+    memory_format_of(StandardizedNet(net, Standardize(1)), torch.as_tensor(X))
+    memory_format_of(StandardizedNet(net, Standardize(1)), torch.as_tensor(X[:2]))
     assert net.calls == 2
-    memory_format_of(net, torch.zeros(1, 1, 9, 9))
+    memory_format_of(StandardizedNet(net, Standardize(1)), torch.zeros(1, 1, 9, 9))
     assert net.calls == 4
 
 
@@ -133,7 +132,7 @@ def test_hooks_see_no_noise_and_stay():
     net.conv.register_forward_hook(lambda module, args, maps: seen.append(maps.shape))
     net.fc.register_forward_pre_hook(lambda module, args: seen.append(args[0].shape))
     clf = CNNClassifier.from_module(net)
-    memory_format_of(net, torch.as_tensor(X))
+    memory_format_of(clf.module_, torch.as_tensor(X))
     assert not seen
     clf.predict(X)
     assert seen == [(8, 4, 6, 6), (8, 4)]

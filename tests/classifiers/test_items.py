@@ -21,9 +21,9 @@ from torch.utils.data import (
     WeightedRandomSampler,
 )
 
+from fmcam._data.batches import check_in_order
+from fmcam._data.items import as_image, collate, parts_of
 from fmcam.classifiers import LeNet5Classifier
-from fmcam.classifiers._batches import check_in_order
-from fmcam.classifiers._items import as_image, collate, parts_of
 
 GREY = np.random.default_rng(0).integers(0, 255, (12, 12, 12), dtype=np.uint8)
 LABELS = np.arange(12) % 2

@@ -21,13 +21,13 @@ from skorch.dataset import ValidSplit
 from skorch.helper import predefined_split
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
-from fmcam.classifiers import LeNet5Classifier
-from fmcam.classifiers._labels import (
+from fmcam._data.labels import (
     columns_of,
     label_array,
     labels_of_dataset,
     names_of_dataset,
 )
+from fmcam.classifiers import LeNet5Classifier
 
 LABELS = [[0, 1], [1, 2], [0, 5], [-1.0, 1.0], [False, True], ["cat", "dog"], ["dog", "Cat"]]
 SPLIT = ValidSplit(4, stratified=True)

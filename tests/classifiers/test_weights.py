@@ -21,10 +21,10 @@ from torch.utils.data import (
     WeightedRandomSampler,
 )
 
+from fmcam._data.batches import ArrayBatches
+from fmcam._data.loaders import JoinedBatchSampler
+from fmcam._ensemble.eligibility import why_not_stackable
 from fmcam.classifiers import CNNClassifier, LeNet5Classifier, Resumable
-from fmcam.classifiers._batches import ArrayBatches
-from fmcam.classifiers._loaders import JoinedBatchSampler
-from fmcam.classifiers._stackable import why_not_stackable
 from fmcam.model_selection import GridSearchCV
 
 X = np.random.default_rng(0).normal(size=(24, 1, 6, 6)).astype(np.float32)

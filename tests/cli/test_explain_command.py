@@ -12,6 +12,7 @@ from PIL import Image
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Bunch
 
+from fmcam._placement import Placement
 from fmcam.classifiers import CNNClassifier, load_classifier, save_classifier
 from fmcam.cli import explain as command
 from fmcam.cli._explaining import METHODS, explain, make_explainers
@@ -21,9 +22,8 @@ from fmcam.cli._pictures import Picture, draw_rows, fetch_source, read_files, re
 from fmcam.cli._report._folder import read_folder
 from fmcam.cli.explain import Config, check, class_names, column_of
 from fmcam.datasets import load_image
-from fmcam.datasets._placement import Placement
 from fmcam.explain import GradCAM, GuidedGradCAM
-from fmcam.metrics import boxes_from_heatmaps
+from fmcam.localize import boxes_from_heatmaps
 from fmcam.models import CNN_CAM, LeNet5, Standardize, StandardizedNet
 
 ROOT = Path(__file__).parents[2]

@@ -14,10 +14,10 @@ import pytest
 from PIL import Image, ImageDraw
 from torchvision.transforms import CenterCrop, Compose, Resize
 
+from fmcam._pictures import read_picture
+from fmcam._placement import Placement
 from fmcam.datasets import load_image
 from fmcam.datasets._decode import decode_pictures
-from fmcam.datasets._pictures import read_picture
-from fmcam.datasets._placement import Placement
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -383,7 +383,7 @@ from functools import partial
 from pathlib import Path
 
 from fmcam.datasets._decode import decode_pictures
-from fmcam.datasets._pictures import read_picture
+from fmcam._pictures import read_picture
 
 def read(path, size):
     if path.name == sys.argv[2]:

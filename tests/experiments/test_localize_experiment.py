@@ -13,8 +13,7 @@ from sklearn.frozen import FrozenEstimator
 from experiments import compare_methods, localize
 from experiments._localization import BLOCKS, FUSED, REFERENCE
 from fmcam.explain import GradCAMPlusPlus
-from fmcam.localize import HeatmapToBox
-from fmcam.metrics import boxes_from_heatmaps
+from fmcam.localize import HeatmapToBox, boxes_from_heatmaps
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from fmcam.cli._networks import load_network
 from fmcam.cli._report._folder import read_folder
 from fmcam.explain import GradCAMPlusPlus
 from fmcam.localize import HeatmapToBox
-from fmcam.metrics import box_iou, mask_iou_score
+from fmcam.metrics import mask_iou_score, paired_box_iou
 from fmcam.report import localization_error_types
 
 BREEDS = {"Abyssinian": (1, "brown"), "american_bulldog": (2, "white"), "Bengal": (6, "orange")}
@@ -161,7 +161,7 @@ def test_rows_name_breeds_and_what_is_wrong(run):
     }
     boxes = rows[pets.CORNERS].replace("", np.nan).astype(float)
     truth = test.boxes[rows["id"]]
-    np.testing.assert_allclose(rows["iou"], box_iou(truth, boxes), atol=6e-5)
+    np.testing.assert_allclose(rows["iou"], paired_box_iou(truth, boxes), atol=6e-5)
     types = localization_error_types(rows["y"], rows["predicted"], truth, boxes)
     split = rows["error_type"] == "several"
     assert rows["error_type"][~split].tolist() == types[~split].tolist()
@@ -213,7 +213,9 @@ def test_thresholds_are_those_of_the_validation_photographs(run, method):
     assert scores[found["mask_threshold"]] == max(scores.values())
     maps = explainer.explain(test.images, test.target)
     rows = read(run, "rows.csv").query("method == @method")
-    np.testing.assert_allclose(rows["iou"], box_iou(test.boxes, boxer.transform(maps)), atol=6e-5)
+    np.testing.assert_allclose(
+        rows["iou"], paired_box_iou(test.boxes, boxer.transform(maps)), atol=6e-5
+    )
     values = mask_iou_score(test.masks, maps >= found["mask_threshold"], average=None)
     np.testing.assert_allclose(rows["mask_iou"], values, atol=6e-5)
 

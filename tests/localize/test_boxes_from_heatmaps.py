@@ -2,14 +2,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from fmcam.metrics import _regions as regions_module
-from fmcam.metrics import (
-    box_accuracy_score,
-    boxes_from_heatmaps,
-    count_regions,
-    max_box_accuracy_score,
-    mean_iou_score,
-)
+from fmcam import _regions as regions_module
+from fmcam.localize import boxes_from_heatmaps, count_regions
+from fmcam.metrics import box_accuracy_score, max_box_accuracy_score, mean_iou_score
 from fmcam.metrics._wsol import best_iou_of_outlines
 
 NAN = np.nan

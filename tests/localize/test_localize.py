@@ -16,8 +16,8 @@ from torch import nn
 import fmcam.model_selection
 from fmcam.classifiers import CNNClassifier, SimpleCNNClassifier
 from fmcam.explain import CAM, GradCAM
-from fmcam.localize import CAMLocalizer, HeatmapToBox
-from fmcam.metrics import boxes_from_heatmaps, mean_iou_score
+from fmcam.localize import CAMLocalizer, HeatmapToBox, boxes_from_heatmaps
+from fmcam.metrics import mean_iou_score
 from fmcam.models import SimpleCNN
 
 NAN = np.nan

@@ -7,13 +7,13 @@ from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score
 from torchvision.ops import box_iou as torchvision_box_iou
 
+from fmcam.localize import boxes_from_heatmaps
 from fmcam.metrics import (
     box_accuracy_score,
-    box_iou,
-    boxes_from_heatmaps,
     energy_in_box_score,
     max_box_accuracy_score,
     mean_iou_score,
+    paired_box_iou,
     pixel_average_precision_score,
     pointing_game_score,
     rank_correlation,
@@ -49,8 +49,10 @@ def test_box_iou_by_hand():
     )
     shifted = 27 * 27 / (2 * 28 * 28 - 27 * 27)
     expected = [1, shifted, 1 / 2, 25.5 / 30.5, 0, 0, 4 / 28, 0, 0]
-    np.testing.assert_allclose(box_iou(truth, boxes), expected, rtol=1e-15)
-    np.testing.assert_array_equal(box_iou([NO_BOX, NO_BOX], [[0, 0, 2, 2], NO_BOX]), [NAN, NAN])
+    np.testing.assert_allclose(paired_box_iou(truth, boxes), expected, rtol=1e-15)
+    np.testing.assert_array_equal(
+        paired_box_iou([NO_BOX, NO_BOX], [[0, 0, 2, 2], NO_BOX]), [NAN, NAN]
+    )
 
 
 def test_box_iou_equals_torchvision():
@@ -59,15 +61,15 @@ def test_box_iou_equals_torchvision():
     without_area = np.isnan(expected)
     assert without_area.sum() < 20
     np.testing.assert_allclose(
-        box_iou(truth, boxes), np.where(without_area, 0, expected), rtol=1e-14
+        paired_box_iou(truth, boxes), np.where(without_area, 0, expected), rtol=1e-14
     )
-    np.testing.assert_array_equal(box_iou(truth, boxes), box_iou(boxes, truth))
+    np.testing.assert_array_equal(paired_box_iou(truth, boxes), paired_box_iou(boxes, truth))
 
 
 def test_disjoint_boxes_have_no_overlap():
     # Two negative overlaps would multiply to a positive area.
     truth, boxes = random_boxes(300, 0), random_boxes(300, 1) + 51
-    np.testing.assert_array_equal(box_iou(truth, boxes), 0)
+    np.testing.assert_array_equal(paired_box_iou(truth, boxes), 0)
 
 
 def test_box_accuracy_counts_the_threshold_itself_as_right():

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from fmcam import metrics
-from fmcam.metrics import _images as images_module
-from fmcam.metrics import box_iou, boxes_from_heatmaps
+from fmcam import _per_image as images_module
+from fmcam import localize, metrics
+from fmcam.localize import boxes_from_heatmaps
+from fmcam.metrics import paired_box_iou
 
 
 def predict_proba(images):
@@ -55,9 +56,7 @@ AVERAGED = {  # names of arguments; with average=None one value an image
     "top1_localization_score": ("y_true", "y_pred", *BOXES),
 }
 PER_IMAGE = {  # one value, or one row, an image
-    "box_iou": BOXES,
-    "boxes_from_heatmaps": ("heatmaps",),
-    "count_regions": ("heatmaps",),
+    "paired_box_iou": BOXES,
     "rank_correlation": ("heatmaps", "others"),
 }
 POOLED = {  # one number of all images
@@ -65,16 +64,20 @@ POOLED = {  # one number of all images
     "mean_iou_score": BOXES,
     "pixel_average_precision_score": ("masks_true", "heatmaps"),
 }
-ARGUMENTS = AVERAGED | PER_IMAGE | POOLED
+REGIONS = {  # of fmcam.localize: a box, or a number, an image
+    "boxes_from_heatmaps": ("heatmaps",),
+    "count_regions": ("heatmaps",),
+}
+ARGUMENTS = AVERAGED | PER_IMAGE | POOLED | REGIONS
 BOUNDS = {"rank_correlation": (-1, 1), "boxes_from_heatmaps": (0, 10), "count_regions": (0, 80)}
 
 
 def evaluate(name, data, rows=slice(None), metric=None, **options):
     arguments = [data[key][rows] for key in ARGUMENTS[name]]
-    metric = getattr(metrics, name) if metric is None else metric
+    metric = getattr(localize if name in REGIONS else metrics, name) if metric is None else metric
     if "X" in ARGUMENTS[name]:
         arguments = [predict_proba, *arguments]
-    if name in ("boxes_from_heatmaps", "count_regions"):
+    if name in REGIONS:
         arguments.append(0.6)
     if name in AVERAGED:
         options = {"average": None, **options}
@@ -107,25 +110,25 @@ def check_bounds(name, data, metric=None):
 
 
 def test_every_metric_is_in_one_set():
-    assert sorted(ARGUMENTS) == sorted(metrics.__all__)
+    assert sorted(ARGUMENTS.keys() - REGIONS) == sorted(metrics.__all__)
 
 
-@pytest.mark.parametrize("name", [*AVERAGED, *PER_IMAGE])
+@pytest.mark.parametrize("name", [*AVERAGED, *PER_IMAGE, *REGIONS])
 def test_an_image_scores_the_same_alone_and_among_others(name, data):
     check_single_images(name, data)
 
 
-@pytest.mark.parametrize("name", metrics.__all__)
+@pytest.mark.parametrize("name", ARGUMENTS)
 def test_the_order_of_images_does_not_matter(name, data):
     check_order_of_images(name, data)
 
 
-@pytest.mark.parametrize("name", metrics.__all__)
+@pytest.mark.parametrize("name", ARGUMENTS)
 def test_scores_keep_their_bounds(name, data):
     check_bounds(name, data)
 
 
-@pytest.mark.parametrize("name", metrics.__all__)
+@pytest.mark.parametrize("name", ARGUMENTS)
 def test_arguments_are_left_as_they_were(name, data):
     kept = {key: array.copy() for key, array in data.items()}
     for array in data.values():
@@ -145,7 +148,7 @@ def test_the_mean_is_over_defined_values(name, data):
         evaluate(name, data, average="macro")
 
 
-@pytest.mark.parametrize("name", [*AVERAGED, *PER_IMAGE])
+@pytest.mark.parametrize("name", [*AVERAGED, *PER_IMAGE, *REGIONS])
 def test_batches_change_nothing(name, data, monkeypatch):
     expected = evaluate(name, data)
     monkeypatch.setattr(images_module, "_PIXELS_AT_ONCE", 3 * 80)
@@ -154,19 +157,19 @@ def test_batches_change_nothing(name, data, monkeypatch):
 
 def test_the_checks_reject_broken_metrics(data):
     def among_others(boxes_true, boxes_pred):
-        return box_iou(boxes_true, boxes_pred) / len(boxes_true)
+        return paired_box_iou(boxes_true, boxes_pred) / len(boxes_true)
 
     def by_place(boxes_true, boxes_pred):
-        return box_iou(boxes_true, boxes_pred) * np.arange(len(boxes_true))
+        return paired_box_iou(boxes_true, boxes_pred) * np.arange(len(boxes_true))
 
     def unclamped(boxes_true, boxes_pred):
-        return 1.01 + box_iou(boxes_true, boxes_pred)
+        return 1.01 + paired_box_iou(boxes_true, boxes_pred)
 
     for check, broken in [
         (check_single_images, among_others),
         (check_order_of_images, by_place),
         (check_bounds, unclamped),
     ]:
-        check("box_iou", data)
+        check("paired_box_iou", data)
         with pytest.raises(AssertionError):
-            check("box_iou", data, broken)
+            check("paired_box_iou", data, broken)

@@ -17,6 +17,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import Subset
 
+from fmcam._ensemble.eligibility import why_not_stackable
+from fmcam._ensemble.stack import trained_stacks
 from fmcam.classifiers import (
     CNNClassifier,
     FlipAndShift,
@@ -25,8 +27,6 @@ from fmcam.classifiers import (
     OneCycle,
     SimpleCNNClassifier,
 )
-from fmcam.classifiers._stack import trained_stacks
-from fmcam.classifiers._stackable import why_not_stackable
 from fmcam.model_selection import GridSearchCV, StackedEnsembleClassifier, fit_many
 from fmcam.model_selection._grid_search import _on_cuda
 from fmcam.models import CNN_CAM, LeNet5, SimpleCNN

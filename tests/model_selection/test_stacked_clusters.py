@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import nn
 
+from fmcam._parallel import ask_worker
 from fmcam.classifiers import CNNClassifier
 from fmcam.model_selection import GridSearchCV
-from fmcam.model_selection._cluster import ask_worker
 
 distributed = pytest.importorskip("distributed")
 

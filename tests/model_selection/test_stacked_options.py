@@ -11,10 +11,10 @@ from skorch.callbacks import EarlyStopping
 from skorch.dataset import ValidSplit
 from torch import nn
 
+from fmcam._ensemble.eligibility import why_not_stackable
+from fmcam._ensemble.stack import trained_stacks
+from fmcam._interrupts import stopped_early
 from fmcam.classifiers import CNNClassifier
-from fmcam.classifiers._callbacks import stopped_early
-from fmcam.classifiers._stack import trained_stacks
-from fmcam.classifiers._stackable import why_not_stackable
 from fmcam.model_selection import GridSearchCV
 from fmcam.models import StandardizedNet
 

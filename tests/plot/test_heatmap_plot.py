@@ -11,8 +11,7 @@ from sklearn.frozen import FrozenEstimator
 
 from fmcam.classifiers import CNNClassifier
 from fmcam.explain import GradCAM, LayerCAM
-from fmcam.localize import HeatmapToBox
-from fmcam.metrics import boxes_from_heatmaps
+from fmcam.localize import HeatmapToBox, boxes_from_heatmaps
 from fmcam.models import LeNet5, SimpleCNN
 from fmcam.plot import HeatmapDisplay, LocalizationCurveDisplay
 from fmcam.report import wilson_interval

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fmcam.metrics import box_iou, mask_iou_score
+from fmcam.metrics import mask_iou_score, paired_box_iou
 from fmcam.report import localization_error_types
 
 NO_BOX = [np.nan] * 4
@@ -71,7 +71,7 @@ def test_what_holds_for_all_boxes():
     # A part of something is too large for its part.
     for kind, other in [("part only", "too large"), ("elsewhere", "elsewhere")]:
         np.testing.assert_array_equal(types == kind, turned == other)
-    np.testing.assert_array_equal(types == "correct", box_iou(truth, boxes) >= 0.5)
+    np.testing.assert_array_equal(types == "correct", paired_box_iou(truth, boxes) >= 0.5)
     moved = np.array(types_of(7 * truth + 3, 7 * boxes + 3))
     np.testing.assert_array_equal(moved, types)
 

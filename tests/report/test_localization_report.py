@@ -9,13 +9,8 @@ from sklearn.frozen import FrozenEstimator
 from fmcam.classifiers import CNNClassifier
 from fmcam.datasets import make_fashion_shapes
 from fmcam.explain import GradCAM, LayerCAM, randomized
-from fmcam.metrics import (
-    box_iou,
-    boxes_from_heatmaps,
-    count_regions,
-    energy_in_box_score,
-    pointing_game_score,
-)
+from fmcam.localize import boxes_from_heatmaps, count_regions
+from fmcam.metrics import energy_in_box_score, paired_box_iou, pointing_game_score
 from fmcam.models import SimpleCNN
 from fmcam.report import (
     bootstrap_difference,
@@ -125,7 +120,7 @@ def test_rows_hold_the_metrics_of_each_image():
     predicted = boxes_from_heatmaps(maps, 0.8, region="all")
     assert not np.array_equal(predicted, boxes_from_heatmaps(maps, 0.8))
     np.testing.assert_array_equal(rows[CORNERS], predicted)
-    np.testing.assert_array_equal(rows["iou"], box_iou(boxes, predicted))
+    np.testing.assert_array_equal(rows["iou"], paired_box_iou(boxes, predicted))
     np.testing.assert_array_equal(rows["hit"], pointing_game_score(masks, maps, average=None))
     np.testing.assert_array_equal(rows["energy"], energy_in_box_score(boxes, maps, average=None))
     np.testing.assert_array_equal(rows["regions"], count_regions(maps, 0.8))

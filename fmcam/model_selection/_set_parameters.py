@@ -1,0 +1,24 @@
+"""The estimator of a candidate."""
+
+from sklearn.base import clone
+
+from fmcam._suggest import suggest
+
+__all__ = ["configured"]
+
+
+def configured(estimator, parameters):
+    """Clone `estimator` and set `parameters`; a name that it does not know is an error."""
+    estimator = clone(estimator)
+    for name, value in sorted(parameters.items()):  # "step" comes before "step__alpha"
+        try:
+            estimator.set_params(**{name: clone(value, safe=False)})
+        except (AttributeError, TypeError, ValueError) as error:
+            names = estimator.get_params()
+            if name in names:
+                raise
+            raise ValueError(
+                f"`param_grid` must name parameters of {type(estimator).__name__}, "
+                f"got {name!r}. {suggest(name, list(names))}"
+            ) from error
+    return estimator
