@@ -119,6 +119,21 @@ class LeGrad(BaseAttention):
     :math:`A_{lhi\cdot}` is what token i attends to, in head h of layer l. In each layer the
     gradients are averaged over heads and tokens that look; the map is that of the patches.
 
+    Parameters
+    ----------
+    estimator : CNNClassifier, FrozenEstimator of one, or nn.Module
+        A frozen classifier and a trained network are explained as they are; any other classifier
+        is cloned and fitted in ``fit``.
+    target : "logit" or callable, default="logit"
+        The number :math:`S_c` to explain: the output of the class, or
+        ``target(outputs, columns)``, of shape (n,), from the network's outputs of shape (n, k) and
+        the classes' columns of shape (n,).
+    normalize : "minmax" or None, default="minmax"
+        "minmax" stretches each map to [0, 1]; a flat one becomes zeros. None leaves raw values.
+    upsample : bool, default=True
+        Bilinear to the size of the images. False: one value for each patch.
+    batch_size : int, default=128
+
     Notes
     -----
     For layer l the paper takes the score of the tokens after that layer, read by the head of the
@@ -143,6 +158,12 @@ class LeGrad(BaseAttention):
     >>> legrad.explain(np.zeros((2, 3, 32, 32)), y=[0, 2]).shape
     (2, 4, 4)
     """
+
+    def __init__(
+        self, estimator, *, target="logit", normalize="minmax", upsample=True, batch_size=128
+    ):
+        super().__init__(estimator, normalize=normalize, upsample=upsample, batch_size=batch_size)
+        self.target = target
 
     def relevance(self, recording, columns, read):
         """The mean over layers, heads and queries of the positive gradients."""

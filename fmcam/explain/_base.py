@@ -45,8 +45,6 @@ class BaseExplainer(TransformerMixin, BaseEstimator, ABC):
     estimator_ : CNNClassifier, FrozenEstimator or nn.Module
     """
 
-    target = "logit"
-
     def __init__(self, estimator, *, normalize="minmax", batch_size=128):
         self.estimator = estimator
         self.normalize = normalize
@@ -209,7 +207,7 @@ def explain_together(explainers, X, y=None, *, out=None):
         raise ValueError("`explainers` must hold at least one explainer, got none.")
     groups: dict[tuple, dict] = {}
     for name, explainer in explainers.items():
-        check_target(explainer.target)
+        check_target(getattr(explainer, "target", "logit"))
         if explainer.normalize not in ("minmax", None):
             raise ValueError(
                 f"`normalize` must be 'minmax' or None, got {explainer.normalize!r} ({name})."

@@ -370,6 +370,10 @@ class EigenCAM(BaseCAM):
 
     def raw_map(self, batch, layer, columns):
         """The projection, its sum made positive."""
+        if self.target != "logit":
+            raise ValueError(
+                f"Eigen-CAM explains no output, got the target {self.target!r}. Use EigenGradCAM."
+            )
         maps = batch.recording.activations[layer]
         cells = maps.flatten(2)  # (n, k, h' * w')
         if cells.shape[1] <= cells.shape[2]:

@@ -33,6 +33,10 @@ class FullGrad(BaseExplainer):
     estimator : CNNClassifier, FrozenEstimator of one, or nn.Module
         A frozen classifier and a trained network are explained as they are; any other classifier
         is cloned and fitted in ``fit``.
+    target : "logit" or callable, default="logit"
+        The number :math:`S_c` to explain: the output of the class, or a weighted sum of outputs,
+        such as their difference: ``target(outputs, columns)``, of shape (n,), from the network's
+        outputs of shape (n, k) and the classes' columns of shape (n,).
     normalize : "minmax" or None, default="minmax"
         "minmax" stretches each map to [0, 1]; a flat one becomes zeros. None leaves raw values.
     batch_size : int, default=128
@@ -40,8 +44,9 @@ class FullGrad(BaseExplainer):
     Raises
     ------
     ValueError
-        Where the terms do not sum to the logit: the network computes something whose bias is not
-        known, such as products of maps (squeeze and excitation), layer normalization or attention.
+        Where the terms do not sum to the number: the network computes something whose bias is not
+        known, such as products of maps (squeeze and excitation), layer normalization or attention,
+        or the target is more than a weighted sum of outputs, such as a probability.
 
     Notes
     -----
@@ -65,11 +70,15 @@ class FullGrad(BaseExplainer):
     (2, 28, 28)
     """
 
+    def __init__(self, estimator, *, target="logit", normalize="minmax", batch_size=128):
+        super().__init__(estimator, normalize=normalize, batch_size=batch_size)
+        self.target = target
+
     def maps_of_batch(self, batch, columns):
         """The magnitudes of all terms that have a place, upsampled and summed."""
         recording = batch.once(BiasRecording, lambda: BiasRecording(batch.clf, batch.images))
         size, total = batch.images.shape[2:], 0
-        for term in recording.terms(columns):
+        for term in recording.terms(columns, self.target):
             if term.ndim == 4:
                 maps = term.abs().sum(dim=1)
                 total = total + upsample(maps, size, half_pixel_grid(size, maps.shape[1:]))
@@ -94,17 +103,19 @@ class BiasRecording:
             self._outputs = clf.raw_outputs(self._pixels)
         self._biases = seen.biases
 
-    def terms(self, columns):
-        """Input and biases times their gradients: tensors (n, ...) whose sum is the logit.
+    def terms(self, columns, target="logit"):
+        """Input and biases times their gradients: tensors (n, ...) whose sum is the score.
 
         Parameters
         ----------
         columns : tensor of shape (n,), int64
-            The logit of each image.
+            The class of each image.
+        target : "logit" or callable, default="logit"
+            As in `scores`.
         """
         with torch.enable_grad():
-            logits = scores(self._outputs, columns)
-            total = logits.sum()
+            score = scores(self._outputs, columns, target)
+            total = score.sum()
         by_pixels, *gradients = torch.autograd.grad(
             total,
             [self._pixels, *(output for output, _ in self._biases)],
@@ -116,21 +127,24 @@ class BiasRecording:
             (gradient * bias).float()
             for gradient, (_, bias) in zip(gradients, self._biases, strict=True)
         ]
-        self._check(terms, logits.detach())
+        self._check(terms, score.detach(), target)
         return terms
 
-    def _check(self, terms, logits):
+    def _check(self, terms, score, target):
         sums = torch.stack([term.flatten(1).sum(dim=1) for term in terms])
-        error = (sums.sum(dim=0) - logits).abs()
-        size = sums.abs().sum(dim=0) + logits.abs()
+        error = (sums.sum(dim=0) - score).abs()
+        size = sums.abs().sum(dim=0) + score.abs()
         if (error > _TOLERANCES[self._clf.precision] * size).any():
             row = error.argmax()
+            what, hint = "logit", ""
+            if target != "logit":
+                what, hint = "target", ", or the target is no weighted sum of outputs"
             raise ValueError(
-                "FullGrad needs terms that sum to the logit; those of "
+                f"FullGrad needs terms that sum to the {what}; those of "
                 f"{type(self._clf.module_.net).__name__} sum to {sums[:, row].sum():.4g}, not "
-                f"{logits[row]:.4g}. It computes something that is more than biases, convolutions, "
+                f"{score[row]:.4g}. It computes something that is more than biases, convolutions, "
                 "batch normalization and activations, such as layer normalization, attention or "
-                "squeeze and excitation. Use GradCAM."
+                f"squeeze and excitation{hint}. Use GradCAM."
             )
 
 

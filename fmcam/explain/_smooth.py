@@ -76,6 +76,16 @@ class SmoothedExplainer(BaseExplainer):
         """The classifier of the explainer."""
         return self.explainer.estimator
 
+    @property
+    def target(self):
+        """The target of the explainer, if it takes one."""
+        return getattr(self.explainer, "target", "logit")
+
+    @property
+    def layout(self):
+        """The layout that the explainer is given, if it takes one."""
+        return getattr(self.explainer, "layout", None)
+
     def layers_for(self, clf, images):
         """The layers of the explainer."""
         return self.explainer.layers_for(clf, images)

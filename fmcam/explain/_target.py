@@ -36,6 +36,11 @@ def scores(outputs, columns, target="logit"):
     -------
     tensor of shape (n,)
 
+    Raises
+    ------
+    ValueError
+        If the function gives anything else, or numbers that no gradient passes.
+
     Examples
     --------
     >>> import torch
@@ -45,14 +50,24 @@ def scores(outputs, columns, target="logit"):
     """
     if callable(target):
         found = target(outputs, columns)
-        if not isinstance(found, torch.Tensor) or found.shape != (len(outputs),):
-            came = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
-            raise ValueError(
-                f"`target` must give a tensor with one number an image, of shape "
-                f"({len(outputs)},), got {came}."
-            )
+        _check_found(found, outputs)
         return found
     return class_scores(outputs).gather(1, columns[:, None])[:, 0]
+
+
+def _check_found(found, outputs):
+    is_tensor = isinstance(found, torch.Tensor)
+    if not is_tensor or found.shape != (len(outputs),) or not found.is_floating_point():
+        came = f"{found.dtype} {tuple(found.shape)}" if is_tensor else type(found).__name__
+        raise ValueError(
+            "`target` must give a tensor with one number an image, of a floating-point type and "
+            f"shape ({len(outputs)},), got {came}."
+        )
+    if torch.is_grad_enabled() and outputs.requires_grad and not found.requires_grad:
+        raise ValueError(
+            "`target` must be computed from the outputs by torch, without `detach`, `argmax` or "
+            "NumPy: no gradient passes what it gave."
+        )
 
 
 def scores_of_changed(outputs, columns, target):
