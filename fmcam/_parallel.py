@@ -7,7 +7,6 @@ from joblib.parallel import get_active_backend
 from threadpoolctl import threadpool_limits
 
 __all__ = [
-    "ask_worker",
     "cluster_is_active",
     "one_thread",
     "shared_on_cluster",
@@ -45,14 +44,6 @@ def cluster_is_active():
     """Whether the workers of a dask cluster do what joblib is given."""
     backend, _ = get_active_backend()
     return hasattr(backend, "data_futures")
-
-
-def ask_worker(function, *arguments):
-    """What a function gives on a worker of the cluster; without a cluster, here."""
-    if not cluster_is_active():
-        return function(*arguments)
-    backend, _ = get_active_backend()
-    return backend.client.submit(function, *arguments, pure=False).result()
 
 
 @contextmanager

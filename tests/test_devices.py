@@ -20,8 +20,8 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.data import DataLoader, TensorDataset
 
 import fmcam.explain
-from fmcam._ensemble.eligibility import why_not_stackable
-from fmcam._ensemble.stack import trained_stacks
+from fmcam._ensemble.eligibility import why_not_together
+from fmcam._ensemble.training import trained_ensembles
 from fmcam.classifiers import (
     CNNCAMClassifier,
     CNNClassifier,
@@ -170,7 +170,6 @@ RECIPES = {
     "held out": make(train_split=ValidSplit(2), callbacks=[EarlyStopping("train_loss")]),
     "batch norm": make(CNNCAMClassifier, max_epochs=1),
 }
-LONG = make(batch_size=10, max_epochs=36)  # long enough for the steps of a stack to be captured
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -184,44 +183,44 @@ def test_fits(device, data, recipe):
 
 @pytest.mark.parametrize(
     "clf",
-    [*RECIPES.values(), pytest.param(LONG, marks=pytest.mark.slow)],
-    ids=[*RECIPES, "long"],
+    RECIPES.values(),
+    ids=RECIPES,
 )
-def test_stacked_fits(device, data, clf):
+def test_fits_of_an_ensemble(device, data, clf):
     X, y = data
     rows = [np.arange(30), np.arange(30), np.arange(10, 40)]
     tests = [np.arange(30, 40), np.arange(30, 40), np.arange(10)]
     found = []
     for one in both(clf):
-        assert why_not_stackable(one, X, y) is None
+        assert why_not_together(one, X, y) is None
         clfs = [clone(one).set_params(lr=lr) for lr in (0.01, 0.1, 0.1)]
-        ((_, stack),) = trained_stacks(clfs, X, y, rows)
-        found.append((stack.clfs, stack.predict_proba(tests)))
+        ((_, ensemble),) = trained_ensembles(clfs, X, y, rows)
+        found.append((ensemble.clfs, ensemble.predict_proba(tests)))
     (here, of_here), (there, of_there) = found
     for one, other in zip(here, there, strict=True):
         assert_same(one, other)
     np.testing.assert_array_equal(of_here, of_there)
 
 
-def test_auto_stacks_there(device, data):
+def test_a_search_trains_its_fits_together_there(device, data):
     here, there = (
-        GridSearchCV(clf, {"lr": [0.01, 0.1]}, cv=2, strategy=strategy, n_jobs=1, refit=False)
+        GridSearchCV(clf, {"lr": [0.01, 0.1]}, cv=2, strategy="vmap", n_jobs=1, refit=False)
         .fit(*data)
         .cv_results_
-        for clf, strategy in zip(both(make()), ("stacked", "auto"), strict=True)
+        for clf in both(make())
     )
     np.testing.assert_array_equal(here["mean_test_score"], there["mean_test_score"])
-    assert len(set(there["mean_fit_time"])) == 1  # an equal share of the time of one stack
+    assert len(set(there["mean_fit_time"])) == 1  # an equal share of the time of all
 
 
 @pytest.mark.parametrize("train_split", [None, ValidSplit(2)])
-def test_a_stack_reads_few_numbers_an_epoch(device, data, train_split):
+def test_an_ensemble_reads_few_numbers_an_epoch(device, data, train_split):
     def n_read(max_epochs, batch_size):
         device.read.clear()
         params = {"max_epochs": max_epochs, "batch_size": batch_size, "train_split": train_split}
         clfs = [make(device="cuda:0", lr=lr, **params) for lr in (0.01, 0.1)]
-        for _, stack in trained_stacks(clfs, *data, [np.arange(40)] * 2):
-            assert len(stack.clfs[0].history) == max_epochs
+        for _, ensemble in trained_ensembles(clfs, *data, [np.arange(40)] * 2):
+            assert len(ensemble.clfs[0].history) == max_epochs
         return len(device.read)
 
     assert n_read(2, batch_size=4) == n_read(2, batch_size=20)

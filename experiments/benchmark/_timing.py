@@ -8,21 +8,23 @@ from torch import nn
 __all__ = ["NearlyFree", "in_turns", "ratios"]
 
 
-def in_turns(ways, repeats):
+def in_turns(ways, repeats, clock=time.perf_counter):
     """Seconds of each way, one row a repeat, so that a busy spell of the machine hits all.
 
     Parameters
     ----------
     ways : mapping of str to callable without arguments
     repeats : int
+    clock : callable
+        Gives seconds; `time.process_time` counts those of the processor alone.
     """
     rows = []
     for _ in range(repeats):
         row = {}
         for name, run in ways.items():
-            start = time.perf_counter()
+            start = clock()
             run()
-            row[name] = time.perf_counter() - start
+            row[name] = clock() - start
         rows.append(row)
         print("  ".join(f"{name} {seconds:.2f} s" for name, seconds in row.items()), flush=True)
     return pd.DataFrame(rows)

@@ -3,8 +3,8 @@
 Each search starts its own worker processes, and their start is timed with it. The rival gets images
 that are already standardized float32. It is timed as it is by default (one process, torch's own
 number of threads) and with as many processes as ours ("n_jobs"). Both search the same candidates on
-the same folds without an inner validation split. With ``--strategy stacked`` see
-`experiments.benchmark.stacked`.
+the same folds without an inner validation split. With ``--strategy vmap`` see
+`experiments.benchmark.vmap`.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from functools import partial
 import pandas as pd
 from joblib.externals.loky import get_reusable_executor
 
-from experiments.benchmark import stacked
+from experiments.benchmark import vmap
 from experiments.benchmark._searches import (
     GRID,
     NETS,
@@ -31,7 +31,7 @@ from fmcam.datasets import get_dataset
 
 DEFAULTS = {
     "processes": {"rows": 9_000, "out": "runs/benchmark/search"},
-    "stacked": {"rows": 60_000, "out": "runs/benchmark/stacked"},
+    "vmap": {"rows": 60_000, "out": "runs/benchmark/vmap"},
 }
 
 
@@ -41,13 +41,13 @@ class Config:
 
     nets: tuple[str, ...] = option(("simplecnn", "lenet5"), "networks", NETS)
     dataset: str = option("fashion-mnist", "images", ("fashion-mnist", "shapes"))
-    strategy: str = option("processes", "how ours trains", ("processes", "stacked"))
-    rows: int | None = option(None, "images searched over; None: 9,000, or 60,000 if stacked")
+    strategy: str = option("processes", "how ours trains", ("processes", "vmap"))
+    rows: int | None = option(None, "images searched over; None: 9,000, or 60,000 with vmap")
     epochs: int = option(2, "epochs of a fit")
     repeats: int = option(3, "turns")
     precisions: tuple[str, ...] = option(("float32",), "of ours", ("float32", "bfloat16"))
     jobs: int = option(os.cpu_count(), "processes, ours and the rival's second way")
-    out: str | None = option(None, "folder of the results; None: runs/benchmark/search or stacked")
+    out: str | None = option(None, "folder of the results; None: runs/benchmark/search or vmap")
 
     def complete(self):
         """The same with every None filled in."""
@@ -79,8 +79,8 @@ def ways_of(net, X, y, config, found):
 def main(config):
     """Time, compare the scores, write."""
     config = config.complete()
-    if config.strategy == "stacked":
-        stacked.main(config)
+    if config.strategy == "vmap":
+        vmap.main(config)
         return
     run = Run(config, "python -m experiments.benchmark search")
     data = get_dataset(config.dataset)

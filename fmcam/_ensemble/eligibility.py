@@ -1,4 +1,4 @@
-"""Whether fits of a classifier can be trained in one stack."""
+"""Whether fits of a classifier can be trained in one ensemble."""
 
 import itertools
 
@@ -13,18 +13,18 @@ from torch import nn
 from fmcam._data.batches import ArrayBatches
 from fmcam._data.images import as_image_array
 from fmcam._ensemble.member import initialized_parts
-from fmcam._ensemble.stack import Stack
+from fmcam._ensemble.training import Ensemble
 from fmcam.classifiers import CNNClassifier, OneCycle
 
-__all__ = ["why_not_stackable"]
+__all__ = ["why_not_together"]
 
 _OPTIMIZERS = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
 _PLAIN = {"amsgrad": False, "dampening": 0, "differentiable": False, "maximize": False}
 _SEEN_TO = (OneCycle, GradientNormClipping, EarlyStopping)
 
 
-def why_not_stackable(clf, X, y):
-    """Why a stack cannot do what ``fit`` of a classifier does, in a few words; None: it can.
+def why_not_together(clf, X, y):
+    """Why an ensemble cannot do what ``fit`` of a classifier does, in a few words; None: it can.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def _fault_of_parts(clf, batches):
 
 
 def _fault_of_weights(clf, images):
-    # an optimizer leaves a weight without a gradient alone, where a stack would let it decay
+    # an optimizer leaves a weight without a gradient alone, where an ensemble would let it decay
     columns = torch.zeros(len(images), dtype=torch.int64, device=clf.device)
     logits = clf.module_.train()(images)
     if logits.shape[1] != len(clf.classes_):
@@ -130,7 +130,7 @@ def _fault_of_network(clf, X, classes):
         probe.callbacks = "disable"  # skorch's `set_params` does so only where there are some
     rows = np.arange(2)
     try:
-        Stack(pair, few, classes[:2], [rows, rows]).train()
+        Ensemble(pair, few, classes[:2], [rows, rows]).train()
     except RuntimeError as error:
         return f"torch.func.vmap refuses its network: {str(error).splitlines()[0]}"
     return None

@@ -1,4 +1,4 @@
-"""Network, optimizer and batches of one member of a stack, as its own fit would make them."""
+"""Network, optimizer and batches of one member of an ensemble, as its own fit would make them."""
 
 from sklearn.utils import _safe_indexing
 from skorch.dataset import Dataset
@@ -33,7 +33,7 @@ def initialized_parts(clf, images, X, y, rows):
     with clf._training(afresh=True):
         as_image_array(clf, _safe_indexing(X, slice(0, 1)), reset=True)
         own = checked_labels(clf, rows, None if y is None else _safe_indexing(y, rows), clf.classes)
-        compiled, clf.compile = clf.compile, False  # a stack compiles its own gradient
+        compiled, clf.compile = clf.compile, False  # an ensemble compiles its own gradient
         clf.initialize()
         clf.compile = compiled
         data = Subset(Dataset(images, label_array(y)), rows)

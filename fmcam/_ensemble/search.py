@@ -15,15 +15,15 @@ from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params, _num_samples
 
 from fmcam._data.labels import checked_labels
-from fmcam._ensemble.eligibility import why_not_stackable
-from fmcam._ensemble.stack import trained_stacks
+from fmcam._ensemble.eligibility import why_not_together
+from fmcam._ensemble.training import trained_ensembles
 from fmcam._fit_results import write_result
 from fmcam._hashing import hash_of
 from fmcam._parallel import one_thread
 
-__all__ = ["results_of_stack", "sorted_into_stacks", "stack_on_worker"]
+__all__ = ["ensemble_on_worker", "results_of_ensemble", "sorted_into_ensembles"]
 
-# what may differ between the networks of a stack, and what it is set to while they are compared
+# what may differ between the networks of an ensemble, and what it is set to while they are compared
 _FREE = {"lr": 0.0, "optimizer__weight_decay": 0.0, "random_state": None}
 
 
@@ -35,8 +35,8 @@ class _Fit:
     test: np.ndarray
 
 
-def sorted_into_stacks(fits, shared, *, warn):
-    """Lists of those fits that can be trained together.
+def sorted_into_ensembles(fits, shared):
+    """Lists of those fits that can be trained together; a warning tells of the others.
 
     Parameters
     ----------
@@ -45,14 +45,12 @@ def sorted_into_stacks(fits, shared, *, warn):
         candidate have the same estimator, those of one split the same arrays.
     shared : dict
         What all fits of the search share: `X`, `y`, `scorer`, `score_params` and so on.
-    warn : bool
-        Whether to warn of fits that cannot be stacked.
     """
     numbers = np.arange(_num_samples(shared["X"]))
     rows = {id(part): numbers[part] for *_, train, test in fits for part in (train, test)}
     fits = [_Fit(index, clf, rows[id(train)], rows[id(test)]) for index, clf, train, test in fits]
     kinds: dict = {}
-    stacks = defaultdict(list)
+    ensembles = defaultdict(list)
     refused: Counter[str] = Counter()
     for fit in fits:
         if id(fit.estimator) not in kinds:
@@ -62,25 +60,25 @@ def sorted_into_stacks(fits, shared, *, warn):
             n_classes, reason = _classes(fit, shared)
         if reason is None:
             # batches must be equally many and equally large, and networks of one shape
-            stacks[kind, len(fit.train), n_classes].append(fit)
+            ensembles[kind, len(fit.train), n_classes].append(fit)
         else:
             refused[reason] += 1
-    if warn and refused:
+    if refused:
         reasons = "; ".join(f"{reason} ({n} fits)" for reason, n in refused.items())
         warnings.warn(
-            f"strategy='stacked': {refused.total()} of {len(fits)} fits cannot be stacked and run "
-            f"in processes instead: {reasons}.",
+            f"strategy='vmap': {refused.total()} of {len(fits)} fits cannot be trained together "
+            f"and run in processes instead: {reasons}.",
             stacklevel=2,
         )
-    return list(stacks.values())
+    return list(ensembles.values())
 
 
 def _kind(estimator, shared):
-    """What the networks of a stack have in common, as a hash; or None and why there is no stack."""
+    """What the networks of an ensemble have in common, as a hash; or None and why there is none."""
     if shared["fit_params"]:
         return None, "parameters are passed to `fit`"
     try:
-        reason = why_not_stackable(estimator, shared["X"], shared["y"])
+        reason = why_not_together(estimator, shared["X"], shared["y"])
         kind = None if reason else hash_of(clone(estimator).set_params(**_FREE))
     except Exception as error:  # for the single fit to run into and to report
         return None, str(error)
@@ -97,24 +95,24 @@ def _classes(fit, shared):
     return len(clf.classes_), None
 
 
-def results_of_stack(fits, files, **shared):
-    """Train and score the fits of a stack, and keep their results.
+def results_of_ensemble(fits, files, **shared):
+    """Train and score the fits of an ensemble, and keep their results.
 
     Parameters
     ----------
     fits : list
-        One of :func:`sorted_into_stacks`.
+        One of :func:`sorted_into_ensembles`.
     files : list of path or None
         Where results are kept, by the number in the search.
     **shared
-        As for :func:`sorted_into_stacks`.
+        As for :func:`sorted_into_ensembles`.
 
     Yields
     ------
     index : int
     result : dict
         As scikit-learn's ``_fit_and_score`` gives it. Each fit gets an equal share of the time of
-        its stack.
+        its ensemble.
     """
     X, y = shared["X"], shared["y"]
     tests = {
@@ -123,13 +121,13 @@ def results_of_stack(fits, files, **shared):
     }
     clfs, rows = [fit.estimator for fit in fits], [fit.train for fit in fits]
     start = time.time()
-    for places, stack in trained_stacks(clfs, X, y, rows):
+    for places, ensemble in trained_ensembles(clfs, X, y, rows):
         some = [fits[place] for place in places]
         fit_time = (time.time() - start) / len(some)
         start = time.time()
-        probabilities = stack.predict_proba([fit.test for fit in some])
+        probabilities = ensemble.predict_proba([fit.test for fit in some])
         predict_time = (time.time() - start) / len(some)
-        for fit, clf, known in zip(some, stack.clfs, probabilities, strict=True):
+        for fit, clf, known in zip(some, ensemble.clfs, probabilities, strict=True):
             result = _scored(fit, clf, known, tests[id(fit.test)], shared)
             result["fit_time"] = fit_time
             result["score_time"] += predict_time
@@ -139,10 +137,10 @@ def results_of_stack(fits, files, **shared):
         start = time.time()
 
 
-def stack_on_worker(fits, files, **shared):
-    """:func:`results_of_stack` as a list, with one thread; parallel work stays in this process."""
+def ensemble_on_worker(fits, files, **shared):
+    """:func:`results_of_ensemble` as a list, on one thread; parallel work stays in this process."""
     with one_thread(), parallel_config("threading", n_jobs=1):
-        return list(results_of_stack(fits, files, **shared))
+        return list(results_of_ensemble(fits, files, **shared))
 
 
 def _scored(fit, clf, probabilities, test, shared):

@@ -7,15 +7,15 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils import get_tags, indexable
 from sklearn.utils.validation import check_is_fitted
 
-__all__ = ["StackedEnsembleClassifier", "fit_many"]
+__all__ = ["SeedEnsembleClassifier", "fit_many"]
 
 
 def fit_many(estimator, X, y, seeds):
     """Classifiers trained with different seeds, as one network.
 
-    Each has the weights that its own ``fit`` would give it, up to rounding. What cannot be stacked,
-    such as dropout, is trained one after another, with a warning that names the reason. On a CUDA
-    device a stack takes little longer than one small network; on a processor it saves nothing.
+    Each has the weights that its own ``fit`` would give it, up to rounding. Networks that
+    ``torch.func.vmap`` refuses, such as those with dropout, are trained one after another, with a
+    warning that names the reason. On a processor this saves no time; on a GPU it is not measured.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def fit_many(estimator, X, y, seeds):
     Returns
     -------
     list of CNNClassifier
-        Fitted, in the order of `seeds`. The history of a stacked one holds `train_loss`,
+        Fitted, in the order of `seeds`. Trained together, each has a history of `train_loss`,
         `train_acc`, its share of the seconds as `dur`, `valid_loss` and `valid_acc` with a
         `train_split`, and `lr` with a one-cycle schedule.
 
@@ -45,14 +45,14 @@ def fit_many(estimator, X, y, seeds):
     [[0, 1], [0, 1], [0, 1]]
     """
     # here, as searches over other estimators and their workers do without PyTorch
-    from fmcam._ensemble.eligibility import why_not_stackable
-    from fmcam._ensemble.stack import trained_stacks
+    from fmcam._ensemble.eligibility import why_not_together
+    from fmcam._ensemble.training import trained_ensembles
 
     clfs = [clone(estimator).set_params(random_state=seed) for seed in seeds]
     if not clfs:
         raise ValueError("`seeds` must hold at least one integer, got none.")
     X, y = indexable(X, y)
-    reason = why_not_stackable(clfs[0], X, y)
+    reason = why_not_together(clfs[0], X, y)
     if reason is not None:
         warnings.warn(
             f"{len(clfs)} fits are done one after another instead of at once: {reason}.",
@@ -60,10 +60,10 @@ def fit_many(estimator, X, y, seeds):
         )
         return [clf.fit(X, y) for clf in clfs]
     rows = [np.arange(len(y))] * len(clfs)  # one array, so that equal seeds share batches
-    return [clf for _, stack in trained_stacks(clfs, X, y, rows) for clf in stack.clfs]
+    return [clf for _, ensemble in trained_ensembles(clfs, X, y, rows) for clf in ensemble.clfs]
 
 
-class StackedEnsembleClassifier(ClassifierMixin, BaseEstimator):
+class SeedEnsembleClassifier(ClassifierMixin, BaseEstimator):
     """The mean of one network trained with several seeds at once, and how far the seeds differ.
 
     Parameters
@@ -85,11 +85,11 @@ class StackedEnsembleClassifier(ClassifierMixin, BaseEstimator):
     --------
     >>> import numpy as np
     >>> from fmcam.classifiers import LeNet5Classifier
-    >>> from fmcam.model_selection import StackedEnsembleClassifier
+    >>> from fmcam.model_selection import SeedEnsembleClassifier
     >>> X = np.zeros((20, 16, 16), dtype=np.uint8)
     >>> X[10:, 4:12, 4:12] = 255
     >>> y = np.repeat(["dark", "square"], 10)
-    >>> ensemble = StackedEnsembleClassifier(LeNet5Classifier(max_epochs=5)).fit(X, y)
+    >>> ensemble = SeedEnsembleClassifier(LeNet5Classifier(max_epochs=5)).fit(X, y)
     >>> ensemble.predict(X[[0, -1]])
     array(['dark', 'square'], dtype='<U6')
     >>> ensemble.predict_proba_std(X).shape

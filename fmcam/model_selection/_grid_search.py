@@ -25,7 +25,6 @@ from fmcam._files import writable_folder
 from fmcam._fit_results import read_result
 from fmcam._hashing import hash_of
 from fmcam._parallel import (
-    ask_worker,
     cluster_is_active,
     one_thread,
     shared_on_cluster,
@@ -65,12 +64,11 @@ return_train_score
         finished is lost when a search is killed: the same call does only the fits that are
         missing and gives the same `cv_results_`. Searches may share a folder, and the workers of
         a cluster must see it under the same path. None keeps nothing.
-    strategy : {"auto", "processes", "stacked"}, default="auto"
-        "processes" does each fit by itself. "stacked" trains candidates and folds of a
+    strategy : {"processes", "vmap"}, default="processes"
+        "processes" does each fit by itself. "vmap" trains candidates and folds of a
         :class:`fmcam.classifiers.CNNClassifier` that differ in `lr`, `optimizer__weight_decay` and
-        `random_state` alone as one network, and warns of fits that cannot be stacked, which run in
-        processes. "auto" stacks what it can of the fits whose `device` is a CUDA device where they
-        run; on a processor stacking gains nothing.
+        `random_state` alone as one network, by ``torch.func.vmap``. It warns of fits that cannot be
+        trained together, which run in processes. It is for GPUs: on a processor it is slower.
 
     Attributes
     ----------
@@ -94,17 +92,17 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
     new folder. A damaged file is ignored and its fit done again. A fit that failed is not kept: the
     next search tries it again.
 
-    Stacked fits give the weights of single ones up to rounding. They run in this process with all
-    its threads, on a cluster each stack in one worker, and the files of a stack are written when
-    all of it is trained; `verbose` prints no line for them. SGD, with and without momentum, Adam
-    and AdamW can be stacked, cross-entropy, :class:`fmcam.classifiers.OneCycle`, skorch's
-    GradientNormClipping and EarlyStopping, and a ValidSplit as `train_split`; other losses,
-    optimizers and callbacks, dropout, bfloat16 and parameters of `fit` cannot. ``compile=True``
-    compiles the steps of the stack.
+    With ``strategy="vmap"`` weights are those of single fits up to rounding. Fits that are trained
+    together run in this process with all its threads, on a cluster in one worker, and their files
+    are written when all of them are trained; `verbose` prints no line for them. This can be done
+    with SGD, with and without momentum, Adam and AdamW, cross-entropy,
+    :class:`fmcam.classifiers.OneCycle`, skorch's GradientNormClipping and EarlyStopping, and a
+    ValidSplit as `train_split`; other losses, optimizers and callbacks, dropout, bfloat16 and
+    parameters of `fit` cannot. ``compile=True`` compiles the step that moves all of the networks.
 
-    scikit-learn's callbacks (`set_callbacks`) work; kept and stacked fits cause no event. After
-    kill -9 of a search and its workers, joblib's copy of the images stays in its temporary folder
-    (JOBLIB_TEMP_FOLDER, or /dev/shm) until you delete it.
+    scikit-learn's callbacks (`set_callbacks`) work, but hear nothing of fits that were kept or
+    trained together. After kill -9 of a search and its workers, joblib's copy of the images stays
+    in its temporary folder (JOBLIB_TEMP_FOLDER, or /dev/shm) until you delete it.
 
     Examples
     --------
@@ -136,7 +134,7 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         error_score=np.nan,
         return_train_score=False,
         memory=None,
-        strategy="auto",
+        strategy="processes",
     ):
         super().__init__(
             estimator,
@@ -155,7 +153,7 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
 
     _parameter_constraints: dict = {  # noqa: RUF012, scikit-learn's name
         **model_selection.GridSearchCV._parameter_constraints,
-        "strategy": [StrOptions({"auto", "processes", "stacked"})],
+        "strategy": [StrOptions({"processes", "vmap"})],
     }
 
     @_fit_context(prefer_skip_nested_validation=False)
@@ -257,7 +255,7 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         kept = sum(result is not None for result in results)
         progress = tqdm(total=len(fits), initial=kept, unit="fit", disable=None)
         runs = (
-            partial(self._run_stacked, estimators=estimators),
+            partial(self._run_together, estimators=estimators),
             partial(self._run_in_processes, callback_ctx=callback_ctx),
         )
         with progress:
@@ -268,30 +266,25 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
                     progress.update()
         return results
 
-    def _run_stacked(self, missing, fits, files, shared, estimators):
-        """Yield the results of the missing fits that can be trained many at once."""
-        stacked = [self.strategy == "stacked"] * len(estimators)
-        if self.strategy == "auto":
-            stacked = ask_worker(_on_cuda, estimators)
-        owners = [index // self.n_splits_ for index in missing]
-        chosen = [
-            (index, estimators[owner], fits[index]["train"], fits[index]["test"])
-            for index, owner in zip(missing, owners, strict=True)
-            if stacked[owner]
-        ]
-        if not chosen:
+    def _run_together(self, missing, fits, files, shared, estimators):
+        """Yield the results of the missing fits that can be trained as one network."""
+        if self.strategy != "vmap" or not missing:
             return
         # here, as searches over other estimators and their workers do without PyTorch
         from fmcam._ensemble import search
 
-        stacks = search.sorted_into_stacks(chosen, shared, warn=self.strategy == "stacked")
+        chosen = [
+            (index, estimators[index // self.n_splits_], fits[index]["train"], fits[index]["test"])
+            for index in missing
+        ]
+        ensembles = search.sorted_into_ensembles(chosen, shared)
         if not cluster_is_active():
-            for stack in stacks:
-                yield from search.results_of_stack(stack, files, **shared)
+            for ensemble in ensembles:
+                yield from search.results_of_ensemble(ensemble, files, **shared)
             return
-        run = delayed(search.stack_on_worker)
+        run = delayed(search.ensemble_on_worker)
         with self._parallel() as parallel:
-            for results in parallel(run(stack, files, **shared) for stack in stacks):
+            for results in parallel(run(ensemble, files, **shared) for ensemble in ensembles):
                 yield from results
 
     def _run_in_processes(self, missing, fits, files, shared, callback_ctx):
@@ -352,7 +345,3 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         if hasattr(estimator, "feature_names_in_"):
             self.feature_names_in_ = estimator.feature_names_in_
         context.call_on_fit_task_end(**task)
-
-
-def _on_cuda(estimators):
-    return [str(getattr(one, "device", "cpu")).startswith("cuda") for one in estimators]

@@ -23,7 +23,7 @@ from torch.utils.data import (
 
 from fmcam._data.batches import ArrayBatches
 from fmcam._data.loaders import JoinedBatchSampler
-from fmcam._ensemble.eligibility import why_not_stackable
+from fmcam._ensemble.eligibility import why_not_together
 from fmcam.classifiers import CNNClassifier, LeNet5Classifier, Resumable
 from fmcam.model_selection import GridSearchCV
 
@@ -230,8 +230,8 @@ def test_a_search_hands_each_fold_its_weights(search, routed):
 
 
 def test_a_stack_refuses_weights():
-    assert why_not_stackable(make(class_weight="balanced"), X, Y) == "class_weight is set"
-    search = GridSearchCV(make(), {"lr": [0.01, 0.1]}, cv=2, strategy="stacked", refit=False)
+    assert why_not_together(make(class_weight="balanced"), X, Y) == "class_weight is set"
+    search = GridSearchCV(make(), {"lr": [0.01, 0.1]}, cv=2, strategy="vmap", refit=False)
     with pytest.warns(UserWarning, match="parameters are passed to `fit`"):
         search.fit(X, Y, sample_weight=WEIGHTS)
 

@@ -75,8 +75,8 @@ def test_steps(tmp_path):
     steps.main(steps.Config(**settings, out=str(tmp_path / "run")))
     rows = pd.read_csv(tmp_path / "run" / "rows.csv")
     summary = pd.read_csv(tmp_path / "run" / "summary.csv").set_index("way")
-    assert list(summary.index) == ["skorch", "fmcam", "fmcam, stack of 1", "fmcam, stack of 3"]
+    assert list(summary.index) == ["skorch", "fmcam", "fmcam, 1 as one", "fmcam, 3 as one"]
     for way, row in summary.iterrows():
         assert row["milliseconds_median"] == pytest.approx(rows[way].median() / 110 * 1000)
-    bounds = 27 * rows["skorch"] / rows["fmcam, stack of 1"]
-    assert summary.loc["fmcam, stack of 1", "bound_min"] == pytest.approx(bounds.min())
+    bounds = 27 * rows["skorch"] / rows["fmcam, 1 as one"]
+    assert summary.loc["fmcam, 1 as one", "bound_min"] == pytest.approx(bounds.min())

@@ -1,4 +1,4 @@
-"""Stacked fits against single ones: the same weights, scores and files, and what falls back."""
+"""Fits trained as one network against single ones: weights, scores, files, what falls back."""
 
 import pickle
 
@@ -17,8 +17,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import Subset
 
-from fmcam._ensemble.eligibility import why_not_stackable
-from fmcam._ensemble.stack import trained_stacks
+from fmcam._ensemble.eligibility import why_not_together
+from fmcam._ensemble.training import trained_ensembles
 from fmcam.classifiers import (
     CNNClassifier,
     FlipAndShift,
@@ -27,8 +27,7 @@ from fmcam.classifiers import (
     OneCycle,
     SimpleCNNClassifier,
 )
-from fmcam.model_selection import GridSearchCV, StackedEnsembleClassifier, fit_many
-from fmcam.model_selection._grid_search import _on_cuda
+from fmcam.model_selection import GridSearchCV, SeedEnsembleClassifier, fit_many
 from fmcam.models import CNN_CAM, LeNet5, SimpleCNN
 
 SGD, Adam, AdamW = torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW
@@ -83,11 +82,11 @@ def fit_singly(clfs, X, y, rows):
     return [clone(clf).fit(X[own], y[own]) for clf, own in zip(clfs, rows, strict=True)]
 
 
-def fit_stacked(clfs, X, y, rows):
-    assert why_not_stackable(clfs[0], X, y) is None
-    ((places, stack),) = trained_stacks(clfs, X, y, rows)
+def fit_together(clfs, X, y, rows):
+    assert why_not_together(clfs[0], X, y) is None
+    ((places, ensemble),) = trained_ensembles(clfs, X, y, rows)
     assert places == list(range(len(clfs)))
-    return stack.clfs
+    return ensemble.clfs
 
 
 def assert_same_weights(ours, theirs, **tolerance):
@@ -129,7 +128,7 @@ def test_weights_equal_those_of_single_fits(data, kind, optimizer):
         double(kind, lr=lr, optimizer__weight_decay=decay, **OPTIMIZERS[optimizer])
         for lr, decay in [(0.003, 0.0), (0.01, 0.1)]
     ]
-    ours, theirs = fit_stacked(clfs, X, y, FOLDS), fit_singly(clfs, X, y, FOLDS)
+    ours, theirs = fit_together(clfs, X, y, FOLDS), fit_singly(clfs, X, y, FOLDS)
     assert len(theirs[0].history[-1, "batches"]) * len(theirs[0].history) == 50
     assert_same_weights(ours, theirs, rtol=0, atol=1e-10)
 
@@ -138,7 +137,7 @@ def test_weights_equal_those_of_single_fits(data, kind, optimizer):
 def test_in_single_precision_but_for_rounding(data, kind):
     clfs = [make(kind, lr=lr, **OPTIMIZERS["nesterov"]) for lr in (0.003, 0.01)]
     rows = [FOLDS[0]] * 2
-    ours, theirs = fit_stacked(clfs, *data, rows), fit_singly(clfs, *data, rows)
+    ours, theirs = fit_together(clfs, *data, rows), fit_singly(clfs, *data, rows)
     assert_same_weights(ours, theirs, rtol=0, atol=2e-5)
 
 
@@ -166,7 +165,7 @@ def test_recipe_equals_that_of_single_fits(data, params):
     seeds = [0, 1, 0, np.random.RandomState(3)]
     rows = [FOLDS[0], FOLDS[0], FOLDS[1], FOLDS[1]]
     clfs = [double(random_state=seed, max_epochs=4, **RECIPE, **params) for seed in seeds]
-    ours, theirs = fit_stacked(clfs, *data, rows), fit_singly(clfs, *data, rows)
+    ours, theirs = fit_together(clfs, *data, rows), fit_singly(clfs, *data, rows)
     assert_same_weights(ours, theirs, rtol=0, atol=1e-10)
     assert not torch.equal(*(clf.module_.net.net.head[2].weight for clf in ours[:2]))
     for one, other in zip(ours, theirs, strict=True):
@@ -178,35 +177,14 @@ def test_recipe_equals_that_of_single_fits(data, params):
             np.testing.assert_allclose(one.history[:, name], other.history[:, name], rtol=1e-6)
 
 
-def test_probabilities_of_a_stack_are_those_of_its_members(data):
+def test_probabilities_of_an_ensemble_are_those_of_its_members(data):
     X, y = data
     clfs = [make(lr=lr) for lr in (0.01, 0.1, 0.1)]
-    ((_, stack),) = trained_stacks(clfs, X, y, [FOLDS[0], FOLDS[0], FOLDS[1]])
+    ((_, ensemble),) = trained_ensembles(clfs, X, y, [FOLDS[0], FOLDS[0], FOLDS[1]])
     tests = [np.arange(20), np.arange(20), np.arange(40, 53)]
-    for clf, rows, ours in zip(stack.clfs, tests, stack.predict_proba(tests), strict=True):
+    for clf, rows, ours in zip(ensemble.clfs, tests, ensemble.predict_proba(tests), strict=True):
         assert ours.dtype == np.float32
         np.testing.assert_allclose(ours, clf.predict_proba(X[rows]), atol=1e-6)
-
-
-class Counting(Pooled):
-    """A network that does something else each time."""
-
-    calls = 0
-
-    def forward(self, images):
-        self.calls += 1
-        return super().forward(images) * (1 + self.calls % 3)
-
-
-@pytest.mark.parametrize(
-    ("kind", "optimizer"), [*((Pooled, name) for name in OPTIMIZERS), (Counting, "nesterov")]
-)
-def test_weights_of_long_fits_too(data, kind, optimizer):
-    """Those of more than 100 steps, whose operators are captured."""
-    params = {"max_epochs": 26, "callbacks": [OneCycle()], **OPTIMIZERS[optimizer]}
-    clfs = [double(kind, lr=lr, optimizer__weight_decay=0.1, **params) for lr in (0.003, 0.01)]
-    ours, theirs = fit_stacked(clfs, *data, FOLDS), fit_singly(clfs, *data, FOLDS)
-    assert_same_weights(ours, theirs, rtol=0, atol=1e-10)
 
 
 class Short(TorchDispatchMode):
@@ -224,7 +202,7 @@ class Short(TorchDispatchMode):
         return operator(*args, **(kwargs or {}))
 
 
-def test_stack_is_split_where_memory_is_short(data):
+def test_ensemble_is_split_where_memory_is_short(data):
     clfs = [
         make(lr=lr, random_state=seed, **OPTIMIZERS["momentum"])
         for lr in (0.003, 0.01)
@@ -232,19 +210,19 @@ def test_stack_is_split_where_memory_is_short(data):
     ]
     rows = FOLDS * 4
     with Short(full=(2, 100)):
-        stacks = list(trained_stacks(clfs, *data, rows))
+        ensembles = list(trained_ensembles(clfs, *data, rows))
     # 50 steps for the first four, then the memory is full again: two, and the last two
-    assert [places for places, _ in stacks] == [[0, 1, 2, 3], [4, 5], [6, 7]]
-    ours = [clf for _, stack in stacks for clf in stack.clfs]
+    assert [places for places, _ in ensembles] == [[0, 1, 2, 3], [4, 5], [6, 7]]
+    ours = [clf for _, ensemble in ensembles for clf in ensemble.clfs]
     assert_same_weights(ours, fit_singly(clfs, *data, rows), rtol=0, atol=2e-5)
 
 
 def test_one_network_that_does_not_fit_is_an_error(data):
     with pytest.raises(torch.OutOfMemoryError), Short(full=range(1, 10**6)):
-        list(trained_stacks([make()] * 2, *data, [FOLDS[0]] * 2))
+        list(trained_ensembles([make()] * 2, *data, [FOLDS[0]] * 2))
 
 
-# What cannot be stacked ---------------------------------------------------------------------------
+# What cannot be trained together -----------------------------------------------------------------
 
 
 class Halved(nn.Module):
@@ -318,23 +296,23 @@ def halves(dataset, y=None):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_why_not_stackable(data, clf, reason):
-    found = why_not_stackable(clf, *data)
+def test_why_not_together(data, clf, reason):
+    found = why_not_together(clf, *data)
     assert found.startswith(reason)
     assert not hasattr(clf, "module_")
 
 
 @pytest.mark.parametrize("params", [{}, {"callbacks": "disable"}, {"train_split": None}])
-def test_named_classifiers_are_stackable(data, params):
-    assert why_not_stackable(LeNet5Classifier(**params), *data) is None
+def test_named_classifiers_can_be_trained_together(data, params):
+    assert why_not_together(LeNet5Classifier(**params), *data) is None
 
 
 def test_faulty_data_are_told_as_by_fit(data):
     X, y = data
     with pytest.raises(ValueError, match="needs at least two classes"):
-        why_not_stackable(make(), X, np.zeros(60))
+        why_not_together(make(), X, np.zeros(60))
     with pytest.raises(ValueError, match="contains NaN or infinity in 60 of 60 images"):
-        why_not_stackable(make(), X * np.nan, y)
+        why_not_together(make(), X * np.nan, y)
 
 
 # The search ---------------------------------------------------------------------------------------
@@ -379,14 +357,14 @@ def test_scores_equal_those_of_processes(data, options):
         X, y = data
     clf = double(max_epochs=2)
     grid = [{"lr": [0.01, 0.1], "batch_size": [8, 16]}, {"optimizer__weight_decay": [0.1]}]
-    ours = search(clf, grid, strategy="stacked", **options).fit(X, y).cv_results_
+    ours = search(clf, grid, strategy="vmap", **options).fit(X, y).cv_results_
     theirs = search(clf, grid, strategy="processes", **options).fit(X, y).cv_results_
     assert_same_results(ours, theirs, atol=1e-7)
     assert (ours["mean_fit_time"] > 0).all()
 
 
 def test_best_estimator_is_refitted(data):
-    found = search(make(max_epochs=3), {"lr": [1e-5, 0.1]}, strategy="stacked", refit=True)
+    found = search(make(max_epochs=3), {"lr": [1e-5, 0.1]}, strategy="vmap", refit=True)
     found.fit(*data)
     assert found.best_params_ == {"lr": 0.1}
     assert found.best_estimator_.score(*data) == found.score(*data) > 0.5
@@ -395,7 +373,7 @@ def test_best_estimator_is_refitted(data):
 def test_kept_fits_are_not_trained_again(data, tmp_path):
     grid = {"lr": [0.01, 0.1], "batch_size": [8, 16]}
     clf = double(max_epochs=2)
-    found = search(clf, grid, strategy="stacked", memory=tmp_path, scoring="neg_log_loss")
+    found = search(clf, grid, strategy="vmap", memory=tmp_path, scoring="neg_log_loss")
     first = found.fit(*data).cv_results_
     kept = {file: file.read_bytes() for file in sorted(tmp_path.iterdir())}
     assert len(kept) == 12
@@ -413,31 +391,31 @@ def test_kept_fits_are_not_trained_again(data, tmp_path):
         np.testing.assert_array_equal(other[name], found.cv_results_[name])
 
 
-def test_what_cannot_be_stacked_runs_in_processes_and_is_told(data):
+def test_what_cannot_be_trained_together_runs_in_processes_and_is_told(data):
     grid = [
         {"lr": [0.01, 0.1]},
         {"train_split": [halves]},
         {"optimizer": [torch.optim.RMSprop]},
     ]
     text = (
-        "strategy='stacked': 6 of 12 fits cannot be stacked and run in processes instead: "
+        "strategy='vmap': 6 of 12 fits cannot be trained together and run in processes instead: "
         r"train_split is no ValidSplit with a number \(3 fits\); "
         r"the optimizer is RMSprop \(3 fits\)"
     )
     clf = double(max_epochs=2)
     with pytest.warns(UserWarning, match=text):
-        ours = search(clf, grid, strategy="stacked").fit(*data).cv_results_
+        ours = search(clf, grid, strategy="vmap").fit(*data).cv_results_
     theirs = search(clf, grid, strategy="processes").fit(*data).cv_results_
     assert_same_results(ours, theirs, atol=1e-9)
 
 
-def test_parameters_of_fit_are_not_stacked(data):
+def test_parameters_of_fit_are_not_trained_together(data):
     X, y = data
     with (
         pytest.warns(UserWarning, match="parameters are passed to `fit`"),
         pytest.raises(ValueError, match="All the 3 fits failed"),
     ):
-        search(make(), {"lr": [0.1]}, strategy="stacked").fit(X, y, depth=3)
+        search(make(), {"lr": [0.1]}, strategy="vmap").fit(X, y, depth=3)
 
 
 def test_faulty_fits_fail_as_ever(data):
@@ -446,7 +424,7 @@ def test_faulty_fits_fail_as_ever(data):
         pytest.warns(UserWarning, match=r"3 of 6 fits .* Invalid learning rate: -1.0 \(3 fits\)"),
         pytest.warns(FitFailedWarning, match="3 fits failed out of a total of 6"),
     ):
-        found = search(make(max_epochs=1), grid, strategy="stacked", error_score=-7.0).fit(*data)
+        found = search(make(max_epochs=1), grid, strategy="vmap", error_score=-7.0).fit(*data)
     assert found.cv_results_["mean_test_score"][1] == -7
     assert found.cv_results_["mean_test_score"][0] >= 0
 
@@ -457,15 +435,15 @@ def test_folds_with_one_class_fail_as_ever(data):
         pytest.warns(UserWarning, match="1 of 2 fits .* needs at least two classes"),
         pytest.warns(FitFailedWarning, match="1 fits failed out of a total of 2"),
     ):
-        search(
-            make(max_epochs=1), {"lr": [0.1]}, strategy="stacked", cv=folds, error_score=0.0
-        ).fit(*data)
+        search(make(max_epochs=1), {"lr": [0.1]}, strategy="vmap", cv=folds, error_score=0.0).fit(
+            *data
+        )
 
 
 def test_other_estimators_are_told_and_searched():
     X, y = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % 2
     with pytest.warns(UserWarning, match="SVC is no CNNClassifier"):
-        found = search(SVC(), {"C": [0.1, 1]}, strategy="stacked").fit(X, y)
+        found = search(SVC(), {"C": [0.1, 1]}, strategy="vmap").fit(X, y)
     expected = search(SVC(), {"C": [0.1, 1]}).fit(X, y)
     np.testing.assert_array_equal(
         found.cv_results_["mean_test_score"], expected.cv_results_["mean_test_score"]
@@ -476,20 +454,14 @@ def test_strategy_must_be_known(data):
     with pytest.raises(
         ValueError, match="'strategy' parameter of GridSearchCV must be a str among"
     ):
-        search(make(), {"lr": [0.1]}, strategy="stack").fit(*data)
+        search(make(), {"lr": [0.1]}, strategy="stacked").fit(*data)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="stacks by itself on CUDA")
-def test_auto_does_not_stack_on_a_processor(data):
+def test_fits_are_done_by_themselves_unless_asked(data):
     clf, grid = make(max_epochs=2), {"lr": [0.01, 0.1]}
     ours = search(clf, grid, scoring="neg_log_loss").fit(*data).cv_results_
     theirs = search(clf, grid, scoring="neg_log_loss", strategy="processes").fit(*data).cv_results_
     assert_same_results(ours, theirs, atol=0)
-
-
-def test_auto_looks_at_the_device():
-    estimators = [make(device="cuda:0"), make(device="cpu"), SVC()]
-    assert _on_cuda(estimators) == [True, False, False]
 
 
 # Many seeds ---------------------------------------------------------------------------------------
@@ -530,7 +502,7 @@ def test_fitted_members_train_on_and_pickle(data):
 
 def test_ensemble_is_the_mean_of_its_members(data):
     X, y = data
-    ensemble = StackedEnsembleClassifier(make(lr=0.03), seeds=[4, 5, 6, 7]).fit(X, y)
+    ensemble = SeedEnsembleClassifier(make(lr=0.03), seeds=[4, 5, 6, 7]).fit(X, y)
     assert [clf.random_state for clf in ensemble.members_] == [4, 5, 6, 7]
     each = np.stack([clf.predict_proba(X) for clf in ensemble.members_])
     mean = each.sum(axis=0) / 4
@@ -544,7 +516,7 @@ def test_ensemble_is_the_mean_of_its_members(data):
 
 
 def test_ensemble_of_one_has_no_spread(data):
-    ensemble = StackedEnsembleClassifier(make(max_epochs=1), seeds=[0]).fit(*data)
+    ensemble = SeedEnsembleClassifier(make(max_epochs=1), seeds=[0]).fit(*data)
     with pytest.raises(ValueError, match="A spread needs at least two members, got one"):
         ensemble.predict_proba_std(data[0])
 
@@ -552,7 +524,7 @@ def test_ensemble_of_one_has_no_spread(data):
 @pytest.mark.slow
 @parametrize_with_checks(
     [
-        StackedEnsembleClassifier(
+        SeedEnsembleClassifier(
             SimpleCNNClassifier(image_shape="pad", lr=0.01, max_epochs=20), seeds=[0, 1]
         )
     ]

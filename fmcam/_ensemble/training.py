@@ -14,71 +14,70 @@ from torch.utils.data import Subset
 
 from fmcam._data.batches import ArrayBatches
 from fmcam._data.images import as_image_array
-from fmcam._ensemble.captured import Captured
 from fmcam._ensemble.member import initialized_parts
-from fmcam._ensemble.optimizers import Layout, clip_by_norm, updates_of
+from fmcam._ensemble.updates import Layout, clip_by_norm, updates_of
 from fmcam._interrupts import stopped_early
 from fmcam.classifiers import OneCycle
 
-__all__ = ["Stack", "trained_stacks"]
+__all__ = ["Ensemble", "trained_ensembles"]
 
 
-def trained_stacks(clfs, X, y, rows):
-    """Train classifiers in as few stacks as fit into the memory of a CUDA device.
+def trained_ensembles(clfs, X, y, rows):
+    """Train classifiers in as few ensembles as fit into the memory of a CUDA device.
 
-    A stack that runs out of it is begun anew with half as many networks, and those that follow hold
-    no more. The processor's memory is not watched.
+    An ensemble that runs out of it is begun anew with half as many networks, and those that follow
+    hold no more. The processor's memory is not watched.
 
     Parameters
     ----------
     clfs, X, y, rows
-        As for :class:`Stack`, but `clfs` are left unfitted.
+        As for :class:`Ensemble`, but `clfs` are left unfitted.
 
     Yields
     ------
     places : list of int
-        Which of `clfs` the stack holds.
-    stack : Stack
-        Trained: `stack.clfs` are fitted.
+        Which of `clfs` the ensemble holds.
+    ensemble : Ensemble
+        Trained: `ensemble.clfs` are fitted.
     """
     size, places = len(clfs), list(range(len(clfs)))
     while places:
         some = places[:size]
-        stack = _trained([clone(clfs[i]) for i in some], X, y, [rows[i] for i in some])
-        if stack is None:
+        ensemble = _trained([clone(clfs[i]) for i in some], X, y, [rows[i] for i in some])
+        if ensemble is None:
             size = math.ceil(len(some) / 2)
             continue
-        yield some, stack
+        yield some, ensemble
         places = places[size:]
 
 
 def _trained(clfs, X, y, rows):
     # None, not an error, if memory is short: what caught the error would hold on to the tensors
     try:
-        stack = Stack(clfs, X, y, rows)
-        stack.train()
+        ensemble = Ensemble(clfs, X, y, rows)
+        ensemble.train()
     except torch.OutOfMemoryError:
         if len(clfs) == 1:
             raise
         return None
-    return stack
+    return ensemble
 
 
-class Stack:
+class Ensemble:
     """Classifiers trained at once; each ends as ``fit`` on its own rows would leave it.
 
     Weights, running statistics and the optimizer's memory are stacked, and one step moves all of
-    them: ``torch.func.vmap`` of the gradient of one network, then the optimizers' formulas. Its
-    operators are captured, or compiled where the classifiers are to be compiled. Each classifier
-    draws its first weights, batches and augmentation from its own `random_state`; those with the
-    same seed and the same rows share their batches. The images lie on the device once, in their own
-    data type. A `train_split` holds out the rows that it would in ``fit``.
+    them: ``torch.func.vmap`` of the gradient of one network, then the optimizers' formulas. The
+    step is compiled where the classifiers are to be compiled. Each classifier draws its first
+    weights, batches and augmentation from its own `random_state`; those with the same seed and the
+    same rows share their batches. The images lie on the device once, in their own data type. A
+    `train_split` holds out the rows that it would in ``fit``.
 
     Parameters
     ----------
     clfs : list of CNNClassifier
         Not fitted; :meth:`train` fits them. They differ in `lr`, `optimizer__weight_decay` and
-        `random_state` alone, and `why_not_stackable` has nothing to say about them.
+        `random_state` alone, and `why_not_together` has nothing to say about them.
     X, y
         As for ``CNNClassifier.fit``.
     rows : list of ndarray of int
@@ -104,10 +103,7 @@ class Stack:
         self.update = updates_of(optimizers, self.layout)
         self.memory = self.update.memory(self.weights)
         self.gradients = vmap(grad_and_value(self._loss, has_aux=True))
-        compiled = clfs[0].compile
-        self._take = (
-            clfs[0].torch_compile(self._moved, name="stack") if compiled else Captured(self._moved)
-        )
+        self._take = clfs[0].torch_compile(self._moved, name="ensemble")
         callbacks = {type(callback): callback for _, callback in clfs[0].callbacks_}
         self.cycle = callbacks.get(OneCycle)
         self.clipping = callbacks.get(GradientNormClipping)
@@ -278,7 +274,7 @@ class Stack:
 
     @torch.no_grad()
     def predict_proba(self, rows):
-        """Probabilities of the classes of some rows of `X`, by all classifiers of the stack.
+        """Probabilities of the classes of some rows of `X`, by all classifiers of the ensemble.
 
         Batches are as large as in training, so they fit in memory where those did.
 

@@ -1,4 +1,4 @@
-"""Stacks on a dask cluster: each trained by one worker, again if that dies, to the same scores."""
+"""Networks trained as one on a dask cluster: by one worker, again if it dies, the same scores."""
 
 import contextlib
 import os
@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import nn
 
-from fmcam._parallel import ask_worker
 from fmcam.classifiers import CNNClassifier
 from fmcam.model_selection import GridSearchCV
 
@@ -56,7 +55,7 @@ def search(folder, **options):
     folder.mkdir()
     params = {"module__log": str(folder), "max_epochs": 2, "random_state": 0, "verbose": 0}
     clf = CNNClassifier(Logged, optimizer=torch.optim.SGD, **params, **options)
-    settings = {"cv": 3, "refit": False, "strategy": "stacked", "memory": folder / "fits"}
+    settings = {"cv": 3, "refit": False, "strategy": "vmap", "memory": folder / "fits"}
     return GridSearchCV(clf, GRID, **settings)
 
 
@@ -65,7 +64,7 @@ def processes(folder):
 
 
 @pytest.mark.slow
-def test_stacks_are_trained_by_the_workers(cluster_of, data, tmp_path):
+def test_ensembles_are_trained_by_the_workers(cluster_of, data, tmp_path):
     here = search(tmp_path / "here").fit(*data)
     with cluster_of(2) as client, joblib.parallel_config("dask"):
         there = search(tmp_path / "there").fit(*data)
@@ -79,7 +78,7 @@ def test_stacks_are_trained_by_the_workers(cluster_of, data, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_worker_costs_its_stack(cluster_of, data, tmp_path):
+def test_a_killed_worker_costs_its_ensemble(cluster_of, data, tmp_path):
     here = search(tmp_path / "here").fit(*data)
     with cluster_of(2), joblib.parallel_config("dask"):
         there = search(tmp_path / "there", module__deadly=True).fit(*data)
@@ -87,11 +86,3 @@ def test_a_killed_worker_costs_its_stack(cluster_of, data, tmp_path):
     assert len(list((tmp_path / "there" / "fits").iterdir())) == 12
     scores = [found.cv_results_["mean_test_score"] for found in (here, there)]
     np.testing.assert_array_equal(*scores)
-
-
-@pytest.mark.slow
-def test_a_worker_is_asked_what_is_true_there(cluster_of):
-    """As `strategy="auto"` asks where the classifiers run."""
-    assert ask_worker(os.getpid) == os.getpid()
-    with cluster_of(2) as client, joblib.parallel_config("dask"):
-        assert ask_worker(os.getpid) in set(client.run(os.getpid).values())

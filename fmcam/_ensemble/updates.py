@@ -8,7 +8,7 @@ import math
 
 import torch
 
-__all__ = ["Layout", "StackedAdam", "StackedSGD", "clip_by_norm", "updates_of"]
+__all__ = ["EnsembleAdam", "EnsembleSGD", "Layout", "clip_by_norm", "updates_of"]
 
 
 class Layout:
@@ -22,7 +22,7 @@ class Layout:
     Examples
     --------
     >>> import torch
-    >>> from fmcam._ensemble.optimizers import Layout
+    >>> from fmcam._ensemble.updates import Layout
     >>> weights = {"a": torch.tensor([[1, 2], [3, 4]]), "b": torch.tensor([5, 6])}
     >>> layout = Layout(weights)
     >>> vector = layout.joined(weights)
@@ -65,11 +65,11 @@ def updates_of(optimizers, layout):
     """
     groups = [optimizer.param_groups[0] for optimizer in optimizers]
     decays = groups[0]["params"][0].new_tensor([float(group["weight_decay"]) for group in groups])
-    kind = StackedSGD if isinstance(optimizers[0], torch.optim.SGD) else StackedAdam
+    kind = EnsembleSGD if isinstance(optimizers[0], torch.optim.SGD) else EnsembleAdam
     return kind(groups[0], layout.spread(decays))
 
 
-class StackedSGD:
+class EnsembleSGD:
     """torch.optim.SGD with momentum, Nesterov's or not, and without dampening."""
 
     def __init__(self, group, decay):
@@ -92,7 +92,7 @@ class StackedSGD:
         return torch.addcmul(weights, rate, step, value=-1), (velocity,)
 
 
-class StackedAdam:
+class EnsembleAdam:
     """torch.optim.Adam, whose decay is part of the gradient, and AdamW, where it is not."""
 
     def __init__(self, group, decay):

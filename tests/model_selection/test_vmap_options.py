@@ -1,4 +1,4 @@
-"""Stacks with rows held out, early stopping or a compiled step; each member as fitted alone."""
+"""Networks trained as one with rows held out, early stopping, a compiled step; each as if alone."""
 
 import shutil
 
@@ -11,8 +11,8 @@ from skorch.callbacks import EarlyStopping
 from skorch.dataset import ValidSplit
 from torch import nn
 
-from fmcam._ensemble.eligibility import why_not_stackable
-from fmcam._ensemble.stack import trained_stacks
+from fmcam._ensemble.eligibility import why_not_together
+from fmcam._ensemble.training import trained_ensembles
 from fmcam._interrupts import stopped_early
 from fmcam.classifiers import CNNClassifier
 from fmcam.model_selection import GridSearchCV
@@ -65,11 +65,11 @@ def stopping(**params):
 
 
 def fit_both_ways(clf, X, y):
-    """The members of a stack with several rates, and the same fitted one by one."""
+    """The members of an ensemble with several rates, and the same fitted one by one."""
     clfs = [clone(clf).set_params(lr=rate) for rate in RATES]
-    assert why_not_stackable(clf, X, y) is None
-    ((_, stack),) = trained_stacks(clfs, X, y, [ROWS] * len(RATES))
-    return stack, [one.fit(X, y) for one in clfs]
+    assert why_not_together(clf, X, y) is None
+    ((_, ensemble),) = trained_ensembles(clfs, X, y, [ROWS] * len(RATES))
+    return ensemble, [one.fit(X, y) for one in clfs]
 
 
 def assert_same(ours, theirs):
@@ -86,46 +86,46 @@ def assert_same(ours, theirs):
 
 @pytest.mark.parametrize("load_best", [False, True])
 def test_each_stops_when_it_would_alone(data, load_best):
-    stack, alone = fit_both_ways(stopping(load_best=load_best), *data)
+    ensemble, alone = fit_both_ways(stopping(load_best=load_best), *data)
     lengths = [len(clf.history) for clf in alone]
     assert len(set(lengths)) > 1
     assert min(lengths) < 15
-    assert [len(clf.history) for clf in stack.clfs] == lengths
-    assert_same(stack.clfs, alone)
+    assert [len(clf.history) for clf in ensemble.clfs] == lengths
+    assert_same(ensemble.clfs, alone)
 
 
 def test_stopped_ones_predict_as_they_would_alone(data):
     X, y = data
-    stack, alone = fit_both_ways(stopping(), X, y)
-    for ours, clf in zip(stack.predict_proba([ROWS] * len(RATES)), alone, strict=True):
+    ensemble, alone = fit_both_ways(stopping(), X, y)
+    for ours, clf in zip(ensemble.predict_proba([ROWS] * len(RATES)), alone, strict=True):
         np.testing.assert_allclose(ours, clf.predict_proba(X), atol=1e-6)
-    assert not any(clf.module_.training for clf in stack.clfs)
+    assert not any(clf.module_.training for clf in ensemble.clfs)
 
 
-def test_the_stack_ends_when_all_have_stopped(data):
+def test_the_ensemble_ends_when_all_have_stopped(data):
     clf = stopping(monitor="train_loss", lower_is_better=False)  # never better after the first
-    stack, alone = fit_both_ways(clf.set_params(max_epochs=50), *data)
+    ensemble, alone = fit_both_ways(clf.set_params(max_epochs=50), *data)
     assert max(len(one.history) for one in alone) < 50
-    assert [len(one.history) for one in stack.clfs] == [len(one.history) for one in alone]
+    assert [len(one.history) for one in ensemble.clfs] == [len(one.history) for one in alone]
 
 
 def test_rows_held_out_without_stopping(data):
-    stack, alone = fit_both_ways(make(max_epochs=3, train_split=ValidSplit(4)), *data)
-    assert_same(stack.clfs, alone)
+    ensemble, alone = fit_both_ways(make(max_epochs=3, train_split=ValidSplit(4)), *data)
+    assert_same(ensemble.clfs, alone)
 
 
 def test_weighted_losses_are_averaged_over_the_same_batches(data):
     weighted = {"criterion__weight": torch.tensor([1.0, 5.0], dtype=torch.float64)}
     clf = make(max_epochs=2, train_split=ValidSplit(2), batch_size=20, **weighted)
-    stack, alone = fit_both_ways(clf, *data)
-    assert_same(stack.clfs, alone)
+    ensemble, alone = fit_both_ways(clf, *data)
+    assert_same(ensemble.clfs, alone)
 
 
 def test_a_search_with_early_stopping(data):
-    X, y = (part[:58] for part in data)  # folds of two sizes, each in a stack of its own
+    X, y = (part[:58] for part in data)  # folds of two sizes, each in an ensemble of its own
     search = {"param_grid": {"lr": RATES[:2]}, "refit": False}
     search |= {"cv": StratifiedKFold(3, shuffle=True, random_state=0)}
-    ours = GridSearchCV(stopping(), strategy="stacked", **search).fit(X, y).cv_results_
+    ours = GridSearchCV(stopping(), strategy="vmap", **search).fit(X, y).cv_results_
     theirs = GridSearchCV(stopping(), strategy="processes", **search).fit(X, y).cv_results_
     for fold in range(3):
         name = f"split{fold}_test_score"
@@ -135,10 +135,10 @@ def test_a_search_with_early_stopping(data):
 def fit_compiled(data, **params):
     clf = make(max_epochs=2, compile=True, **params)
     clfs = [clone(clf).set_params(lr=rate) for rate in RATES]
-    ((_, stack),) = trained_stacks(clfs, *data, [ROWS] * len(RATES))
-    assert [clf.compile for clf in stack.clfs] == [True] * len(RATES)
-    assert {type(clf.module_) for clf in stack.clfs} == {StandardizedNet}
-    assert_same(stack.clfs, [make(max_epochs=2, lr=rate).fit(*data) for rate in RATES])
+    ((_, ensemble),) = trained_ensembles(clfs, *data, [ROWS] * len(RATES))
+    assert [clf.compile for clf in ensemble.clfs] == [True] * len(RATES)
+    assert {type(clf.module_) for clf in ensemble.clfs} == {StandardizedNet}
+    assert_same(ensemble.clfs, [make(max_epochs=2, lr=rate).fit(*data) for rate in RATES])
 
 
 def test_the_step_is_compiled_where_asked_for(data):

@@ -1,7 +1,7 @@
-"""The stacked search against scikit-learn's over plain skorch, on the same device.
+"""A search that trains its networks as one against one of plain skorch, on the same device.
 
 27 candidates on three folds, 81 fits. The rival trains them one after another. `growth.csv` tells
-how many images a second a stack of 1 to 81 networks is trained on, all networks together.
+how many images a second 1 to 81 networks are trained on, all of them together.
 """
 
 import dataclasses
@@ -28,13 +28,13 @@ __all__ = ["main"]
 N_FITS = 81
 SIZES = (1, 3, 9, 27, 81)
 NO_RESULT = (
-    "There is no CUDA device. This is a small run on the processor, where stacking gains nothing; "
+    "There is no CUDA device. This is a small run on the processor, where it gains nothing; "
     "it shows that the script works and IS NO RESULT."
 )
 
 
 def growth(net, X, y, epochs, device):
-    """Training time of stacks of several sizes: candidates that differ in their rate, one split."""
+    """Training time of several numbers of networks that differ in their rate, on one split."""
     split = [train_test_split(np.arange(len(y)), test_size=1 / 3, stratify=y, random_state=0)]
     rows = []
     for size in SIZES:
@@ -46,7 +46,7 @@ def growth(net, X, y, epochs, device):
             epochs=epochs,
             cv=split,
             device=device,
-            strategy="stacked",
+            strategy="vmap",
         )
         seconds = found.cv_results_["mean_fit_time"].sum()
         images = size * epochs * len(split[0][0])
@@ -75,7 +75,7 @@ def main(config):
         ways = _ways(NETS[name], X, y, shared, found)
         grown[name] = growth(NETS[name], X, y, **shared)  # first, so that the device is warm
         seconds[name] = in_turns(ways, config.repeats)
-        summary[name] = ratios(seconds[name], "fmcam stacked")
+        summary[name] = ratios(seconds[name], "fmcam vmap")
         other = plain_search(NETS[name], standardized(X), y, GRID, seed=1, **shared)
         agreements[name] = agreement(found, other)
     table = pd.concat(summary, names=["net"]).droplevel(1)
@@ -97,9 +97,9 @@ def _ways(net, X, y, shared, found):
     floats = standardized(X)
 
     def ours():
-        found["fmcam stacked"] = our_search(net, X, y, GRID, strategy="stacked", **shared)
+        found["fmcam vmap"] = our_search(net, X, y, GRID, strategy="vmap", **shared)
 
     def plain():
         found["scikit-learn + skorch"] = plain_search(net, floats, y, GRID, **shared)
 
-    return {"fmcam stacked": ours, "scikit-learn + skorch": plain}
+    return {"fmcam vmap": ours, "scikit-learn + skorch": plain}
