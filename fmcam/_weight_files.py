@@ -2,7 +2,7 @@
 
 import re
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
@@ -30,7 +30,8 @@ def read_weight_file(path):
     """What a file of weights holds.
 
     Nothing in the file is run. Beside tensors and Python's own values, torch files may hold NumPy's
-    numbers, texts and arrays of them, as training scripts keep accuracies.
+    numbers, texts and arrays of them, as training scripts keep accuracies, and the arguments of a
+    script: a Namespace of argparse comes as a dict, a path of pathlib as a str.
 
     Parameters
     ----------
@@ -92,7 +93,7 @@ def _read_safetensors(path):
 
 def _read_torch_file(path):
     try:
-        with torch.serialization.safe_globals(_NUMPY):
+        with torch.serialization.safe_globals(_STAND_INS):
             return _finished(torch.load(path, map_location="cpu", weights_only=True))
     except _NotReadError as error:
         raise ValueError(f"{path}: {error}. Nothing in it was run. {_NEEDED}") from error
@@ -111,7 +112,7 @@ def _read_torch_file(path):
         ) from error
 
 
-# Stand-ins for what NumPy's pickles call: they make numbers and texts from bytes, never objects.
+# Stand-ins for what pickles call: they make numbers, texts and dictionaries, never objects.
 
 
 class _NotReadError(ValueError):
@@ -153,7 +154,20 @@ def _no_bytes():
     return b""
 
 
-_NUMPY: list = [
+class _Settings:
+    values = None
+
+    def __setstate__(self, state):
+        self.values = state
+
+
+def _path(*parts):
+    return str(PurePosixPath(*parts))
+
+
+_STAND_INS: list = [
+    (_Settings, "argparse.Namespace"),
+    *((_path, f"{module}.PosixPath") for module in ("pathlib", "pathlib._local")),
     (_DType, "numpy.dtype"),
     (_Array, "numpy.ndarray"),
     (_no_bytes, "builtins.bytes"),
@@ -163,9 +177,11 @@ _NUMPY: list = [
 
 
 def _finished(content):
-    """The content of a file with arrays in place of their stand-ins."""
+    """The content of a file with values in place of their stand-ins."""
     if isinstance(content, _Array):
         return content.value
+    if isinstance(content, _Settings):
+        return _finished(content.values)
     if isinstance(content, dict):
         for key, value in content.items():
             content[key] = _finished(value)

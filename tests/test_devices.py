@@ -76,6 +76,7 @@ class _Operators(TorchDispatchMode):
     def __init__(self):
         super().__init__()
         self.read = []
+        self.has_float64 = True
 
     def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
@@ -95,6 +96,9 @@ class _Operators(TorchDispatchMode):
         output = operator(*held, **named)
         if not there:
             return output
+        dtypes = {leaf.dtype for leaf in tree_leaves(output) if isinstance(leaf, torch.Tensor)}
+        if torch.float64 in dtypes and not self.has_float64:
+            raise TypeError(f"The device has no float64 ({operator})")
         output = tree_map_only(torch.Tensor, There, output)
         return return_and_correct_aliasing(operator, args, kwargs, output)
 
@@ -269,8 +273,7 @@ def trained_here(data):
 @pytest.mark.parametrize("kind", EXPLAINERS)
 def test_explainers(device, data, trained, kind):
     X, y = data[0][:6], data[1][:6]
-    module = copy.deepcopy(trained.module_).to("cuda:0")
-    there = make(CNNCAMClassifier, device="cuda:0").adopt(module, trained.classes_, (1, 20, 20))
+    there = copy_there(trained)
     params = {"random_state": 0} if "random_state" in kind(None).get_params() else {}
     maps = []
     for clf in (trained, there):
@@ -280,3 +283,48 @@ def test_explainers(device, data, trained, kind):
         maps.append(kind(estimator, **params).explain(X, y))
     assert maps[0].std() > 0
     np.testing.assert_array_equal(*maps)
+
+
+class TestWithoutFloat64:
+    """As on Apple's MPS."""
+
+    @pytest.fixture(autouse=True)
+    def without_float64(self, device):
+        device.has_float64 = False
+
+    def test_the_device_refuses_it(self):
+        with pytest.raises(TypeError, match="no float64"):
+            torch.zeros(2, dtype=torch.float64).to("cuda:0")
+
+    @pytest.mark.parametrize("dtype", [torch.float64, torch.int64])
+    def test_streams(self, data, trained, dtype):
+        images = torch.as_tensor(data[0]).to(dtype)
+        stream = DataLoader(TensorDataset(images, torch.as_tensor(data[1])), batch_size=8)
+        there = copy_there(trained)
+        np.testing.assert_array_equal(there.predict_proba(stream), trained.predict_proba(stream))
+        maps = [
+            fmcam.explain.GradCAM(FrozenEstimator(clf)).explain(stream, data[1])
+            for clf in (there, trained)
+        ]
+        assert maps[0].std() > 0
+        np.testing.assert_array_equal(*maps)
+
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_further_training(self, data, trained, weighted):
+        X, y = data
+        weights = np.linspace(1, 2, len(X)) if weighted else None
+        there = copy_there(trained).partial_fit(X.astype(float), y, sample_weight=weights)
+        assert np.isfinite(there.history[-1, "train_loss"])
+
+    @pytest.mark.parametrize("kind", EXPLAINERS)
+    def test_explainers(self, data, trained, kind):
+        estimator = FrozenEstimator(copy_there(trained))
+        if kind is fmcam.explain.SmoothedExplainer:
+            estimator = fmcam.explain.GradCAM(estimator)
+        assert kind(estimator).explain(data[0][:2].astype(float), data[1][:2]).std() > 0
+
+
+def copy_there(clf):
+    module = copy.deepcopy(clf.module_).to("cuda:0")
+    there = make(CNNCAMClassifier, device="cuda:0", max_epochs=1)
+    return there.adopt(module, clf.classes_, clf.image_shape_)

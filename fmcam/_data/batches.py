@@ -219,7 +219,7 @@ class StreamedBatches:
                 f"{tuple(images.shape)}. Leave `batch_size=None` out, or add the axis that lacks."
             )
         check_channels_first(images.shape[1:])
-        return images
+        return images.float() if images.dtype == torch.float64 else images  # which MPS has not
 
     def _columns(self, labels, n_images):
         if labels is None:

@@ -103,7 +103,8 @@ class EnsembleAdam:
 
     def memory(self, weights):
         """What is remembered before the first step: two moments and the number of steps."""
-        n_steps = torch.zeros((), dtype=torch.float64, device=weights.device)
+        precise = torch.float32 if weights.device.type == "mps" else torch.float64
+        n_steps = torch.zeros((), dtype=precise, device=weights.device)
         return torch.zeros_like(weights), torch.zeros_like(weights), n_steps
 
     def __call__(self, weights, gradients, memory, rate):

@@ -4,7 +4,6 @@ A checkpoint is one safetensors file: the network's state dict, and in the heade
 everything else (see :func:`save_classifier`).
 """
 
-import copy
 import functools
 import inspect
 import json
@@ -19,11 +18,12 @@ from fmcam import models
 from fmcam._files import replacing
 from fmcam._memory_format import channels_last_is_safe
 from fmcam._weight_files import read_weight_file
-from fmcam._weights import load_weights, network_for, sizes_in
+from fmcam._weights import load_weights, sizes_in
 from fmcam.classifiers import _named
 from fmcam.classifiers._class_order import classes_by_output
 from fmcam.classifiers._cnn import CNNClassifier
-from fmcam.models import Standardize, StandardizedNet, get_model
+from fmcam.classifiers._foreign_weights import classifier_of_weights, maker_of
+from fmcam.models import Standardize, StandardizedNet
 
 __all__ = ["load_classifier", "save_classifier"]
 
@@ -76,6 +76,7 @@ def save_classifier(clf, path, *, class_names=None, metrics=None):
         "epoch": len(clf.history),
         "history": [_scalars(row) for row in clf.history],
         "class_names": None if class_names is None else [str(name) for name in class_names],
+        "of_unit_range": clf.module_.standardize.of_unit_range,
         "metrics": {name: float(value) for name, value in (metrics or {}).items()},
         "fmcam": fmcam.__version__,
     }
@@ -138,7 +139,8 @@ def load_classifier(path, *, module=None, classes=None, key=None):
     ``torch.compile`` and any prefix in front of all, as Lightning has. State dicts of a ResNet-18
     may have torchvision's keys, those of a DenseNet the keys of torchvision's published files.
     Images are standardized by `mean` and `std` of each channel, in units of the images, where a
-    dictionary names both, else not at all.
+    dictionary names both; else, in units of 0..255, as the folder of "hf/FOLDER" says; else not at
+    all. Where both are in 0..1, such as 0.485 and 0.229, images must be too; others are refused.
 
     Parameters
     ----------
@@ -159,7 +161,8 @@ def load_classifier(path, *, module=None, classes=None, key=None):
     -------
     CNNClassifier
         `checkpoint_` is a dict of what the file says beside weights and parameters: `epoch`,
-        `class_names`, `metrics` and, for torch files, every other entry of the dictionary.
+        `class_names`, `metrics` and, for torch files, every other entry of the dictionary; for
+        "hf/FOLDER" also what the folder says of `mean`, `std` and `class_names`.
 
     Raises
     ------
@@ -170,7 +173,7 @@ def load_classifier(path, *, module=None, classes=None, key=None):
     """
     content, metadata = read_weight_file(path)
     if _FORMAT not in metadata:
-        return _from_state_dict(path, content, module, classes, key)
+        return classifier_of_weights(path, content, module, classes, key)
     header = _read_header(path, metadata[_FORMAT])
     if module is None and _own_network(header["module"]) is None:
         raise ValueError(
@@ -201,7 +204,7 @@ def _read_header(path, text):
 
 
 def _rebuild(path, header, module, tensors):
-    make = _maker(_own_network(header["module"]) if module is None else module)
+    make = maker_of(_own_network(header["module"]) if module is None else module)
     try:
         parameters = {n: _parameter_from_json(v) for n, v in header["parameters"].items()}
         clf = _CLASSIFIERS[header["classifier"]](module=make, **parameters)
@@ -213,6 +216,7 @@ def _rebuild(path, header, module, tensors):
         whole = _filled_net(functools.partial(make, **options), {**tensors, **shared}, path)
         if shape is not None and channels_last_is_safe(whole, shape):
             whole.net.to(memory_format=torch.channels_last)
+        whole.standardize.of_unit_range = header.get("of_unit_range") is True
         clf.adopt(whole.to(clf.device), classes, shape)
         for row in header["history"]:
             clf.history.new_epoch()
@@ -223,20 +227,6 @@ def _rebuild(path, header, module, tensors):
         raise ValueError(f"{path} {what}: {error}") from error
     clf.checkpoint_ = {k: header.get(k) for k in ("epoch", "class_names", "metrics", "fmcam")}
     return clf
-
-
-def _maker(module):
-    """What makes a network, from all that `module` may be."""
-    if isinstance(module, str):
-        return functools.partial(get_model, module)
-    if isinstance(module, nn.Module):
-        return functools.partial(copy.deepcopy, module)
-    if not callable(module) or (inspect.isclass(module) and not issubclass(module, nn.Module)):
-        raise TypeError(
-            "`module` must be a class of nn.Module, a function that makes a network, a network or "
-            f"a name for get_model, got {module!r}."
-        )
-    return module
 
 
 def _filled_net(make, tensors, path):
@@ -261,47 +251,3 @@ def _parameter_from_json(value):
     if not isinstance(found, type):
         raise TypeError(f"{value['class']} is not a class.")
     return found
-
-
-def _from_state_dict(path, content, module, classes, key):
-    if module is None:
-        raise ValueError(
-            f"{path} holds weights alone. Pass the class of their network as `module`, a function "
-            "that makes it, a network to copy or a name such as 'torchvision/resnet18'."
-        )
-    net, rest = _network(module, content, path, key)
-    clf = CNNClassifier.from_module(net, _class_names(rest) if classes is None else classes)
-    if {"mean", "std"} <= rest.keys():
-        clf.module_.standardize = _standardize_of(path, net, rest["mean"], rest["std"])
-    clf.checkpoint_ = rest
-    return clf
-
-
-def _network(module, content, path, key):
-    """The network with the weights of a file, and the other entries of the file."""
-    by_name = isinstance(module, str) and key is None
-    if not (by_name and module.startswith("hf/")):
-        try:
-            return network_for(_maker(module), content, path, key=key)
-        except ValueError:
-            if not by_name:
-                raise
-    return get_model(module, weights=path), {}  # which knows the names that publishers give
-
-
-def _standardize_of(path, net, mean, std):
-    convolutions = [part for part in net.modules() if isinstance(part, nn.Conv2d)]
-    n_channels = convolutions[0].in_channels if convolutions else len(mean)
-    try:
-        return Standardize(n_channels, mean, std)
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"`mean` and `std` in {path} must be {n_channels} numbers each, got {mean} and {std}."
-        ) from error
-
-
-def _class_names(rest):
-    names = rest.get("class_names")
-    if not isinstance(names, list) or names != sorted(set(map(str, names))):
-        return None
-    return np.array(names)

@@ -51,8 +51,8 @@ def load_network(model, arch=None, image_size=None):
         `load_classifier` reads them, or the name of weights that are published.
     arch : str or None
         A network, as for :func:`fmcam.models.get_model`. Its images are standardized and sized as
-        the checkpoint says, or a torch file by `mean` and `std` of each channel, 0..255, and
-        `image_size`; else as :func:`fmcam.models.get_preprocessing` says.
+        the checkpoint says, or a torch file by `mean` and `std` of each channel, of 0..255 or of
+        0..1, and `image_size`; else as :func:`fmcam.models.get_preprocessing` says.
     image_size : int or None
         Height and width of the images; None: those that the network was made for.
 
@@ -69,7 +69,7 @@ def load_network(model, arch=None, image_size=None):
     if arch is not None:
         return _named_classifier(model, arch, image_size)
     try:
-        clf = load_classifier(model)
+        clf = _for_photographs(load_classifier(model))
     except ValueError as error:
         raise ValueError(f"{error} For weights of another network name it with --arch.") from error
     if clf.image_shape_ is None and image_size is None:
@@ -82,12 +82,12 @@ def load_network(model, arch=None, image_size=None):
 
 def _named_classifier(model, arch, image_size):
     if model is not None and Path(model).is_file():
-        clf = load_classifier(model, module=arch)
+        clf = _for_photographs(load_classifier(model, module=arch))
     else:
         clf = CNNClassifier.from_module(_published(arch, model))
         clf.checkpoint_ = {}
     own_size = clf.image_shape_[-1] if clf.image_shape_ else clf.checkpoint_.get("image_size")
-    standardized = not _leaves_images(clf.module_.standardize)
+    standardized = not clf.module_.standardize.leaves_images
     usual = _published_preparation(arch, model, needed=not (own_size and standardized))
     if not standardized:
         standardize = Standardize(len(usual.mean), usual.mean, usual.std)
@@ -98,15 +98,20 @@ def _named_classifier(model, arch, image_size):
     return clf.adopt(clf.module_, clf.classes_, (clf.module_.standardize.mean.numel(), size, size))
 
 
+def _for_photographs(clf):
+    """The classifier for images in 0..255, where it was one for 0..1."""
+    standardize = clf.module_.standardize
+    if standardize.of_unit_range:
+        mean, std = 255 * standardize.mean, 255 * standardize.std
+        clf.module_.standardize = Standardize(mean.numel(), mean, std)
+    return clf
+
+
 def _published(arch, weights):
     try:
         return get_model(arch, weights=weights)
     except ConnectionError as error:
         raise ValueError(f"{error} On the command line: --model FILE.") from error
-
-
-def _leaves_images(standardize):
-    return bool((standardize.mean == 0).all() and (standardize.std == 1).all())
 
 
 def _published_preparation(arch, model, needed):

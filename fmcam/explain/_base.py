@@ -230,7 +230,7 @@ def explain_group(explainers, X, y, out, *, quiet=False):
     batch_size = min(explainer.batch_size for explainer in explainers.values())
     batches, n_images = _image_batches(clf, X, batch_size)
     columns = None if y is None else columns_of(clf, y, n_images)
-    writers = {name: MapWriter(out.get(name)) for name in explainers}
+    writers = {name: MapWriter(out.get(name), n_images) for name in explainers}
     try:
         with tqdm(
             total=n_images,

@@ -149,9 +149,10 @@ def _contrast(changes):
         image was changed.
     """
     changes = (changes / changes.sum(dim=0)).nan_to_num(0)  # a few tokens may outshine all others
+    changes = changes.cpu()  # MPS pools maps into even parts only
     rows, columns = (min(cells, 2) for cells in changes.shape[1:])  # one row is in both halves
     means = functional.adaptive_avg_pool2d(changes, (rows, columns)).flatten(1)
-    quarters = torch.arange(4, device=means.device)[:, None]
+    quarters = torch.arange(4)[:, None]
     own = quarters // 2 % rows * columns + quarters % 2 % columns
     others = means.scatter(1, own, 0).amax(dim=1, keepdim=True)
     return (means.gather(1, own) / others).nan_to_num(0, posinf=math.inf).amin().item()

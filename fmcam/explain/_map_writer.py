@@ -18,11 +18,14 @@ class MapWriter:
     ----------
     path : path or None
         None: in memory.
+    n_expected : int or None, default=None
+        For how many images there is to be room from the start.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, n_expected=None):
         self._path = path
-        self._parts: list[np.ndarray] = []
+        self._n_expected = n_expected or 0
+        self._maps: Any = None
         self._file: Any = None
         self._shape = (0,)
 
@@ -35,12 +38,24 @@ class MapWriter:
         maps = np.ascontiguousarray(maps.cpu().numpy(), dtype=np.float32)
         self._shape = (self._shape[0] + len(maps), *maps.shape[1:])
         if self._path is None:
-            self._parts.append(maps)
+            self._keep(maps)
             return
         if self._file is None:
             self._file = self._part_file.open("wb")
             self._write_header()
         maps.tofile(self._file)
+
+    def _keep(self, maps):
+        n_maps = self._shape[0]
+        if self._maps is None:
+            self._maps = np.empty((max(n_maps, self._n_expected), *maps.shape[1:]), maps.dtype)
+        if n_maps > len(self._maps):
+            self._resize(n_maps + n_maps // 2)
+        self._maps[n_maps - len(maps) : n_maps] = maps
+
+    def _resize(self, n_maps):
+        # in place: a copy would need the memory twice
+        self._maps.resize((n_maps, *self._shape[1:]), refcheck=False)
 
     def _write_header(self):
         # numpy leaves room in it for the number of rows to grow
@@ -50,7 +65,9 @@ class MapWriter:
     def finish(self):
         """All maps: an ndarray, or a read-only memory map of the file."""
         if self._path is None:
-            return np.concatenate(self._parts)
+            if len(self._maps) > self._shape[0]:
+                self._resize(self._shape[0])
+            return self._maps
         self._file.seek(0)
         self._write_header()
         self._file.close()

@@ -5,6 +5,7 @@ from torch import nn
 
 from fmcam.models._logits import logits_among
 
+_NEVER_IN_UNIT_RANGE = 16  # noise of 3 standard deviations is not so far off, a dark pixel may be
 _CACHED_PIXELS = 2**16  # half a MiB in double precision, which a core has at hand
 
 
@@ -16,6 +17,12 @@ class Standardize(nn.Module):
     n_channels : int
     mean, std : sequence of n_channels float, optional
         In the units of the images (0..255 for uint8). By default 0 and 1: images pass unchanged.
+
+    Attributes
+    ----------
+    of_unit_range : bool
+        Whether mean and standard deviation are known to be of images in 0..1, so that images beyond
+        are refused. False until it is set.
 
     Examples
     --------
@@ -30,11 +37,17 @@ class Standardize(nn.Module):
 
     def __init__(self, n_channels, mean=None, std=None):
         super().__init__()
+        self.of_unit_range = False
         mean = [0.0] * n_channels if mean is None else mean
         std = [1.0] * n_channels if std is None else std
         shape = (1, n_channels, 1, 1)
         self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32).reshape(shape))
         self.register_buffer("std", torch.as_tensor(std, dtype=torch.float32).reshape(shape))
+
+    @property
+    def leaves_images(self):
+        """Whether images pass unchanged."""
+        return bool((self.mean == 0).all() and (self.std == 1).all())
 
     def learn(self, batches):
         """Take mean and standard deviation of each channel from images.
@@ -55,11 +68,18 @@ class Standardize(nn.Module):
                 count += pixels[:, 0].numel()
         mean = total / count
         std = (square / count - mean.square()).clamp(min=0).sqrt()
-        self.mean.copy_(mean)
-        self.std.copy_(torch.where(std > 1e-7 * mean.abs(), std, torch.ones_like(std)))
+        std = torch.where(std > 1e-7 * mean.abs(), std, torch.ones_like(std))
+        self.mean.copy_(mean.float())
+        self.std.copy_(std.float())
 
     def forward(self, images):
         """(n, c, h, w) of any number type -> float32 of the same shape."""
+        if self.of_unit_range and images.amax() > _NEVER_IN_UNIT_RANGE:
+            raise ValueError(
+                f"The network takes images in 0..1, of mean {self.mean.flatten().tolist()} and "
+                f"standard deviation {self.std.flatten().tolist()} in the channels; got values up "
+                f"to {images.amax().item():g}. Divide them by 255."
+            )
         return (images.float() - self.mean) / self.std
 
 

@@ -3,16 +3,20 @@
 import argparse
 import functools
 import os
+import pathlib
 import pickle
+import threading
 
 import numpy as np
 import pytest
 import torch
 import torchvision
 from safetensors.torch import save_file
+from sklearn.frozen import FrozenEstimator
 from torch import nn
 
 from fmcam.classifiers import CNNClassifier, load_classifier, save_classifier
+from fmcam.explain import GradCAM
 from fmcam.models import LeNet5, ResNet18
 
 torch.manual_seed(0)
@@ -80,6 +84,47 @@ def test_what_stands_beside_the_weights(path):
     assert clf.checkpoint_ == {name: content[name] for name in ("epoch", "mean", "std")}
     assert clf.module_.standardize.mean.item() == 9
     assert clf.module_.standardize.std.item() == 2
+
+
+def test_arguments_of_a_script_beside_the_weights(path):
+    more = [argparse.Namespace(seed=np.int64(3))]
+    args = argparse.Namespace(lr=0.1, output=pathlib.Path("runs", "a"), more=more)
+    torch.save({"model": WEIGHTS, "args": args}, path)
+    clf = load_classifier(path, module=LeNet5)
+    assert clf.checkpoint_ == {"args": {"lr": 0.1, "output": "runs/a", "more": [{"seed": 3}]}}
+
+
+class TestMeanAndStdOfUnitRange:
+    """A file that names 0.485 is of images in 0..1; those in 0..255 are refused."""
+
+    X = np.random.default_rng(0).integers(0, 256, (4, 1, 28, 28), dtype=np.uint8)
+
+    @pytest.fixture
+    def clf(self, path):
+        torch.save({"model": WEIGHTS, "mean": [0.485], "std": [0.229]}, path)
+        return load_classifier(path, module=LeNet5)
+
+    def test_images_in_it(self, clf):
+        X = self.X / 255
+        expected = NET.eval()((torch.as_tensor(X).float() - 0.485) / 0.229).softmax(dim=1)
+        np.testing.assert_allclose(clf.predict_proba(X), expected.detach(), atol=1e-5)
+        assert GradCAM(FrozenEstimator(clf)).explain(X, [0, 1, 2, 3]).max() == 1
+
+    @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+    def test_others_are_refused(self, clf, dtype, tmp_path):
+        again = tmp_path / "again.safetensors"
+        save_classifier(clf, again)
+        for one in (clf, load_classifier(again)):
+            message = r"in 0\.\.1, of mean \[0.48.* got values up to 255. Divide them by 255"
+            with pytest.raises(ValueError, match=message):
+                one.predict(self.X.astype(dtype))
+            with pytest.raises(ValueError, match=message):
+                GradCAM(FrozenEstimator(one)).transform(self.X.astype(dtype))
+
+    @pytest.mark.parametrize(("mean", "std"), [([0.0], [1.0]), ([40.0], [1.0]), ([0.5], [30.0])])
+    def test_of_other_numbers_the_unit_is_not_known(self, path, mean, std):
+        torch.save({"model": WEIGHTS, "mean": mean, "std": std}, path)
+        assert np.isfinite(load_classifier(path, module=LeNet5).predict_proba(self.X)).all()
 
 
 @pytest.mark.parametrize(
@@ -220,7 +265,7 @@ def test_nan(path):
         (trained_weights(), "with the keys 'state', 'param_groups'"),
         (NET, "of kind fmcam.models._lenet5.LeNet5: a whole network .*state_dict"),
         ({"model": NET}, "of kind fmcam.models._lenet5.LeNet5"),
-        ({"model": WEIGHTS, "args": argparse.Namespace()}, "argparse.Namespace: .* settings"),
+        ({"model": WEIGHTS, "args": threading.Event}, "kind threading.Event: .* settings"),
     ],
     ids=["list", "tensor", "none", "optimizer", "network", "inside", "settings"],
 )

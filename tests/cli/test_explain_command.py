@@ -429,6 +429,16 @@ def test_weights_for_classes_of_ones_own(tmp_path):
     assert clf.image_shape_ == (3, 96, 96)
     assert clf.module_.standardize.mean.flatten().tolist() == own["mean"]
     assert clf.module_.standardize.std.flatten().tolist() == own["std"]
+    unit = {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.2, 0.1], "image_size": 96}
+    torch.save({**content, **unit}, file)
+    again = tmp_path / "again.safetensors"
+    save_classifier(load_classifier(file, module="mobilenet_v3_small"), again)
+    for one in (file, again):
+        found = load_network(str(one), "mobilenet_v3_small", image_size=96)
+        standardize = found.module_.standardize
+        np.testing.assert_allclose(standardize.mean.flatten(), [127.5, 102, 76.5])
+        np.testing.assert_allclose(standardize.std.flatten(), [51, 51, 25.5])
+        assert found.predict(np.full((1, 3, 96, 96), 255, np.uint8)).shape == (1,)
 
 
 def test_a_checkpoint_keeps_how_its_own_images_were_prepared(tmp_path):

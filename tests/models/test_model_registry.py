@@ -11,6 +11,7 @@ import torch
 import torchvision
 from safetensors.torch import load_file, save_file
 
+from fmcam.classifiers import load_classifier
 from fmcam.models import (
     CNN_CAM,
     LeNet5,
@@ -295,6 +296,29 @@ def test_a_folder_with_its_weights(vit_folder):
     assert torch.equal(other.state_dict()[name], expected[name])
     with pytest.raises(ValueError, match="a network of 3 channels; got in_channels=1"):
         get_model(f"hf/{vit_folder}", in_channels=1)
+
+
+def test_a_classifier_from_a_file_of_a_folder_s_network(vit_folder, tmp_path):
+    name, file = f"hf/{vit_folder}", vit_folder / "model.safetensors"
+    clf = load_classifier(file, module=name)
+    assert clf.checkpoint_ == {
+        "class_names": ["ant", "bee", "cow"],
+        "mean": [127.5, 63.75, 0.0],
+        "std": [127.5, 127.5, 255.0],
+    }
+    X = np.random.default_rng(0).integers(0, 256, (2, 3, 32, 32), dtype=np.uint8)
+    mean, std = (torch.tensor(clf.checkpoint_[what])[:, None, None] for what in ("mean", "std"))
+    logits = get_model(name).eval()((torch.as_tensor(X) - mean) / std).logits
+    np.testing.assert_allclose(clf.predict_proba(X), logits.softmax(1).detach(), atol=1e-6)
+
+    recipe = {"mean": [9.0] * 3, "std": [2.0] * 3}
+    torch.save({"model": get_model(name).state_dict(), "epoch": 4, **recipe}, tmp_path / "net.pt")
+    clf = load_classifier(tmp_path / "net.pt", module=name)
+    assert clf.checkpoint_["epoch"] == 4
+    assert clf.module_.standardize.mean.flatten().tolist() == [9.0] * 3
+
+    bare = changed(vit_folder, tmp_path / "bare")  # says nothing of the images
+    assert load_classifier(file, module=bare).checkpoint_ == {}
 
 
 def changed(folder, target, drop=(), **config):

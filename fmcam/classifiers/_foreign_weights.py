@@ -1,0 +1,95 @@
+"""A classifier from weights that somebody saved, and what stands beside them."""
+
+import copy
+import functools
+import inspect
+
+import numpy as np
+import torch
+from torch import nn
+
+from fmcam._weights import network_for
+from fmcam.classifiers._cnn import CNNClassifier
+from fmcam.models import Standardize, get_model, get_preprocessing
+
+__all__ = ["classifier_of_weights", "maker_of"]
+
+
+def classifier_of_weights(path, content, module, classes, key):
+    """A classifier from what a file of weights alone holds; arguments as of `load_classifier`."""
+    if module is None:
+        raise ValueError(
+            f"{path} holds weights alone. Pass the class of their network as `module`, a function "
+            "that makes it, a network to copy or a name such as 'torchvision/resnet18'."
+        )
+    net, rest = _network(module, content, path, key)
+    clf = CNNClassifier.from_module(net, _class_names(rest) if classes is None else classes)
+    told = _told_by_folder(module, len(clf.classes_))
+    clf.checkpoint_ = {**told, **rest}
+    recipe = rest if {"mean", "std"} <= rest.keys() else told
+    if recipe:
+        clf.module_.standardize = _standardize_of(path, net, recipe["mean"], recipe["std"])
+    return clf
+
+
+def _told_by_folder(module, n_classes):
+    """`mean`, `std` and `class_names` as the folder of "hf/FOLDER" gives them."""
+    if not isinstance(module, str) or not module.startswith("hf/"):
+        return {}
+    try:
+        told = get_preprocessing(module)
+    except (FileNotFoundError, ValueError):  # a folder need not say
+        return {}
+    names = told.class_names
+    known = {} if names is None or len(names) != n_classes else {"class_names": names}
+    return {"mean": told.mean.tolist(), "std": told.std.tolist(), **known}
+
+
+def maker_of(module):
+    """What makes a network, from all that `module` may be."""
+    if isinstance(module, str):
+        return functools.partial(get_model, module)
+    if isinstance(module, nn.Module):
+        return functools.partial(copy.deepcopy, module)
+    if not callable(module) or (inspect.isclass(module) and not issubclass(module, nn.Module)):
+        raise TypeError(
+            "`module` must be a class of nn.Module, a function that makes a network, a network or "
+            f"a name for get_model, got {module!r}."
+        )
+    return module
+
+
+def _network(module, content, path, key):
+    """The network with the weights of a file, and the other entries of the file."""
+    by_name = isinstance(module, str) and key is None
+    if not (by_name and module.startswith("hf/")):
+        try:
+            return network_for(maker_of(module), content, path, key=key)
+        except ValueError:
+            if not by_name:
+                raise
+    net = get_model(module, weights=path)  # which knows the names that publishers give
+    nested = any(isinstance(value, dict) for value in content.values())
+    kinds = (dict,) if nested else (dict, torch.Tensor)
+    return net, {name: value for name, value in content.items() if not isinstance(value, kinds)}
+
+
+def _standardize_of(path, net, mean, std):
+    convolutions = [part for part in net.modules() if isinstance(part, nn.Conv2d)]
+    n_channels = convolutions[0].in_channels if convolutions else len(mean)
+    try:
+        standardize = Standardize(n_channels, mean, std)
+        of_unit_range = [0 <= m <= 1 and 0 < s <= 1 for m, s in zip(mean, std, strict=True)]
+        standardize.of_unit_range = all(of_unit_range) and not standardize.leaves_images
+        return standardize
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"`mean` and `std` in {path} must be {n_channels} numbers each, got {mean} and {std}."
+        ) from error
+
+
+def _class_names(rest):
+    names = rest.get("class_names")
+    if not isinstance(names, list) or names != sorted(set(map(str, names))):
+        return None
+    return np.array(names)
