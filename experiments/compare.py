@@ -15,8 +15,9 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import ConfusionMatrixDisplay
 
 from fmcam.cli._config import option
-from fmcam.cli._pipeline import BASELINE, DATASETS, Fit, score, train
-from fmcam.cli._run import Run, run_script
+from fmcam.cli._pipeline import BASELINE, Fit, score, train
+from fmcam.cli._run import Run
+from fmcam.cli._script import run_script
 from fmcam.datasets import get_dataset
 from fmcam.explain import GradCAM
 from fmcam.plot import ComparisonDisplay, HeatmapDisplay, HistoryDisplay, RocCurvesDisplay
@@ -33,7 +34,7 @@ NETWORKS = {"SimpleCNN": "simplecnn", "LeNet-5": "lenet5"}
 class Config:
     """Settings of a comparison."""
 
-    dataset: str = option("fashion-mnist", "images", DATASETS)
+    dataset: str = option("fashion-mnist", "images", ("fashion-mnist", "shapes"))
     search: str | None = option(
         None, "folder of a finished grid search; None: runs/grid_search/DATASET"
     )

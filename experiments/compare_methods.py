@@ -19,7 +19,8 @@ from experiments._localization import BLOCKS, FUSED, REFERENCE, choose_fusion, l
 from experiments.localize import CHOOSING, canvases_of, first, plan, validation_canvases
 from experiments.localize import Config as LocalizeConfig
 from fmcam.cli._config import option
-from fmcam.cli._run import Run, run_script
+from fmcam.cli._run import Run
+from fmcam.cli._script import run_script
 from fmcam.datasets import get_dataset
 from fmcam.explain import (
     CAM,

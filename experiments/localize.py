@@ -18,8 +18,8 @@ from experiments._localization import (
     main_explainers,
 )
 from fmcam.cli._config import option
-from fmcam.cli._pipeline import DATASETS
-from fmcam.cli._run import Run, run_script
+from fmcam.cli._run import Run
+from fmcam.cli._script import run_script
 from fmcam.datasets import get_dataset, make_canvas
 from fmcam.plot import (
     HeatmapDisplay,
@@ -40,7 +40,7 @@ SUMMARIZED = ["mean_iou", "box_accuracy_0.5", "box_accuracy_0.7", "pointing_game
 class Config:
     """Settings of a localization."""
 
-    dataset: str = option("fashion-mnist", "items on the canvases", DATASETS)
+    dataset: str = option("fashion-mnist", "items on the canvases", ("fashion-mnist", "shapes"))
     canvas: int = option(128, "height and width of the canvases")
     feature_canvas: int = option(
         40, "of the canvases that features are learned on; as CANVAS: no fit of the head after"

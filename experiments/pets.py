@@ -33,8 +33,10 @@ from experiments._species import imagenet_classifier, with_species_classes, writ
 from fmcam.classifiers import save_classifier
 from fmcam.cli._config import option
 from fmcam.cli._gallery import brightened, overlay, spread, write_gallery
-from fmcam.cli._run import Run, run_script
-from fmcam.cli._transfer import Transfer, TransferSettings, starting_weights
+from fmcam.cli._run import Run
+from fmcam.cli._script import run_script
+from fmcam.cli._settings import TransferSettings
+from fmcam.cli._transfer import Transfer, starting_weights
 from fmcam.datasets import fetch_oxford_pets
 from fmcam.plot import HeatmapDisplay, HistoryDisplay, LocalizationCurveDisplay
 from fmcam.report import classification_frame, overall_frame

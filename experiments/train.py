@@ -1,6 +1,9 @@
 """`fmcam train`, by the name in the provenance of results."""
 
-import runpy
+import sys
+
+from fmcam.cli import main
 
 if __name__ == "__main__":
-    runpy.run_module("fmcam.cli.train", run_name="__main__", alter_sys=True)
+    sys.argv.insert(1, "train")
+    main()

@@ -12,7 +12,7 @@ from experiments.benchmark import (
     search,
     steps,
 )
-from fmcam.cli._run import run_script
+from fmcam.cli._script import run_script
 
 SCRIPTS = {
     "boxes": boxes,

@@ -16,8 +16,9 @@ from scipy.optimize import nnls
 from sklearn.model_selection import StratifiedKFold
 
 from fmcam.cli._config import option
-from fmcam.cli._pipeline import CLASSIFIERS, DATASETS, make_classifier
+from fmcam.cli._pipeline import make_classifier
 from fmcam.cli._run import Run
+from fmcam.cli._settings import NETWORKS
 from fmcam.datasets import get_dataset
 from fmcam.model_selection import GridSearchCV
 
@@ -30,8 +31,8 @@ SCORING = 1 / 3  # of the work of training: a forward without the backward of tw
 class Config:
     """Settings of the benchmark."""
 
-    model: str = option("lenet5", "network", CLASSIFIERS)
-    dataset: str = option("fashion-mnist", "images", DATASETS)
+    model: str = option("lenet5", "network", NETWORKS)
+    dataset: str = option("fashion-mnist", "images", ("fashion-mnist", "shapes"))
     candidates: tuple[int, ...] = option((1, 2, 4, 8), "learning rates searched over")
     rows: tuple[int, ...] = option((1_500, 3_000, 6_000), "images searched over")
     epochs: tuple[int, ...] = option((1, 2, 4), "epochs of a fit")

@@ -10,7 +10,7 @@ from torch import nn
 
 from fmcam._weights import network_for
 from fmcam.classifiers._cnn import CNNClassifier
-from fmcam.models import Standardize, get_model, get_preprocessing
+from fmcam.models import Standardize, get_model, get_model_builder, get_preprocessing
 
 __all__ = ["classifier_of_weights", "maker_of"]
 
@@ -48,7 +48,7 @@ def _told_by_folder(module, n_classes):
 def maker_of(module):
     """What makes a network, from all that `module` may be."""
     if isinstance(module, str):
-        return functools.partial(get_model, module)
+        return get_model_builder(module)
     if isinstance(module, nn.Module):
         return functools.partial(copy.deepcopy, module)
     if not callable(module) or (inspect.isclass(module) and not issubclass(module, nn.Module)):

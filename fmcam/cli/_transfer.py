@@ -12,25 +12,11 @@ import fmcam
 from fmcam._files import replacing
 from fmcam._hashing import digest_of, hash_of
 from fmcam.classifiers import Frozen, Resumable, load_classifier, save_classifier
-from fmcam.cli._config import option
 from fmcam.cli._pipeline import make_classifier
+from fmcam.cli._settings import TransferSettings
 from fmcam.models import ResNet18
 
-__all__ = ["Transfer", "TransferSettings", "best_epoch", "save_torch", "starting_weights"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TransferSettings:
-    """Settings that every script with a transfer has."""
-
-    lr: float = option(1e-3, "learning rate of the head; the convolutions learn at a tenth")
-    batch_size: int = option(32, "photographs in a batch")
-    weight_decay: float = option(1e-4, "weight decay (L2)")
-    head_epochs: int = option(3, "passes over the photographs in which only the head learns")
-    epochs: int = option(20, "passes over the photographs in which all learns")
-    patience: int = option(6, "stop after that many epochs without a lower validation loss")
-    precision: str = option("float32", "float32 or bfloat16", ("float32", "bfloat16"))
-    seed: int = option(0, "random state")
+__all__ = ["Transfer", "best_epoch", "save_torch", "starting_weights"]
 
 
 @dataclass(frozen=True, kw_only=True)

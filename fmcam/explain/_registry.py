@@ -1,9 +1,9 @@
 """All explainers by the names that people type."""
 
-import difflib
 import re
 
 from fmcam import explain
+from fmcam._suggest import nearest
 
 __all__ = ["get_explainer", "list_explainers"]
 
@@ -73,7 +73,7 @@ def get_explainer(name):
     }
     if _plain(name) in spellings:
         return getattr(explain, kinds[spellings[_plain(name)]])
-    near = difflib.get_close_matches(_plain(name), spellings)
+    near = nearest(_plain(name), spellings)
     near = list(dict.fromkeys(spellings[one] for one in near))
     hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else ""
     known = f"Known are {', '.join(list_explainers())}."

@@ -3,6 +3,7 @@ from ._lenet5 import LeNet5 as LeNet5
 from ._names import find_model as find_model
 from ._names import list_models as list_models
 from ._registry import get_model as get_model
+from ._registry import get_model_builder as get_model_builder
 from ._registry import get_preprocessing as get_preprocessing
 from ._resnet18 import ResNet18 as ResNet18
 from ._simple_cnn import SimpleCNN as SimpleCNN

@@ -4,12 +4,12 @@ import contextlib
 import json
 import re
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from sklearn.utils import Bunch
 
 from fmcam._weights import network_for
+from fmcam.models._names import folder_of
 
 _SAFE = {"local_files_only": True, "trust_remote_code": False}
 _INTERPOLATIONS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
@@ -22,7 +22,7 @@ def published(name):
 
 def make(name, n_classes=None, in_channels=None, **options):
     """A network as the folder describes it, with random weights."""
-    transformers, folder = _transformers(), _folder(name)
+    transformers, folder = _transformers(), folder_of(name)
     with _worded(folder):
         config = transformers.AutoConfig.from_pretrained(folder, **_SAFE, **_labels(n_classes))
         _check_channels(folder, config, in_channels)
@@ -32,7 +32,7 @@ def make(name, n_classes=None, in_channels=None, **options):
 
 def pretrained(name, weights, n_classes=None, in_channels=None, **options):
     """The network in a folder, with its weights."""
-    transformers, folder = _transformers(), _folder(name)
+    transformers, folder = _transformers(), folder_of(name)
     if not list(folder.glob("*.safetensors")):
         raise ValueError(
             f"{folder} holds no safetensors file, and other files of weights could run code. Write "
@@ -76,7 +76,7 @@ def _converted(net, content, n_classes):
 
 def preprocessing(name, weights="DEFAULT"):
     """How images are prepared, as the folder says."""
-    folder = _folder(name)
+    folder = folder_of(name)
     config = json.loads((folder / "config.json").read_text())
     recipe = _recipe(folder)
     names = config.get("id2label") or {}
@@ -103,16 +103,6 @@ def _transformers():
     except ImportError as error:
         raise ImportError("hf/FOLDER needs transformers: pip install transformers") from error
     return transformers
-
-
-def _folder(name):
-    folder = Path(name).expanduser()
-    if not (folder / "config.json").is_file():
-        raise FileNotFoundError(
-            f"hf/{name} must name a folder on this machine that save_pretrained wrote; there is no "
-            f"{folder / 'config.json'}."
-        )
-    return folder
 
 
 @contextlib.contextmanager

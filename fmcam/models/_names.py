@@ -8,7 +8,7 @@ from pathlib import Path
 from fmcam import models
 from fmcam._suggest import suggest
 
-__all__ = ["find_model", "list_models", "own_networks"]
+__all__ = ["find_model", "folder_of", "list_models", "own_networks"]
 
 _REGISTERED = re.compile(r"^@register_model\b.*\n(?:@.*\n)*def (\w+)\(", re.MULTILINE)
 
@@ -90,6 +90,8 @@ def find_model(name):
     ------
     ValueError
         For an unknown name. The message names those that are alike.
+    FileNotFoundError
+        If there is no such folder of Hugging Face.
     ImportError
         For a network of timm where timm is not installed.
 
@@ -103,6 +105,7 @@ def find_model(name):
         raise TypeError(f"A network is asked for by its name, a str; got a {type(name).__name__}.")
     prefix = name[: name.find("/") + 1]
     if prefix == "hf/":
+        folder_of(name.removeprefix(prefix))
         return name
     if prefix == "timm/" and importlib.util.find_spec("timm") is None:
         raise ImportError("timm's networks need timm: pip install timm")
@@ -118,6 +121,17 @@ def find_model(name):
         f" For a folder of Hugging Face, write hf/{name}." if name and Path(name).is_dir() else ""
     )
     raise ValueError(f"There is no network {name!r}. {suggest(name, known)}{hint}")
+
+
+def folder_of(name):
+    """The folder of a network of Hugging Face; raises FileNotFoundError if there is none."""
+    folder = Path(name).expanduser()
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(
+            f"hf/{name} must name a folder on this machine that save_pretrained wrote; there is no "
+            f"{folder / 'config.json'}."
+        )
+    return folder
 
 
 def _spelled(name, names, source):

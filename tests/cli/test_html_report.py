@@ -17,7 +17,8 @@ from PIL import Image
 from fmcam.cli._report._folder import GALLERY_COLUMNS, read_folder
 from fmcam.cli._report._tables import table_html
 from fmcam.cli._report._text import format_numbers
-from fmcam.cli.report import main, write_report
+from fmcam.cli._report._write import write_report
+from fmcam.cli.report import Config, main
 
 ROOT = Path(__file__).parents[2]
 EVIL = "<script>alert(1)</script>"
@@ -358,9 +359,9 @@ def test_the_command(folder, tmp_path):
     assert out.read_text() == write_report(folder).read_text()
 
 
-def test_the_command_says_what_is_wrong(tmp_path):
-    with pytest.raises(SystemExit, match="There is no folder"):
-        main([str(tmp_path / "nowhere")])
+def test_the_command_says_what_is_wrong():
+    with pytest.raises(SystemExit, match="Name the folder of the results: `fmcam report FOLDER`"):
+        main(Config())
 
 
 # In a browser -------------------------------------------------------------------------------------

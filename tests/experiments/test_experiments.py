@@ -17,9 +17,10 @@ from PIL import Image
 from experiments import compare
 from fmcam.classifiers import FlipAndShift, OneCycle, load_classifier
 from fmcam.cli import grid_search, train
-from fmcam.cli._config import option, parse
-from fmcam.cli._pipeline import SCHEDULERS, Fit, make_classifier
+from fmcam.cli._config import parse
+from fmcam.cli._pipeline import Fit, make_classifier
 from fmcam.cli._run import Run
+from fmcam.cli._settings import SCHEDULERS
 from fmcam.datasets import get_dataset
 
 ROOT = Path(__file__).parents[2]
@@ -34,86 +35,6 @@ TINY = {
     "final_epochs": 1,
     "jobs": 1,
 }
-
-
-# Settings -----------------------------------------------------------------------------------------
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    lr: tuple[float, ...] = option((0.1,), "rates", yaml="training.learning_rate")
-    batch_size: int | None = option(None, "size", yaml="training.batch_size")
-    dataset: str = option("shapes", "images", ("shapes", "fashion-mnist"), yaml="dataset.name")
-    resume: bool = option(False, "go on")
-
-
-def settings_of(*arguments):
-    return parse(Settings, list(arguments), prog="x", description="d")
-
-
-def test_defaults_and_flags():
-    assert settings_of() == Settings()
-    given = settings_of("--lr", "0.1", "0.2", "--batch-size", "8", "--resume")
-    assert given == Settings(lr=(0.1, 0.2), batch_size=8, resume=True)
-
-
-def test_a_yaml_file_is_the_same_as_flags_and_flags_win(tmp_path):
-    file = tmp_path / "settings.yaml"
-    file.write_text("lr: [0.1, 0.2]\nbatch_size: 8\nresume: true\ndataset: null\n")
-    assert settings_of("--config", str(file)) == Settings((0.1, 0.2), 8, resume=True)
-    given = settings_of("--config", str(file), "--batch-size", "4", "--no-resume")
-    assert given == Settings((0.1, 0.2), 4)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "training: {learning_rate: [0.1, 0.2], batch_size: 8}\ndataset: {name: fashion-mnist}",
-        "training: {lr: [0.1, 0.2]}\nbatch_size: 8\ndataset: fashion-mnist",
-    ],
-)
-def test_sections_of_a_yaml_file(tmp_path, text):
-    file = tmp_path / "settings.yaml"
-    file.write_text(text)
-    expected = Settings((0.1, 0.2), 8, "fashion-mnist")
-    assert settings_of("--config", str(file)) == expected
-    given = settings_of("--config", str(file), "--lr", "0.3")
-    assert given == dataclasses.replace(expected, lr=(0.3,))
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (
-            "trainng: {lr: 1}",
-            "settings.yaml has an unknown setting 'trainng'; did you mean",
-        ),
-        ("training: 3", "settings.yaml: training must hold `name: value` lines, got 3"),
-        (
-            "training: {leraning_rate: 1}",
-            "training has an unknown setting 'leraning_rate'; did",
-        ),
-        ("training: {name: 1}", "setting 'name'; known are learning_rate, lr, batch_size"),
-        ("dataset: {nam: shapes}", "dataset has an unknown setting 'nam'; did you mean 'name'?"),
-        ("lr: [", "--config: while parsing"),
-        ("batchsize: 8", "unknown setting 'batchsize'; did you mean 'batch_size'?"),
-        ("dataset: mnist", "invalid choice: 'mnist'"),
-        ("batch_size: many", "invalid int value: 'many'"),
-        ("- 3", "must hold `name: value` lines"),
-    ],
-)
-def test_mistakes_in_a_yaml_file(tmp_path, capsys, text, message):
-    file = tmp_path / "settings.yaml"
-    file.write_text(text)
-    with pytest.raises(SystemExit):
-        settings_of("--config", str(file))
-    assert message in capsys.readouterr().err
-
-
-def test_a_missing_yaml_file(capsys):
-    with pytest.raises(SystemExit):
-        settings_of("--config", "nowhere.yaml")
-    assert "there is no file nowhere.yaml" in capsys.readouterr().err
 
 
 # The folder ---------------------------------------------------------------------------------------
@@ -346,12 +267,12 @@ def test_photographs_by_the_recipe(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"image_size": 64}, "--image-size, --first-size and --color are for imagenette"),
-        ({"color": 0.1}, "--image-size, --first-size and --color are for imagenette"),
+        ({"dataset": "shapes", "image_size": 64}, "photographs in colour; the images of shapes"),
+        ({"dataset": "shapes", "color": 0.1}, r"have the shape \(1, 28, 28\)"),
         ({"dataset": "imagenette", "color": 1.1}, r"--color must be in \[0, 1\], got 1.1"),
         ({"dataset": "imagenette", "first_size": 64}, "--first-size grows to --image-size"),
-        ({"patience": 2}, "--patience needs images held out to look at, by --val-size"),
-        ({"weights": "DEFAULT"}, "--weights is for resnet18, not lenet5"),
+        ({"patience": 2}, "--patience watches held-out images: hold some out with --val-size"),
+        ({"weights": "DEFAULT"}, "--weights is for resnet18, not for lenet5"),
     ],
     ids=str,
 )

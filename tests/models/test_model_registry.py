@@ -98,11 +98,16 @@ def test_names_are_those_in_the_registries_of_torchvision_and_timm():
         ("resnet50", "torchvision/resnet50"),
         ("test_vit", "timm/test_vit"),
         ("test_vit.r160_in1k", "timm/test_vit.r160_in1k"),
-        ("hf/folder", "hf/folder"),
     ],
 )
 def test_full_names(name, full):
     assert find_model(name) == full
+
+
+def test_a_folder_is_its_own_full_name(vit_folder):
+    assert find_model(f"hf/{vit_folder}") == f"hf/{vit_folder}"
+    with pytest.raises(FileNotFoundError, match="hf/none must name a folder on this machine"):
+        find_model("hf/none")
 
 
 def test_without_timm_and_transformers(monkeypatch, vit_folder):

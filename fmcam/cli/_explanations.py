@@ -1,42 +1,31 @@
-"""All explainers by the names that people type, and what they say about pictures, in numbers."""
+"""What explainers say about pictures, in numbers."""
 
 import inspect
-from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import torch
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Bunch
 
-from fmcam._suggest import suggest
-from fmcam.explain import EdgeMap, RandomMap, explain_together, get_explainer, list_explainers
+from fmcam.explain import EdgeMap, explain_together, get_explainer
 from fmcam.localize import boxes_from_heatmaps
 from fmcam.metrics import paired_box_iou
 
-__all__ = ["METHODS", "check_methods", "explain", "make_explainers", "record", "top_classes"]
+__all__ = ["explain", "make_explainers", "record", "top_classes"]
 
-METHODS: dict[str, Callable] = {name: get_explainer(name) for name in list_explainers()}
-METHODS["random-map"] = partial(RandomMap, random_state=0)
 BATCH = 32
 TOP = 5
-
-
-def check_methods(names):
-    """End with a message if a method is not known by its name."""
-    for name in names:
-        if name not in METHODS:
-            raise SystemExit(f"--method: there is no method {name!r}. {suggest(name, METHODS)}")
 
 
 def make_explainers(clf, methods, layers):
     """Explainers by method and layer; the layer is None where none is asked for or taken."""
     explainers = {}
     for method in methods:
-        kind = METHODS[method]
-        takes_layer = "layer" in inspect.signature(kind).parameters
-        for layer in layers if layers and takes_layer else [None]:
-            chosen = {} if layer is None else {"layer": layer}
+        kind = get_explainer(method)
+        taken = inspect.signature(kind).parameters
+        fixed = {"random_state": 0} if "random_state" in taken else {}
+        for layer in layers if layers and "layer" in taken else [None]:
+            chosen = fixed if layer is None else {**fixed, "layer": layer}
             explainers[method, layer] = kind(FrozenEstimator(clf), batch_size=BATCH, **chosen)
     return explainers
 

@@ -1,0 +1,91 @@
+"""What `fmcam train` does."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import ConfusionMatrixDisplay
+
+from fmcam.cli._pipeline import Fit, crop_size, score, train
+from fmcam.cli._run import Run
+from fmcam.cli._script import mistakes_named
+from fmcam.datasets import get_dataset
+from fmcam.plot import HistoryDisplay, RocCurvesDisplay
+from fmcam.report import classification_frame
+
+
+def main(config):
+    """Train, score, write."""
+    with mistakes_named():
+        data, test = (
+            get_dataset(config.dataset, subset, data_home=config.data_dir)
+            for subset in ("train", "test")
+        )
+    check_data(config, data)
+    run = Run(config, "fmcam train", kept=("checkpoints",))
+    folder = Path(config.checkpoint_dir or run.folder / "checkpoints")
+    fits = plan(config, data)
+    if not config.resume:
+        for fit in fits:
+            fit.forget(folder)
+    fitted = train(
+        *(fits, data, folder, config.jobs),
+        save_every=config.save_every,
+        log_every=config.log_every,
+    )
+    rows, probas = zip(*(score(clf, test.images, test.target) for clf in fitted), strict=True)
+    rows = pd.concat(rows, keys=config.seeds, names=["seed"]).droplevel(1)
+    write(run, rows, fitted[0], probas[0], test)
+    print(rows[["accuracy", "accuracy_low", "accuracy_high", "macro_f1", "log_loss"]].round(4))
+    run.finish()
+
+
+def check_data(config, data):
+    """End with a message if the images are not those that the settings speak of."""
+    found = {"input_shape": data.images.shape[1:], "num_classes": len(data.target_names)}
+    for name, value in found.items():
+        if getattr(config, name) not in (None, value):
+            raise SystemExit(
+                f"{name} is {getattr(config, name)}, but {config.dataset} has {value}."
+            )
+    crops = config.image_size or config.first_size or config.color
+    if crops and crop_size(data) is None:
+        raise SystemExit(
+            "--image-size, --first-size and --color are for photographs in colour; the images of "
+            f"{config.dataset} have the shape {data.images.shape[1:]}."
+        )
+
+
+def plan(config, data):
+    """The trainings, one for each seed."""
+    return [
+        Fit(
+            *(config.model, config.dataset, config.model),
+            *(config.lr, config.batch_size, config.weight_decay, config.epochs),
+            *(seed, config.precision, config.label_smoothing),
+            *(config.optimizer, config.scheduler, config.val_size, config.patience),
+            image_size=config.image_size or crop_size(data),
+            first_size=config.first_size,
+            color=config.color,
+            weights=config.weights,
+        )
+        for seed in config.seeds
+    ]
+
+
+def write(run, rows, clf, proba, test):
+    """Tables of all seeds; the curves and the confusion of the first."""
+    run.write_table("rows.csv", rows)
+    summary = rows.agg(["mean", "std", "count"]).T.rename_axis("number")
+    run.write_table("summary.csv", summary)
+    names = test.target_names
+    per_class = classification_frame(test.target, proba, clf.classes_, class_names=names)
+    run.write_table("per_class.csv", per_class)
+    run.write_table("history.csv", HistoryDisplay.from_estimator(clf).frame())
+    run.write_figure("history.png", HistoryDisplay.from_estimator(clf))
+    roc = RocCurvesDisplay.from_predictions(test.target, proba, clf.classes_, class_names=names)
+    run.write_figure("roc.png", roc)
+    confusion = ConfusionMatrixDisplay.from_predictions(
+        np.array(names)[test.target], np.array(names)[proba.argmax(axis=1)], labels=names
+    )
+    run.write_figure("confusion.png", confusion, xticks_rotation=45, cmap="Blues", colorbar=False)
