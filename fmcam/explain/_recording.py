@@ -100,12 +100,13 @@ class Recording:
             if not isinstance(module, nn.Linear) or module.weight.shape != shape:
                 continue
             weight = module.weight.detach().to(pooled)
-            bias = 0 if module.bias is None else module.bias.detach().to(pooled)
+            bias = pooled.new_zeros(1) if module.bias is None else module.bias.detach().to(pooled)
             found = pooled @ weight.T + bias
             found = found if order is None else found[:, order]
             error = (found - self.outputs).abs()
             size = (pooled.abs() @ weight.abs().T).amax()  # rounding grows with the terms
-            if error.amax() <= tolerance * size:
+            rounding = 4 * torch.finfo(bias.dtype).eps * bias.abs().amax()
+            if error.amax() <= tolerance * size + rounding:
                 weight = weight if order is None else weight[order]
                 return torch.cat([-weight, weight]) if len(weight) == 1 else weight
         return None

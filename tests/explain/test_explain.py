@@ -247,6 +247,16 @@ class TestGlobalAveragePooling:
         found = recording.gradient("0", torch.ones(4, dtype=torch.int64))
         np.testing.assert_allclose(found, maps.grad, atol=1e-7)
 
+    def test_activations_that_vanish_beside_the_bias(self):
+        """As behind many layers of random weights: the rounding of the bias hides them."""
+        torch.manual_seed(0)
+        head = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(256, 100)
+        net = nn.Sequential(nn.Conv2d(1, 256, 3, bias=False), nn.ReLU(), *head)
+        X, y = random_images((4, 1, 32, 32)), [0, 1, 2, 3]
+        expected = CAM(frozen(net)).explain(X, y)
+        net[0].weight.data *= 1e-7
+        np.testing.assert_allclose(CAM(frozen(net)).explain(X, y), expected, atol=1e-4)
+
 
 class TestSharing:
     def test_together_equals_apart(self, lenet):
