@@ -1,6 +1,7 @@
-"""How explainers are put to the test on canvases: maps, thresholds of other canvases, rows."""
+"""Which explainers are put to the test on canvases."""
 
 from itertools import combinations
+from operator import attrgetter
 
 from sklearn.frozen import FrozenEstimator
 
@@ -12,21 +13,19 @@ from fmcam.explain import (
     GradCAMPlusPlus,
     LayerCAM,
     explain_together,
-    oracle_heatmaps,
     randomized,
 )
 from fmcam.localize import HeatmapToBox
-from fmcam.report import chance_heatmaps, localization_frame
 
-__all__ = ["BLOCKS", "FUSED", "REFERENCE", "choose_fusion", "known_maps", "localize"]
-__all__ += ["main_explainers"]
+__all__ = ["BLOCKS", "FUSED", "REFERENCE", "choose_fusion", "main_explainers", "with_truth"]
 
 BLOCKS = [f"features.{block}" for block in range(5)]
 FUSED = "Grad-CAM++, chosen blocks"
 REFERENCE = "pixels unlike the border"  # on a blank canvas the item itself
+with_truth = attrgetter("images", "target", "boxes", "masks")  # for evaluate_localization
 
 
-def choose_fusion(clf, held_out, batch_size, regions=("largest", "all")):
+def choose_fusion(clf, held_out, batch_size, region="fit"):
     """The run of blocks whose fused maps, and the kind of region, that box held-out items best.
 
     Fine maps of early blocks fit an item's outline, coarse maps of late blocks tell it from other
@@ -46,13 +45,11 @@ def choose_fusion(clf, held_out, batch_size, regions=("largest", "all")):
         for run in runs
     }
     maps = explain_together(explainers, held_out.images, held_out.target)
-    reached = {
-        (run, region): HeatmapToBox(region=region).fit(found, held_out.boxes).scores_.max()
-        for run, found in maps.items()
-        for region in regions
+    to_boxes = {
+        run: HeatmapToBox(region=region).fit(found, held_out.boxes) for run, found in maps.items()
     }
-    blocks, region = max(reached, key=reached.get)
-    return list(blocks), region
+    blocks = max(to_boxes, key=lambda run: to_boxes[run].scores_.max())
+    return list(blocks), to_boxes[blocks].region_
 
 
 def main_explainers(clf, blocks, batch_size):
@@ -73,48 +70,3 @@ def main_explainers(clf, blocks, batch_size):
         "random weights, CAM": CAM(chance, **size),
         f"random weights, {FUSED}": GradCAMPlusPlus(chance, layer=blocks, **size),
     }
-
-
-def known_maps(explainer, data, boxes):
-    """Maps that need no method: centre box, full frame, and the oracle of the explainer's layer."""
-    return {
-        **chance_heatmaps(data.masks.shape, boxes),
-        "resolution oracle": oracle_heatmaps(explainer, data.images, data.masks),
-    }
-
-
-def localize(clf, explainers, validation, test, region):
-    """Rows of the test canvases, thresholds fitted on the validation canvases, and the test maps.
-
-    Boxes go around the same kind of `region` for all methods.
-
-    Returns
-    -------
-    rows : DataFrame
-        As `fmcam.report.localization_frame` gives them.
-    boxers : dict of str to fitted HeatmapToBox
-    maps : dict of str to ndarray of shape (n, h, w)
-    """
-    oracle = next(iter(explainers.values()))
-    boxers = {}
-    fitting = {
-        **explain_together(explainers, validation.images, validation.target),
-        **known_maps(oracle, validation, validation.boxes),
-    }
-    for name in list(fitting):
-        boxers[name] = HeatmapToBox(region=region).fit(fitting.pop(name), validation.boxes)
-    maps = {
-        **explain_together(explainers, test.images, test.target),
-        **known_maps(oracle, test, validation.boxes),
-    }
-    rows = localization_frame(
-        maps,
-        test.target,
-        clf.predict_proba(test.images),
-        clf.classes_,
-        boxes=test.boxes,
-        masks=test.masks,
-        thresholds={name: boxer.threshold_ for name, boxer in boxers.items()},
-        region=region,
-    )
-    return rows, boxers, maps

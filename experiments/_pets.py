@@ -1,13 +1,13 @@
-"""How explainers are put to the test on pets: one method after the other, to bound the memory."""
-
-from functools import partial
+"""How explainers are put to the test on pets: some at a time, to bound the memory."""
 
 import pandas as pd
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.utils import gen_batches
 from torch import nn
 from tqdm import tqdm
 
+from experiments._localization import with_truth
 from fmcam.explain import (
     CAM,
     EdgeMap,
@@ -18,31 +18,24 @@ from fmcam.explain import (
     LayerCAM,
     ScoreCAM,
     XGradCAM,
-    oracle_heatmaps,
     randomized,
 )
-from fmcam.localize import HeatmapToBox
-from fmcam.metrics import (
-    boxes_from_heatmaps,
-    mask_iou_score,
-    max_box_accuracy_score,
-    pixel_average_precision_score,
-)
+from fmcam.localize import boxes_from_heatmaps
+from fmcam.metrics import max_box_accuracy_score, pixel_average_precision_score
 from fmcam.report import (
     bootstrap_difference,
-    chance_heatmaps,
+    evaluate_localization,
     localization_error_types,
-    localization_frame,
     summarize,
 )
 
 __all__ = ["CORNERS", "LAYERS", "NOT_ALIGNED", "REFERENCE"]
-__all__ += ["compare_alignment", "fused", "make_explainers", "make_maps", "score_methods"]
-__all__ += ["summary_of"]
+__all__ += ["compare_alignment", "fused", "make_explainers", "score_methods", "summary_of"]
 
 CORNERS = ["x0", "y0", "x1", "y1"]
 REFERENCE = "centre box"
 NOT_ALIGNED = ", not aligned"
+METHODS_AT_ONCE = 8  # their maps of all test photographs are in memory
 LAYERS = tuple(f"features.layer{number}" for number in (2, 3, 4))
 
 
@@ -92,89 +85,58 @@ def make_explainers(clf, layers, batch_size, *, score_cam=False):
     }
 
 
-def make_maps(explainers, known_boxes):
-    """Functions from photographs to heatmaps of their true classes, by the name of the method.
-
-    Beside the explainers these are the centre box and the full frame, see `chance_heatmaps`, and
-    the resolution oracle, which knows the masks.
-    """
-
-    def explained(explainer, data):
-        return explainer.explain(data.images, data.target)
-
-    def chance(name, data):
-        return chance_heatmaps(data.masks.shape, known_boxes)[name]
-
-    def oracle(data):
-        return oracle_heatmaps(explainers["CAM"], data.images, data.masks)
-
-    return {
-        **{name: partial(explained, explainer) for name, explainer in explainers.items()},
-        **{name: partial(chance, name) for name in (REFERENCE, "full frame")},
-        "resolution oracle": oracle,
-    }
-
-
-def score_methods(clf, makers, validation, test):
+def score_methods(clf, explainers, validation, test):
     """Rows of the test photographs, and numbers of each method.
 
     Parameters
     ----------
     clf : CNNClassifier
-    makers : dict of str to callable
-        From `make_maps`.
+    explainers : dict of str to explainer
+        From `make_explainers`.
     validation, test : Bunch
         With images, target, masks and boxes. Thresholds are fitted on the former.
 
     Returns
     -------
     rows : DataFrame
-        As `localization_frame` gives them, and mask_iou and error_type.
+        As `evaluate_localization` gives them, and error_type.
     numbers : DataFrame
         One row a method: region and threshold of its boxes, mask_threshold, validation_mean_iou,
         oracle_max_box_accuracy_v2 and pixel_average_precision.
     """
-    y_proba = clf.predict_proba(test.images)
-    rows, numbers = [], {}
-    for name, maps_of in tqdm(makers.items(), unit="method", disable=None):
-        maps = maps_of(validation)
-        boxer = _best_boxer(maps, validation.boxes)
-        mask_threshold = _best_mask_threshold(validation.masks, maps, boxer.thresholds_)
-        maps = maps_of(test)
-        found = localization_frame(
-            {name: maps},
-            *(test.target, y_proba, clf.classes_),
-            boxes=test.boxes,
-            masks=test.masks,
-            thresholds=boxer.threshold_,
-            region=boxer.region,
+    rows, numbers, names = {}, {}, list(explainers)
+    for some in tqdm(list(gen_batches(len(names), METHODS_AT_ONCE)), disable=None):
+        found, to_boxes, maps = evaluate_localization(
+            {name: explainers[name] for name in names[some]},
+            fit=with_truth(validation),
+            test=with_truth(test),
+            classifier=clf,
+            align=None,
+            full_output=True,
         )
-        found["mask_iou"] = mask_iou_score(test.masks, maps >= mask_threshold, average=None)
-        found["error_type"] = localization_error_types(
-            *(found["y"], found["predicted"], test.boxes, found[CORNERS]),
-            boxes_joined=boxes_from_heatmaps(maps, boxer.threshold_, region="all"),
-        )
-        rows.append(found)
-        numbers[name] = {
-            "region": boxer.region,
-            "threshold": boxer.threshold_,
-            "mask_threshold": mask_threshold,
-            "validation_mean_iou": boxer.scores_.max(),
-            "oracle_max_box_accuracy_v2": max_box_accuracy_score(test.boxes, maps),
-            "pixel_average_precision": pixel_average_precision_score(test.masks, maps),
-        }
-    return pd.concat(rows, ignore_index=True), pd.DataFrame.from_dict(numbers, orient="index")
+        for name in [name for name in maps if name not in rows]:  # references come each time
+            of_method = found[found["method"] == name]
+            rows[name] = of_method.assign(error_type=_error_types(of_method, maps[name], test))
+            numbers[name] = {
+                "region": to_boxes[name].region_,
+                "threshold": to_boxes[name].threshold_,
+                "mask_threshold": of_method["mask_threshold"].iloc[0],
+                "validation_mean_iou": to_boxes[name].scores_.max(),
+                "oracle_max_box_accuracy_v2": max_box_accuracy_score(test.boxes, maps[name]),
+                "pixel_average_precision": pixel_average_precision_score(test.masks, maps[name]),
+            }
+    order = [*names, *(name for name in rows if name not in explainers)]
+    return (
+        pd.concat([rows[name] for name in order], ignore_index=True),
+        pd.DataFrame.from_dict(numbers, orient="index").loc[order],
+    )
 
 
-def _best_boxer(maps, boxes):
-    """Boxes around the largest region or around all, whichever fit better at their best."""
-    boxers = [HeatmapToBox(region=region).fit(maps, boxes) for region in ("largest", "all")]
-    return max(boxers, key=lambda boxer: boxer.scores_.max())
-
-
-def _best_mask_threshold(masks, maps, thresholds):
-    """The threshold whose masks have the highest mean IoU with the true ones."""
-    return max(thresholds, key=lambda threshold: mask_iou_score(masks, maps >= threshold))
+def _error_types(rows, maps, test):
+    return localization_error_types(
+        *(rows["y"], rows["predicted"], test.boxes, rows[CORNERS]),
+        boxes_joined=boxes_from_heatmaps(maps, rows["threshold"].iloc[0], region="all"),
+    )
 
 
 def summary_of(rows, numbers):

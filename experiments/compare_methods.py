@@ -15,7 +15,7 @@ import pandas as pd
 from sklearn.frozen import FrozenEstimator
 
 from experiments._canvas import trained
-from experiments._localization import BLOCKS, FUSED, REFERENCE, choose_fusion, localize
+from experiments._localization import BLOCKS, FUSED, REFERENCE, choose_fusion, with_truth
 from experiments.localize import CHOOSING, canvases_of, first, plan, validation_canvases
 from experiments.localize import Config as LocalizeConfig
 from fmcam.cli._config import option
@@ -54,7 +54,7 @@ from fmcam.metrics import (
     rank_correlation,
 )
 from fmcam.plot import HeatmapDisplay, LocalizationCurveDisplay
-from fmcam.report import summarize
+from fmcam.report import evaluate_localization, summarize
 
 EARLY = "features.2"
 STEPS = 16
@@ -136,11 +136,11 @@ def faithfulness(clf, maps, data):
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def sanity(explainers, data, maps, boxers):
+def sanity(explainers, data, maps, to_boxes):
     """One row a method: what is left of its maps where the network has learned nothing."""
     rows = {}
     for name, of_chance in explain_together(explainers, data.images, data.target).items():
-        boxes = boxers[name].transform(of_chance)
+        boxes = to_boxes[name].transform(of_chance)
         rows[name] = {
             "rank_correlation_random_weights": np.nanmean(
                 rank_correlation(maps[name][: len(of_chance)], of_chance)
@@ -185,27 +185,36 @@ def compare(run, config, folder):
     validation = validation_canvases(fitted, data, fitted.seeds[0])
 
     held_out = first(validation, CHOOSING)
-    blocks, region = choose_fusion(clf, held_out, config.batch_size, regions=("largest",))
+    blocks, region = choose_fusion(clf, held_out, config.batch_size, region="largest")
     explainers = make_explainers(clf, blocks, config.batch_size)
-    rows, boxers, maps = localize(clf, explainers, validation, test, region)
+    rows, to_boxes, maps = evaluate_localization(
+        explainers,
+        fit=with_truth(validation),
+        test=with_truth(test),
+        region=region,
+        align=None,
+        full_output=True,
+    )
     some = first(test, config.slow)
     of_chance = make_explainers(randomized(clf, random_state=0), blocks, config.batch_size)
     table = summarize(rows, reference=REFERENCE).join(
         [
             pixel_scores(maps, test),
             faithfulness(clf, maps, some),
-            sanity(of_chance, some, maps, boxers),
+            sanity(of_chance, some, maps, to_boxes),
             cpu_seconds_per_1000(explainers, some),
         ]
     )
     name = Path(folder).name
-    run.write_figure(f"{name}_heatmaps.png", pictures(clf, maps, boxers, test, items.target_names))
+    run.write_figure(
+        f"{name}_heatmaps.png", pictures(clf, maps, to_boxes, test, items.target_names)
+    )
     curves = rows[rows["method"].isin((*SHOWN, REFERENCE, "centre box"))]
     run.write_figure(f"{name}_box_accuracy.png", LocalizationCurveDisplay.from_rows(curves))
     return rows, table
 
 
-def pictures(clf, maps, boxers, test, names):
+def pictures(clf, maps, to_boxes, test, names):
     """One test canvas of each of some classes under some of the methods."""
     labels, rows = np.unique(test.target, return_index=True)
     labels, rows = labels[:PICTURED], rows[:PICTURED]
@@ -218,7 +227,7 @@ def pictures(clf, maps, boxers, test, names):
         y_pred=[names[column] for column in proba.argmax(axis=1)],
         probability=proba.max(axis=1),
         boxes_true=test.boxes[rows],
-        boxes_pred={name: boxers[name].transform(found) for name, found in shown.items()},
+        boxes_pred={name: to_boxes[name].transform(found) for name, found in shown.items()},
         title="heatmap of the true class",
     )
 

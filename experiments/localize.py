@@ -14,8 +14,8 @@ from experiments._localization import (
     FUSED,
     REFERENCE,
     choose_fusion,
-    localize,
     main_explainers,
+    with_truth,
 )
 from fmcam.cli._config import option
 from fmcam.cli._run import Run
@@ -27,7 +27,7 @@ from fmcam.plot import (
     LocalizationCurveDisplay,
     RocCurvesDisplay,
 )
-from fmcam.report import overall_frame, summarize
+from fmcam.report import evaluate_localization, overall_frame, summarize
 
 PICTURED = 4
 CHOOSING = 300  # of the held-out canvases, to choose blocks and region on
@@ -122,10 +122,18 @@ def write_localization(run, config, fitted, data, test, names):
         blocks, region = choose_fusion(clf, first(validation, CHOOSING), config.batch_size)
         chosen[f"seed {seed}"] = {"blocks": blocks, "region": region}
         explainers = main_explainers(clf, blocks, config.batch_size)
-        rows[seed], boxers, maps = localize(clf, explainers, validation, test, region)
+        rows[seed], to_boxes, maps = evaluate_localization(
+            explainers,
+            fit=with_truth(validation),
+            test=with_truth(test),
+            classifier=clf,
+            region=region,
+            align=None,
+            full_output=True,
+        )
         summaries[seed] = summarize(rows[seed], reference=REFERENCE)
         if seed == config.seeds[0]:
-            write_pictures(run, rows[seed], boxers, maps, clf, test, names)
+            write_pictures(run, rows[seed], to_boxes, maps, clf, test, names)
     run.write_json("chosen.json", chosen)
     run.write_table("rows.csv.gz", pd.concat(rows, names=["seed", "row"]).droplevel("row").round(3))
     summary = pd.concat(summaries, names=["seed"])
@@ -136,7 +144,7 @@ def write_localization(run, config, fitted, data, test, names):
     return means
 
 
-def write_pictures(run, rows, boxers, maps, clf, test, names):
+def write_pictures(run, rows, to_boxes, maps, clf, test, names):
     """Overlays of some test canvases, and the curves over IoU and over the threshold."""
     some = first(test, PICTURED)
     cams = {name: clf_maps[:PICTURED] for name, clf_maps in maps.items() if name in SHOWN}
@@ -148,13 +156,13 @@ def write_pictures(run, rows, boxers, maps, clf, test, names):
         y_pred=[names[column] for column in proba.argmax(axis=1)],
         probability=proba.max(axis=1),
         boxes_true=some.boxes,
-        boxes_pred={name: boxers[name].transform(found) for name, found in cams.items()},
+        boxes_pred={name: to_boxes[name].transform(found) for name, found in cams.items()},
         title="heatmap of the true class",
     )
     run.write_figure("overlays.png", display)
     compared = rows[rows["method"].isin(CURVES)]
     run.write_figure("box_accuracy.png", LocalizationCurveDisplay.from_rows(compared))
-    curves = {name: boxer for name, boxer in boxers.items() if name in CURVES}
+    curves = {name: to_box for name, to_box in to_boxes.items() if name in CURVES}
     run.write_figure("thresholds.png", LocalizationCurveDisplay.from_estimator(curves))
 
 

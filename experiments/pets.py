@@ -24,12 +24,12 @@ from experiments._pets import (
     compare_alignment,
     fused,
     make_explainers,
-    make_maps,
     score_methods,
     summary_of,
 )
 from experiments._receptive_fields import effective_centres
 from experiments._species import imagenet_classifier, with_species_classes, write_species
+from fmcam._boxes import masks_of_boxes
 from fmcam.classifiers import save_classifier
 from fmcam.cli._config import option
 from fmcam.cli._gallery import brightened, overlay, spread, write_gallery
@@ -38,6 +38,7 @@ from fmcam.cli._script import run_script
 from fmcam.cli._settings import TransferSettings
 from fmcam.cli._transfer import Transfer, starting_weights
 from fmcam.datasets import fetch_oxford_pets
+from fmcam.explain import explain_together
 from fmcam.plot import HeatmapDisplay, HistoryDisplay, LocalizationCurveDisplay
 from fmcam.report import classification_frame, overall_frame
 
@@ -98,19 +99,12 @@ def load(config):
 def _fetch(config, subset):
     data = fetch_oxford_pets(config.data_dir, subset, size=config.image_size)
     if config.truth == "head":
-        data.boxes, data.masks = data.head_boxes, filled(data.head_boxes, config.image_size)
+        data.boxes, size = data.head_boxes, (config.image_size, config.image_size)
+        data.masks = masks_of_boxes(data.boxes[:, None], size)
     if config.images is None or config.images >= len(data.target):
         return data
     _, rows = _split(data.target, config.images, config.seed)
     return take(data, rows)
-
-
-def filled(boxes, size):
-    """Masks of shape (n, size, size): 1 where the centre of a pixel is in the box, else 0."""
-    centres = np.arange(size) + 0.5
-    x0, y0, x1, y1 = boxes.T[:, :, None]
-    columns, lines = (x0 <= centres) & (centres < x1), (y0 <= centres) & (centres < y1)
-    return (lines[:, :, None] & columns[:, None, :]).astype(np.uint8)
 
 
 def _split(target, size, seed):
@@ -172,9 +166,9 @@ def write_localization(run, rows, numbers, test, fusion):
     return named, summary
 
 
-def write_pictures(run, named, makers, test, methods, n_gallery):
+def write_pictures(run, named, explainers, test, methods, n_gallery):
     """The photographs that the first method is worst and best on, and a gallery of all degrees."""
-    shown = {name: makers[name] for name in methods if name in makers}
+    shown = {name: explainers[name] for name in methods if name in explainers}
     chosen, *_ = shown
     rows = {name: of_method.set_index("id") for name, of_method in named.groupby("method")}
     iou = rows[chosen]["iou"].dropna().sort_values()
@@ -183,23 +177,23 @@ def write_pictures(run, named, makers, test, methods, n_gallery):
     write_gallery(run, _gallery(rows, shown, test, iou.index[spread(iou, n_gallery)]))
 
 
-def _display(rows, makers, test, ids):
-    some, (first, *_) = take(test, ids), makers
+def _display(rows, explainers, test, ids):
+    some, (first, *_) = take(test, ids), explainers
     return HeatmapDisplay.from_heatmaps(
         some.images,
-        brightened({name: maps_of(some) for name, maps_of in makers.items()}),
+        brightened(explain_together(explainers, some.images, some.target)),
         y_true=rows[first].loc[ids, "y"],
         y_pred=rows[first].loc[ids, "predicted"],
         boxes_true=some.boxes,
-        boxes_pred={name: rows[name].loc[ids, CORNERS] for name in makers},
+        boxes_pred={name: rows[name].loc[ids, CORNERS] for name in explainers},
         title="heatmap of the true class",
     )
 
 
-def _gallery(rows, makers, test, ids):
+def _gallery(rows, explainers, test, ids):
     """Yield what is known about a picture, and the picture, method by method."""
     some = take(test, ids)
-    maps = brightened({name: maps_of(some) for name, maps_of in makers.items()})
+    maps = brightened(explain_together(explainers, some.images, some.target))
     for name, found_maps in maps.items():
         found = rows[name].loc[ids].to_dict("records")
         pictures = zip(some.images, found_maps, some.boxes, strict=True)
@@ -249,13 +243,12 @@ def main(config):
     centres = effective_centres(clf, validation.images[:PROBED], config.layers)
     run.write_table("receptive_fields.csv", centres.round(3))
     explainers = make_explainers(clf, config.layers, config.batch_size, score_cam=config.score_cam)
-    makers = make_maps(explainers, validation.boxes)
-    rows, numbers = score_methods(clf, makers, validation, test)
+    rows, numbers = score_methods(clf, explainers, validation, test)
     named, summary = write_localization(run, rows, numbers, test, fusion)
     of_network = [name for name, one in explainers.items() if one.classifier_ is clf]
     chosen = summary.loc[of_network, "validation_mean_iou"].drop("edges").idxmax()
     methods = (chosen, "CAM", f"CAM{NOT_ALIGNED}", fusion, GUIDED)
-    write_pictures(run, named, makers, test, methods, config.gallery)
+    write_pictures(run, named, explainers, test, methods, config.gallery)
     text = metrics_summary(config, accuracy, chosen, summary, held_out, test)
     run.write_text("metrics_summary.txt", text)
     print(text)

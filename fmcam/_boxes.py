@@ -102,6 +102,34 @@ def check_true_boxes(boxes, *, size=None, name="boxes"):
     return boxes
 
 
+def masks_of_boxes(boxes, size):
+    """Masks that are 1 where the centre of a pixel is in a box, else 0.
+
+    Parameters
+    ----------
+    boxes : ndarray of shape (n, k, 4)
+        Checked; rows of NaN are no boxes.
+    size : (h, w)
+
+    Returns
+    -------
+    ndarray of shape (n, h, w), uint8
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fmcam._boxes import masks_of_boxes
+    >>> masks_of_boxes(np.array([[[1, 0, 2.4, 1], [0.6, 1.5, 3, 2]]]), (2, 4))
+    array([[[0, 1, 0, 0],
+            [0, 1, 1, 0]]], dtype=uint8)
+    """
+    x0, y0, x1, y1 = np.moveaxis(boxes, 2, 0)[..., None]
+    y, x = (np.arange(side) + 0.5 for side in size)
+    lines, columns = (y0 <= y) & (y < y1), (x0 <= x) & (x < x1)
+    inside = lines[..., :, None] & columns[..., None, :]
+    return inside.any(axis=1).astype(np.uint8)
+
+
 def check_pairs(boxes_true, boxes_pred, name="boxes_pred"):
     """Return true boxes (n, k, 4) and predicted ones (n, 4), the latter called `name` in errors."""
     boxes_true = check_true_boxes(boxes_true, name="boxes_true")

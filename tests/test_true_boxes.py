@@ -11,8 +11,9 @@ from torchvision.ops import box_convert
 from torchvision.ops import box_iou as torchvision_box_iou
 from torchvision.tv_tensors import BoundingBoxes
 
-from fmcam._boxes import check_boxes, check_true_boxes
+from fmcam._boxes import check_boxes, check_true_boxes, masks_of_boxes
 from fmcam.datasets import make_fashion_shapes
+from fmcam.explain import chance_heatmaps
 from fmcam.localize import HeatmapToBox
 from fmcam.metrics import (
     box_accuracy_score,
@@ -23,7 +24,7 @@ from fmcam.metrics import (
     top1_localization_score,
 )
 from fmcam.plot import HeatmapDisplay
-from fmcam.report import chance_heatmaps, localization_error_types, localization_frame
+from fmcam.report import localization_error_types, localization_frame
 
 NAN = np.nan
 NO_BOX = [NAN] * 4
@@ -156,6 +157,19 @@ def test_rows_and_chance_with_several_boxes():
     assert rows[["iou", "energy"]].iloc[2].isna().all()
     chance = chance_heatmaps((1, 8, 9), [[[0, 0, 2, 2], [0, 0, 6, 4]], [[0, 0, 1, 6]]])
     assert (chance["centre box"][0] > 0).sum() == 3 * 4  # mean width and height of three boxes
+
+
+def test_masks_of_boxes_by_hand():
+    boxes = np.array([[1, 0, 2.4, 2], [0.6, 1.5, 3, 2.51], [np.nan] * 4])
+    masks = masks_of_boxes(boxes[:, None], (3, 3))
+    assert masks.tolist() == [
+        [[0, 1, 0], [0, 1, 0], [0, 0, 0]],
+        [[0, 0, 0], [0, 1, 1], [0, 1, 1]],
+        [[0, 0, 0], [0, 0, 0], [0, 0, 0]],
+    ]
+    assert masks.dtype == np.uint8
+    several = masks_of_boxes(boxes[None], (3, 3))
+    np.testing.assert_array_equal(several, masks.max(axis=0, keepdims=True))
 
 
 def test_plots_draw_all_true_boxes():

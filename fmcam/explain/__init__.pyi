@@ -1,10 +1,6 @@
 from ._attention import AttentionRollout as AttentionRollout
 from ._attention import LeGrad as LeGrad
 from ._base import explain_together as explain_together
-from ._baseline import CenterMap as CenterMap
-from ._baseline import EdgeMap as EdgeMap
-from ._baseline import ForegroundMap as ForegroundMap
-from ._baseline import RandomMap as RandomMap
 from ._cam import CAM as CAM
 from ._cam import EigenCAM as EigenCAM
 from ._cam import GradCAM as GradCAM
@@ -21,9 +17,14 @@ from ._guided import GuidedGradCAM as GuidedGradCAM
 from ._perturb import AblationCAM as AblationCAM
 from ._perturb import Occlusion as Occlusion
 from ._perturb import ScoreCAM as ScoreCAM
+from ._references import CenterMap as CenterMap
+from ._references import EdgeMap as EdgeMap
+from ._references import ForegroundMap as ForegroundMap
+from ._references import RandomMap as RandomMap
+from ._references import chance_heatmaps as chance_heatmaps
+from ._references import oracle_heatmaps as oracle_heatmaps
 from ._registry import get_explainer as get_explainer
 from ._registry import list_explainers as list_explainers
-from ._sanity import oracle_heatmaps as oracle_heatmaps
 from ._sanity import randomized as randomized
 from ._shards import explain_in_shards as explain_in_shards
 from ._smooth import SmoothedExplainer as SmoothedExplainer

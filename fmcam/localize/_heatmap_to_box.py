@@ -1,4 +1,4 @@
-"""Heatmaps to boxes, the threshold fitted."""
+"""Heatmaps to boxes, the threshold and the kind of region fitted."""
 
 from numbers import Real
 
@@ -24,17 +24,20 @@ class HeatmapToBox(TransformerMixin, BaseEstimator):
         A pixel is hot if it is at least this, and above zero. "fit": the one of 49 thresholds from
         0.02 to 0.98 whose boxes have the highest mean IoU with the true ones, the lowest of equals.
         Fit it on other images than those that are scored.
-    region : {"largest", "all"}, default="largest"
-        What the box is around, see `fmcam.localize.boxes_from_heatmaps`.
+    region : {"largest", "all", "fit"}, default="largest"
+        What the box is around, see `fmcam.localize.boxes_from_heatmaps`. "fit": whichever of both
+        has the higher mean IoU at its best threshold, "largest" of equals.
 
     Attributes
     ----------
     threshold_ : float
         The threshold in use.
-    thresholds_ : ndarray of shape (49,)
-        The thresholds that were tried; only with ``threshold="fit"``.
-    scores_ : ndarray of shape (49,)
-        Mean IoU at each of them, in [0, 1]; only with ``threshold="fit"``.
+    region_ : {"largest", "all"}
+        The kind of region in use.
+    thresholds_ : ndarray of shape (t,)
+        The thresholds that were tried, 49 or the one that was given; only with "fit".
+    scores_ : ndarray of shape (t,)
+        Mean IoU at each of them, in [0, 1], of boxes around `region_`; only with "fit".
 
     Notes
     -----
@@ -61,14 +64,14 @@ class HeatmapToBox(TransformerMixin, BaseEstimator):
         self.region = region
 
     def fit(self, X, y=None):
-        """Choose the threshold.
+        """Choose the threshold and the kind of region.
 
         Parameters
         ----------
         X : array-like of shape (n, h, w), in [0, 1]
             Heatmaps.
         y : array-like of shape (n, 4) or (n, k, 4), or list of n array-likes of shape (k, 4)
-            True boxes; not used where `threshold` is a number.
+            True boxes; not used where neither `threshold` nor `region` is "fit".
 
         Returns
         -------
@@ -82,32 +85,69 @@ class HeatmapToBox(TransformerMixin, BaseEstimator):
             them, there are not as many rows of boxes as maps or no box at all, or `threshold` is
             neither "fit" nor in [0, 1].
         """
+        self.__dict__.pop("_overlaps", None)
+        return self.partial_fit(X, y)
+
+    def partial_fit(self, X, y=None):
+        """Choose by these heatmaps and those of earlier calls, for more than memory holds.
+
+        Parameters
+        ----------
+        X, y
+            As in `fit`, which forgets earlier calls.
+
+        Returns
+        -------
+        HeatmapToBox
+            The fitted transformer itself. It is what `fit` on all heatmaps at once makes of it.
+
+        Raises
+        ------
+        ValueError
+            As `fit`.
+        """
         X = check_heatmaps(X, unit=True)
-        if self.threshold == "fit":
-            self.thresholds_ = THRESHOLDS.copy()
-            self.scores_ = self._score_thresholds(X, y)
-            self.threshold_ = float(self.thresholds_[self.scores_.argmax()])
-        elif isinstance(self.threshold, Real) and 0 <= float(self.threshold) <= 1:
-            self.threshold_ = float(self.threshold)
-            for name in ("thresholds_", "scores_"):  # of a fit before
-                self.__dict__.pop(name, None)
-        else:
-            raise ValueError(
-                f'`threshold` must be "fit" or a number in [0, 1], got {self.threshold!r}.'
-            )
+        thresholds = self._thresholds()
+        regions = ("largest", "all") if self.region == "fit" else (self.region,)
+        if "fit" in (self.threshold, self.region):
+            self._choose(X, y, thresholds, regions)
+            return self
+        self.threshold_, self.region_ = float(thresholds[0]), self.region
+        for name in ("thresholds_", "scores_"):  # of a fit before
+            self.__dict__.pop(name, None)
         return self
 
-    def _score_thresholds(self, X, y):
+    def _thresholds(self):
+        if self.threshold == "fit":
+            return THRESHOLDS.copy()
+        if isinstance(self.threshold, Real) and 0 <= float(self.threshold) <= 1:
+            return np.array([float(self.threshold)])
+        raise ValueError(
+            f'`threshold` must be "fit" or a number in [0, 1], got {self.threshold!r}.'
+        )
+
+    def _choose(self, X, y, thresholds, regions):
         if y is None:
+            name, other = ("threshold", "number") if self.threshold == "fit" else ("region", "kind")
             raise ValueError(
-                '`threshold="fit"` needs true boxes of shape (n, 4), got None. '
-                "Pass them as `y`, or a number as `threshold`."
+                f'`{name}="fit"` needs true boxes of shape (n, 4), got None. '
+                f"Pass them as `y`, or a {other} as `{name}`."
             )
         y = _check_pairs(X, y)
         if np.isnan(y).all():
             raise ValueError(f"`y` must hold a box, got {len(y)} rows of NaN.")
-        overlap = best_iou(y, boxes_from_heatmaps(X, self.thresholds_, region=self.region))
-        return np.array([average_images(at_threshold, "mean") for at_threshold in overlap])
+        overlaps = [
+            best_iou(y, boxes_from_heatmaps(X, thresholds, region=region)) for region in regions
+        ]
+        if before := self.__dict__.get("_overlaps"):
+            overlaps = [np.hstack(pair) for pair in zip(before, overlaps, strict=True)]
+        self._overlaps = overlaps
+        scores = [
+            np.array([average_images(iou, "mean") for iou in overlap]) for overlap in overlaps
+        ]
+        best = max(range(len(regions)), key=lambda number: scores[number].max())
+        self.region_, self.thresholds_, self.scores_ = regions[best], thresholds, scores[best]
+        self.threshold_ = float(thresholds[self.scores_.argmax()])
 
     def transform(self, X):
         """Return the box of each heatmap.
@@ -128,7 +168,7 @@ class HeatmapToBox(TransformerMixin, BaseEstimator):
     def predict(self, X):
         """Return the box of each heatmap, as `transform` does, always as an array."""
         check_is_fitted(self)
-        return boxes_from_heatmaps(X, self.threshold_, region=self.region)
+        return boxes_from_heatmaps(X, self.threshold_, region=self.region_)
 
     def score(self, X, y):
         """Return the mean IoU of the boxes of heatmaps `X` with the true boxes `y`."""

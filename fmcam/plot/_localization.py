@@ -59,7 +59,7 @@ class LocalizationCurveDisplay:
         Parameters
         ----------
         rows : DataFrame
-            With the columns method and iou, as `fmcam.report.evaluate_explainers` returns them.
+            With the columns method and iou, as `fmcam.report.evaluate_localization` returns them.
 
         Returns
         -------

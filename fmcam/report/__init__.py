@@ -8,14 +8,15 @@ from fmcam.report._box_error_types import localization_error_types
 from fmcam.report._classification import calibration_error, classification_frame, overall_frame
 from fmcam.report._compare import compare_classifiers, compare_per_class
 from fmcam.report._csv import write_csv
-from fmcam.report._localization import evaluate_explainers, localization_frame
+from fmcam.report._evaluate import evaluate_localization
+from fmcam.report._localization import localization_frame
 from fmcam.report._paired import (
     BootstrapDifference,
     McNemarTest,
     bootstrap_difference,
     mcnemar_test,
 )
-from fmcam.report._summary import chance_heatmaps, summarize
+from fmcam.report._summary import summarize
 from fmcam.report._wilson import wilson_interval
 
 __all__ = [
@@ -23,11 +24,10 @@ __all__ = [
     "McNemarTest",
     "bootstrap_difference",
     "calibration_error",
-    "chance_heatmaps",
     "classification_frame",
     "compare_classifiers",
     "compare_per_class",
-    "evaluate_explainers",
+    "evaluate_localization",
     "localization_error_types",
     "localization_frame",
     "mcnemar_test",

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import gen_batches
 
-from fmcam._arrays import as_array, plain_array
+from fmcam._arrays import plain_array
 from fmcam._boxes import check_true_boxes
 from fmcam._heatmap_scores import points_at_object, share_in_boxes
 from fmcam._overlap import best_iou
@@ -19,84 +18,6 @@ from fmcam.localize import boxes_from_heatmaps, count_regions
 
 _CORNERS = ["x0", "y0", "x1", "y1"]
 _SCORES = ["threshold", *_CORNERS, "iou", "hit", "energy", "empty_map", "no_box", "regions"]
-_IMAGES_AT_ONCE = 512  # ten methods' maps of 128 x 128 pixels take 335 MB
-
-
-def evaluate_explainers(
-    clf, explainers, X, y, *, boxes=None, masks=None, thresholds=None, region="largest"
-):
-    """Return how well explainers localize the true class, one row for each image and explainer.
-
-    The class that is explained is the true one, whatever the classifier predicts, as in GT-known
-    localization. Whether the prediction is right stands in the row, so Top-1 localization can be
-    read off the same rows: where it is right, both classes are one.
-
-    Parameters
-    ----------
-    clf : classifier with `predict_proba` and `classes_`
-        Fitted. The predictions in the rows are its own.
-    explainers : mapping of str to explainer of `fmcam.explain`
-        By the name of the method. Those of one classifier share its forward passes; those of other
-        classifiers, such as `fmcam.explain.randomized` makes, may be among them.
-    X : array-like of shape (n, c, h, w), (n, h, w) or (n, c * h * w)
-        Images. They are explained part by part, so the maps need not fit in memory.
-    y : array-like of shape (n,)
-        True labels, all of them in `clf.classes_`.
-    boxes, masks, thresholds, region
-        As in `localization_frame`.
-
-    Returns
-    -------
-    rows : DataFrame of n rows an explainer
-        As `localization_frame` returns them.
-
-    Raises
-    ------
-    ValueError
-        If there are boxes but no thresholds, images, labels, boxes, masks and thresholds do not fit
-        together, or maps have another size than the images.
-
-    See Also
-    --------
-    summarize : One row a method from these rows.
-    fmcam.localize.HeatmapToBox : Fits a threshold on other images.
-
-    Examples
-    --------
-    >>> from sklearn.frozen import FrozenEstimator
-    >>> from fmcam.classifiers import CNNClassifier
-    >>> from fmcam.datasets import make_fashion_shapes
-    >>> from fmcam.explain import CAM, LayerCAM
-    >>> from fmcam.models import CNN_CAM
-    >>> shapes = make_fashion_shapes(20, random_state=0)
-    >>> clf = CNNClassifier.from_module(CNN_CAM())
-    >>> cams = {"CAM": CAM(FrozenEstimator(clf)), "LayerCAM": LayerCAM(FrozenEstimator(clf))}
-    >>> rows = evaluate_explainers(clf, cams, shapes.images, shapes.target, boxes=shapes.boxes,
-    ...                            masks=shapes.masks, thresholds=0.5)
-    >>> len(rows), rows["method"].unique().tolist(), bool(rows["iou"].between(0, 1).all())
-    (40, ['CAM', 'LayerCAM'], True)
-    """
-    from fmcam.explain import explain_together  # here, so that reports of numbers need no torch
-
-    X, y = as_array(X, name="X"), plain_array(y, name="y")
-    size = X.shape[-2:] if X.ndim > 2 else None
-    truth = _check_truth(boxes, masks, size)
-    for name, of_images in {"y": y, **truth}.items():
-        check_same_rows(name, of_images, "X", X)
-    thresholds = check_thresholds(thresholds, explainers, needed="boxes" in truth)
-    parts = []
-    for rows in gen_batches(len(X), _IMAGES_AT_ONCE):
-        part = _frame(
-            _check_maps(explain_together(explainers, X[rows], y[rows]), y[rows], size or "first"),
-            y[rows],
-            clf.predict_proba(X[rows]),
-            clf.classes_,
-            {name: of_images[rows] for name, of_images in truth.items()},
-            thresholds,
-            region,
-        )
-        parts.append(part.assign(id=part["id"] + rows.start))
-    return pd.concat(parts, ignore_index=True)
 
 
 def localization_frame(
@@ -177,15 +98,16 @@ def localization_frame(
     y_true = plain_array(y_true, name="y_true")
     thresholds = check_thresholds(thresholds, heatmaps, needed=boxes is not None)
     known = boxes is not None or masks is not None
-    heatmaps = _check_maps(heatmaps, y_true, "first" if known else None)
+    heatmaps = check_maps(heatmaps, y_true, "first" if known else None)
     size = next(iter(heatmaps.values())).shape[1:] if heatmaps else None
-    truth = _check_truth(boxes, masks, size)
+    truth = check_truth(boxes, masks, size)
     for name, of_images in truth.items():
         check_same_rows(name, of_images, "y_true", y_true)
-    return _frame(heatmaps, y_true, y_proba, classes, truth, thresholds, region)
+    regions = dict.fromkeys(heatmaps, region)
+    return frame_of_checked(heatmaps, y_true, y_proba, classes, truth, thresholds, regions)
 
 
-def _check_truth(boxes, masks, size):
+def check_truth(boxes, masks, size):
     """Return the boxes (n, k, 4) and masks that are given, in images of that size (h, w), if known.
 
     What masks mean depends on all of them: they are checked here, before they are cut into parts.
@@ -208,7 +130,7 @@ def _check_size(masks, size):
         )
 
 
-def _check_maps(heatmaps, y_true, size):
+def check_maps(heatmaps, y_true, size):
     """Return the checked maps of each method, all of that size (h, w); "first": of one size."""
     checked = {}
     for name, maps in heatmaps.items():
@@ -223,8 +145,11 @@ def _check_maps(heatmaps, y_true, size):
     return checked
 
 
-def _frame(heatmaps, y_true, y_proba, classes, truth, thresholds, region):
-    """Return the rows of `localization_frame` from checked maps, boxes (n, k, 4) and masks."""
+def frame_of_checked(heatmaps, y_true, y_proba, classes, truth, thresholds, regions):
+    """Return the rows of `localization_frame` from checked maps, boxes (n, k, 4) and masks.
+
+    Thresholds and regions are dictionaries by the name of the method.
+    """
     codes, y_proba = check_probabilities(y_true, y_proba, classes)
     n, classes = len(codes), np.asarray(classes)
     predicted = y_proba.argmax(axis=1)
@@ -236,7 +161,7 @@ def _frame(heatmaps, y_true, y_proba, classes, truth, thresholds, region):
     }
     frames = []
     for name, maps in heatmaps.items():
-        scores = _score(maps, truth, thresholds[name], region)
+        scores = _score(maps, truth, thresholds[name], regions[name])
         frames.append(pd.DataFrame({"id": np.arange(n), "method": name, **answers, **scores}))
     return pd.concat(frames).sort_values("id", kind="stable", ignore_index=True)
 

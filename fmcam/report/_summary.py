@@ -1,9 +1,8 @@
-"""How well methods localize: one row for each method, with intervals, and what chance reaches."""
+"""How well methods localize: one row for each method, with intervals."""
 
 import numpy as np
 import pandas as pd
 
-from fmcam._boxes import check_true_boxes
 from fmcam.report._paired import bootstrap_difference
 from fmcam.report._wilson import wilson_interval
 
@@ -16,7 +15,7 @@ def summarize(rows, *, reference=None, oracle="resolution oracle", random_state=
     Parameters
     ----------
     rows : DataFrame
-        From `evaluate_explainers` or `localization_frame`, or several of them concatenated; one row
+        From `evaluate_localization` or `localization_frame`, or several concatenated; one row
         for each image and method. To summarize several training seeds, call it for each.
     reference : str, optional
         The method that each other one is compared with, on the images of both.
@@ -129,58 +128,3 @@ def _mean(name, values, rng):
         # A mean is a difference from zero.
         _, low, high = bootstrap_difference(values, np.zeros(len(values)), random_state=rng)
     return {name: values.mean(), f"{name}_low": low, f"{name}_high": high}
-
-
-def chance_heatmaps(shape, boxes):
-    """Return maps that know nothing of the image: its centre and all of it.
-
-    Parameters
-    ----------
-    shape : (n, h, w)
-        Number, height and width of the maps.
-    boxes : array-like of shape (m, 4) or (m, k, 4), or list of m array-likes of shape (k, 4)
-        Boxes x0, y0, x1, y1 of other images, of the same size h x w, such as those that the
-        thresholds were fitted on; rows of NaN are left out.
-
-    Returns
-    -------
-    heatmaps : dict of str to ndarray of shape (n, h, w), float32
-        "centre box"
-            1 at the centre of the image, 0.5 in a box around it that has the mean width and height
-            of `boxes`, rounded to whole pixels, 0 elsewhere.
-        "full frame"
-            1 everywhere.
-
-        At a threshold of 0.5 they give the boxes that their names say. The arrays are read-only.
-
-    Raises
-    ------
-    ValueError
-        If boxes leave the image, are fractions of it or are all NaN.
-
-    Examples
-    --------
-    >>> maps = chance_heatmaps((2, 4, 6), [[0, 0, 2, 1], [1, 1, 5, 4]])
-    >>> maps["centre box"][0]
-    array([[0. , 0. , 0. , 0. , 0. , 0. ],
-           [0. , 0. , 0.5, 0.5, 0.5, 0. ],
-           [0. , 0. , 0.5, 1. , 0.5, 0. ],
-           [0. , 0. , 0. , 0. , 0. , 0. ]], dtype=float32)
-    """
-    _, h, w = shape
-    boxes = check_true_boxes(boxes, size=(h, w)).reshape(-1, 4)
-    if np.isnan(boxes).all():
-        raise ValueError("`boxes` must hold at least one box, got NaN only.")
-    width, height = np.nanmean(boxes[:, 2:] - boxes[:, :2], axis=0)
-    centre = np.zeros((h, w), dtype=np.float32)
-    centre[_middle(h, height), _middle(w, width)] = 0.5
-    centre[h // 2, w // 2] = 1
-    full = np.ones((h, w), dtype=np.float32)
-    maps = {"centre box": centre, "full frame": full}
-    return {name: np.broadcast_to(one, shape) for name, one in maps.items()}
-
-
-def _middle(n_pixels, length):
-    """Return the slice of that length, rounded, around pixel n_pixels // 2."""
-    start = (n_pixels - round(length) + 1) // 2
-    return slice(start, start + round(length))

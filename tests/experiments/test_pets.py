@@ -3,7 +3,6 @@
 import dataclasses
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -19,12 +18,13 @@ from experiments import pets
 from experiments._pets import compare_alignment, make_explainers, score_methods
 from experiments._receptive_fields import effective_centres
 from experiments._species import with_species_classes
+from fmcam._boxes import masks_of_boxes
 from fmcam.classifiers import CNNClassifier, load_classifier, save_classifier
 from fmcam.cli import _transfer
 from fmcam.cli._gallery import brightened, overlay, spread
 from fmcam.cli._networks import load_network
 from fmcam.cli._report._folder import read_folder
-from fmcam.explain import GradCAMPlusPlus
+from fmcam.explain import CAM, GradCAMPlusPlus
 from fmcam.localize import HeatmapToBox
 from fmcam.metrics import mask_iou_score, paired_box_iou
 from fmcam.report import localization_error_types
@@ -130,17 +130,7 @@ def test_heads_are_tested_on_photographs_of_the_trainval_list(config):
         heights = (part.boxes[:, 3] - part.boxes[:, 1]) * 72 / SIZE
         assert (heights < 20).all()  # the upper half; all of the smallest animal is 20 high
         assert not np.isnan(part.boxes).any()
-        np.testing.assert_array_equal(part.masks, pets.filled(part.boxes, SIZE))
-
-
-def test_masks_of_boxes_by_hand():
-    masks = pets.filled(np.array([[1, 0, 2.4, 2], [0.6, 1.5, 3, 2.51], [np.nan] * 4]), 3)
-    assert masks.tolist() == [
-        [[0, 1, 0], [0, 1, 0], [0, 0, 0]],
-        [[0, 0, 0], [0, 1, 1], [0, 1, 1]],
-        [[0, 0, 0], [0, 0, 0], [0, 0, 0]],
-    ]
-    assert masks.dtype == np.uint8
+        np.testing.assert_array_equal(part.masks, masks_of_boxes(part.boxes[:, None], (SIZE, SIZE)))
 
 
 # The tables ---------------------------------------------------------------------------------------
@@ -221,7 +211,7 @@ def test_thresholds_are_those_of_the_validation_photographs(run, method):
 
 
 def scored_by_hand(known, maps):
-    """Scores of three maps of 8 x 8 pixels, whose object is the first 4 x 4."""
+    """Scores of three maps of 8 x 8 pixels, which are the images; the object is the first 4 x 4."""
     masks = np.zeros((3, 8, 8), dtype=np.uint8)
     masks[:, :4, :4] = 1
     boxes, target = np.array([[0, 0, 4, 4]] * 3), np.array([0, 0, 1])
@@ -229,11 +219,17 @@ def scored_by_hand(known, maps):
         Bunch(images=found[:, None], target=target, masks=masks, boxes=boxes)
         for found in (known, maps)
     )
-    clf = SimpleNamespace(
-        classes_=np.array([0, 1]), predict_proba=lambda X: np.tile([0.9, 0.1], (len(X), 1))
+    net = nn.Sequential(
+        nn.Conv2d(1, 1, 1, bias=False),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(1, 2, bias=False),
     )
-    rows, numbers = score_methods(clf, {"bars": lambda data: data.images[:, 0]}, validation, test)
-    return rows, numbers.loc["bars"].to_dict()
+    net[0].weight.data.fill_(1)
+    net[3].weight.data = torch.tensor([[2.0], [1.0]])  # so what it predicts is class 0
+    cam = CAM(net)
+    rows, numbers = score_methods(cam.classifier_, {"bars": cam}, validation, test)
+    return rows[rows["method"] == "bars"], numbers.loc["bars"].to_dict()
 
 
 def test_scores_by_hand():
@@ -259,7 +255,7 @@ def test_scores_by_hand():
 def test_boxes_around_all_regions_where_those_fit_held_out_photographs_better():
     maps = np.zeros((3, 8, 8))
     maps[:, :4, [0, 3]] = 1
-    rows, numbers = scored_by_hand(maps, maps)
+    rows, numbers = scored_by_hand(maps, maps / 2)
     assert (numbers["region"], numbers["validation_mean_iou"]) == ("all", 1)
     assert rows["iou"].tolist() == [1] * 3
     assert rows["error_type"].tolist() == ["correct", "correct", "wrong class"]

@@ -113,6 +113,37 @@ def test_region_is_used_in_fit_and_transform(blobs):
     np.testing.assert_array_equal(of_all.transform(maps)[:, :2], 0)
 
 
+def test_region_is_fitted(blobs):
+    maps, boxes = blobs[0].copy(), blobs[1]
+    maps[::2, 0, 0] = 1  # a stray pixel in every other image: the largest region is the square
+    fitted = HeatmapToBox(region="fit").fit(maps, boxes)
+    expected = HeatmapToBox().fit(maps, boxes)
+    assert (fitted.region_, fitted.threshold_) == ("largest", expected.threshold_)
+    np.testing.assert_array_equal(fitted.scores_, expected.scores_)
+    maps[:, 13:15] = 0  # squares fall to pieces
+    maps[:, 0, 0] = 0
+    fitted.fit(maps, boxes)
+    expected = HeatmapToBox(region="all").fit(maps, boxes)
+    assert (fitted.region_, fitted.threshold_) == ("all", expected.threshold_)
+    np.testing.assert_array_equal(fitted.transform(maps), expected.transform(maps))
+    at_half = HeatmapToBox(0.5, region="fit").fit(maps, boxes)
+    assert (at_half.region_, at_half.threshold_) == ("all", 0.5)
+    assert at_half.scores_ == [HeatmapToBox(0.5, region="all").fit(maps).score(maps, boxes)]
+
+
+@pytest.mark.parametrize("region", ["largest", "fit"])
+def test_maps_part_by_part(blobs, region):
+    maps, boxes = blobs
+    parts = HeatmapToBox(region=region)
+    parts.fit(maps[::-1], boxes[::-1])  # which fit forgets
+    parts.fit(maps[:7], boxes[:7])
+    for rows in (slice(7, 8), slice(8, 30)):
+        parts.partial_fit(maps[rows], boxes[rows])
+    whole = HeatmapToBox(region=region).fit(maps, boxes)
+    assert (parts.threshold_, parts.region_) == (whole.threshold_, whole.region_)
+    np.testing.assert_array_equal(parts.scores_, whole.scores_)
+
+
 def test_boxes_as_a_data_frame(blobs):
     maps, boxes = blobs
     to_box = HeatmapToBox(0.5).set_output(transform="pandas").fit(maps)

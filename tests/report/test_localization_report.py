@@ -3,19 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from sklearn.frozen import FrozenEstimator
 
-from fmcam.classifiers import CNNClassifier
-from fmcam.datasets import make_fashion_shapes
-from fmcam.explain import GradCAM, LayerCAM, randomized
+from fmcam.explain import chance_heatmaps
 from fmcam.localize import boxes_from_heatmaps, count_regions
 from fmcam.metrics import energy_in_box_score, paired_box_iou, pointing_game_score
-from fmcam.models import SimpleCNN
 from fmcam.report import (
     bootstrap_difference,
-    chance_heatmaps,
-    evaluate_explainers,
     localization_frame,
     summarize,
     wilson_interval,
@@ -145,88 +138,6 @@ def test_rows_of_what_does_not_fit_together(changes, message):
     arguments = {"heatmaps": MAPS, **answers, "boxes": BOXES, "masks": MASKS, "thresholds": 0.5}
     with pytest.raises(ValueError, match=message):
         localization_frame(**(arguments | changes))
-
-
-# Explainers
-
-
-def small_classifier(names=tuple("abcdefghij")):
-    torch.manual_seed(0)
-    return CNNClassifier.from_module(SimpleCNN(), classes=names)
-
-
-@pytest.fixture(scope="module")
-def shapes():
-    shapes = make_fashion_shapes(520, image_size=16, random_state=0)
-    shapes.labels = np.array(list("abcdefghij"))[shapes.target]
-    return shapes
-
-
-def test_explainers_are_scored_on_the_true_class_part_by_part(shapes):
-    clf = small_classifier()
-    cams = {"layer": LayerCAM(FrozenEstimator(clf)), "grad": GradCAM(FrozenEstimator(clf))}
-    truth = {"boxes": shapes.boxes, "masks": shapes.masks}
-    thresholds = {"layer": 0.4, "grad": 0.6}
-    rows = evaluate_explainers(
-        clf, cams, shapes.images, shapes.labels, **truth, thresholds=thresholds, region="all"
-    )
-    maps = {name: cam.explain(shapes.images, shapes.labels) for name, cam in cams.items()}
-    y_proba = clf.predict_proba(shapes.images)
-    expected = localization_frame(
-        *(maps, shapes.labels, y_proba, clf.classes_),
-        **truth,
-        thresholds=thresholds,
-        region="all",
-    )
-    assert rows.groupby("method", sort=False)["id"].apply(list).to_dict() == {
-        "layer": list(range(520)),
-        "grad": list(range(520)),
-    }
-    pd.testing.assert_frame_equal(rows, expected, rtol=1e-5)
-    assert 0 < rows["correct"].mean() < 1
-
-
-def test_explainers_of_other_classifiers_may_be_among_them(shapes):
-    X, y = shapes.images[:5].tolist(), shapes.labels[:5].tolist()
-    clf = small_classifier()
-    drawn = randomized(clf, random_state=1)
-    cams = {
-        "grad": GradCAM(FrozenEstimator(clf)),
-        "random weights": GradCAM(FrozenEstimator(drawn)),
-        "layer": LayerCAM(FrozenEstimator(clf)),
-    }
-    boxes = shapes.boxes[:5].tolist()
-    rows = evaluate_explainers(clf, cams, X, y, boxes=boxes, thresholds=0.5)
-    assert rows["method"].tolist() == list(cams) * 5
-    assert rows["hit"].isna().all()
-    for name, cam in cams.items():
-        predicted = boxes_from_heatmaps(cam.explain(X, y), 0.5)
-        of_method = rows[rows["method"] == name]
-        np.testing.assert_array_equal(of_method[CORNERS], predicted)
-        assert of_method["predicted"].tolist() == clf.predict(X).tolist()
-    assert clf.predict(X).tolist() != drawn.predict(X).tolist()
-
-
-@pytest.mark.parametrize("name", ["y", "boxes", "masks"])
-def test_fewer_rows_than_images(shapes, name):
-    arguments = {"y": shapes.labels, "boxes": shapes.boxes, "masks": shapes.masks}
-    arguments[name] = arguments[name][:-1]
-    clf = small_classifier()
-    cams = {"grad": GradCAM(FrozenEstimator(clf))}
-    with pytest.raises(ValueError, match=rf"`{name}` and `X` must have one row .* got 519 and 520"):
-        evaluate_explainers(clf, cams, shapes.images, **arguments, thresholds=0.5)
-
-
-def test_explainers_without_thresholds_are_refused_before_anything_is_explained(shapes):
-    # These explainers could not explain anything.
-    cams = {"grad": GradCAM(None)}
-    for thresholds, message in [(None, "must be given with `boxes`"), ({}, "got none for")]:
-        with pytest.raises(ValueError, match=message):
-            evaluate_explainers(
-                *(small_classifier(), cams, shapes.images, shapes.labels),
-                boxes=shapes.boxes,
-                thresholds=thresholds,
-            )
 
 
 # Tables
@@ -386,35 +297,6 @@ def test_summary_of_several_rows_of_an_image_or_an_unknown_reference():
 # Chance
 
 
-@pytest.mark.parametrize(
-    ("shape", "size", "box"),
-    [
-        ((4, 6), (3, 2), [2, 1, 5, 3]),
-        ((5, 7), (3, 1), [2, 2, 5, 3]),
-        ((128, 128), (28, 20), [50, 54, 78, 74]),
-        ((4, 4), (4, 4), [0, 0, 4, 4]),
-        ((4, 4), (1.4, 0.2), [2, 2, 3, 3]),
-    ],
-)
-def test_centre_box_and_full_frame(shape, size, box):
-    h, w = shape
-    # Two boxes whose mean size is `size`, and an image without one.
-    (width, height), more = size, 0.1
-    boxes = [
-        [0, 0, width - more, height - more],
-        [w - width - more, h - height - more, w, h],
-        [NAN] * 4,
-    ]
-    boxes = np.clip(boxes, 0, [w, h, w, h])
-    if size == (w, h):
-        boxes[0] = boxes[1]
-    maps = chance_heatmaps((3, h, w), boxes)
-    assert list(maps) == ["centre box", "full frame"]
-    np.testing.assert_array_equal(boxes_from_heatmaps(maps["centre box"], 0.5), [box] * 3)
-    np.testing.assert_array_equal(boxes_from_heatmaps(maps["full frame"], 0.5), [[0, 0, w, h]] * 3)
-    assert maps["centre box"][2].argmax() == (h // 2) * w + w // 2
-
-
 def test_chance_rows_stand_beside_the_methods():
     maps = chance_heatmaps((2, 2, 4), BOXES)
     rows = localization_frame({**MAPS, **maps}, *ANSWERS, boxes=BOXES, thresholds=0.5)
@@ -423,30 +305,3 @@ def test_chance_rows_stand_beside_the_methods():
     assert iou["centre box"].tolist() == [1, 1 / 3]
     energy = rows.pivot(index="id", columns="method", values="energy")
     assert energy["full frame"].tolist() == [0.5, 0.5]
-
-
-def test_chance_needs_a_box():
-    with pytest.raises(ValueError, match=r"`boxes` must hold at least one box, got NaN only"):
-        chance_heatmaps((1, 4, 4), [[NAN] * 4])
-
-
-def test_maps_and_truth_of_another_size_than_the_images(shapes):
-    clf = small_classifier()
-    X, y, boxes = shapes.images[:3], shapes.labels[:3], shapes.boxes[:3]
-    cams = {"cells": GradCAM(FrozenEstimator(clf), upsample=False)}
-    small = np.zeros((3, 14, 14), dtype=int)
-    small[:, 2:5, 3:7] = 1
-    with pytest.raises(
-        ValueError, match=r"`masks` must have the size of the heatmaps, .* \(14, 14\)"
-    ):
-        evaluate_explainers(clf, cams, X, y, masks=small)
-    with pytest.raises(ValueError, match=r"heatmaps of 'cells' must have the size of the images"):
-        evaluate_explainers(clf, cams, X, y, boxes=np.ones((3, 4)), thresholds=0.5)
-    rows = X.reshape(3, -1)
-    cams = {"grad": GradCAM(FrozenEstimator(clf))}
-    with pytest.raises(
-        ValueError, match=r"`masks` must have the size of the heatmaps, .* \(14, 14\)"
-    ):
-        evaluate_explainers(clf, cams, rows, y, masks=small)
-    with pytest.raises(ValueError, match="`boxes` must be in pixels, got"):
-        evaluate_explainers(clf, {"none": None}, X, y, boxes=boxes / 28, thresholds=0.5)

@@ -1,0 +1,258 @@
+"""Maps that know nothing of the network, and the best that a layer allows."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+from scipy.stats import kstest
+from sklearn.frozen import FrozenEstimator
+from torch import nn
+
+from fmcam.classifiers import CNNClassifier
+from fmcam.datasets import make_fashion_shapes
+from fmcam.explain import (
+    CenterMap,
+    EdgeMap,
+    ForegroundMap,
+    GradCAM,
+    LayerCAM,
+    RandomMap,
+    chance_heatmaps,
+    oracle_heatmaps,
+)
+from fmcam.localize import HeatmapToBox, boxes_from_heatmaps
+from fmcam.models import LeNet5
+
+NAN = np.nan
+SHAPES = make_fashion_shapes(60, random_state=0)
+
+
+def raw(kind, in_channels=1, **params):
+    clf = CNNClassifier.from_module(LeNet5(in_channels=in_channels))
+    return kind(FrozenEstimator(clf), normalize=None, **params)
+
+
+def random_images(*shape):
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", [CenterMap, EdgeMap, ForegroundMap, RandomMap])
+def test_classes_make_no_difference(kind):
+    X = random_images(3, 1, 28, 28)
+    params = {"random_state": 0} if kind is RandomMap else {}
+    maps = raw(kind, **params).explain(X, [[0, 9]] * 3)
+    np.testing.assert_array_equal(maps[:, 0], maps[:, 1])
+
+
+class TestCenterMap:
+    def test_by_hand(self):
+        found = raw(CenterMap).transform(random_images(2, 1, 13, 21))
+        half = np.sqrt(0.5)
+        # centre, middle of an upper half, corners, middle of a side
+        np.testing.assert_allclose(found[1, 6, 10], 1)
+        np.testing.assert_allclose(found[1, 3, 10], 1 - half / 2, rtol=1e-6)
+        np.testing.assert_allclose(found[1][[0, 0, -1, -1], [0, -1, 0, -1]], 0, atol=1e-6)
+        np.testing.assert_allclose(found[1, 6, [0, -1]], 1 - half, rtol=1e-6)
+        np.testing.assert_array_equal(found[0], found[1])
+
+
+class TestRandomMap:
+    X = random_images(6, 1, 28, 28)
+
+    def test_a_map_depends_on_the_seed_and_its_image_alone(self):
+        maps = raw(RandomMap, random_state=0).transform(self.X)
+        order = [4, 1, 5, 0]
+        again = raw(RandomMap, random_state=0, batch_size=3).transform(self.X[order])
+        np.testing.assert_array_equal(again, maps[order])
+        assert len({one.tobytes() for one in maps}) == 6
+        others = raw(RandomMap, random_state=1).transform(self.X)
+        assert not (others == maps).any(axis=(1, 2)).all()
+        assert np.abs(np.corrcoef(maps.ravel(), others.ravel())[0, 1]) < 0.05
+
+    def test_uniform(self):
+        maps = raw(RandomMap, random_state=0).transform(self.X)
+        assert kstest(maps.ravel(), "uniform").pvalue > 0.01
+        assert np.abs(np.corrcoef(maps.reshape(6, -1)) - np.eye(6)).max() < 0.15
+
+    def test_unseeded_maps_differ_from_call_to_call(self):
+        random = raw(RandomMap)
+        assert not np.array_equal(random.transform(self.X), random.transform(self.X))
+
+
+class TestEdgeMap:
+    def test_a_step_by_hand(self):
+        X = np.zeros((1, 1, 28, 28), dtype=np.uint8)
+        X[..., 14:] = 10
+        expected = np.zeros((28, 28))
+        expected[:, 13:15] = 40  # 1 + 2 + 1 rows, 10 higher on the right
+        np.testing.assert_array_equal(raw(EdgeMap).transform(X)[0], expected)
+        np.testing.assert_array_equal(raw(EdgeMap).transform(X.swapaxes(2, 3))[0], expected.T)
+
+    def test_equals_scipy(self):
+        X = random_images(2, 3, 28, 20)
+        lengths = [
+            [np.hypot(ndimage.sobel(p, 0, mode="nearest"), ndimage.sobel(p, 1, mode="nearest"))]
+            for image in X
+            for p in image
+        ]
+        expected = np.reshape(lengths, X.shape).max(axis=1)
+        np.testing.assert_allclose(raw(EdgeMap, 3).transform(X), expected, rtol=1e-5)
+
+
+class TestForegroundMap:
+    def test_an_item_on_a_blank_canvas(self):
+        X = np.full((1, 1, 28, 28), 200, dtype=np.uint8)
+        item = np.arange(1, 26).reshape(5, 5)
+        X[0, 0, 4:9, 20:25] = 200 - item
+        expected = np.zeros((28, 28))
+        expected[4:9, 20:25] = item
+        np.testing.assert_array_equal(raw(ForegroundMap).transform(X)[0], expected)
+
+    def test_an_item_over_less_than_half_of_the_border(self):
+        X = np.zeros((1, 1, 28, 28))
+        X[..., :13, :] = 7  # the first row and 12 pixels of each side: 52 of 108
+        np.testing.assert_array_equal(raw(ForegroundMap).transform(X)[0], X[0, 0])
+
+    def test_each_pixel_of_the_border_counts_once(self):
+        X = np.zeros((1, 1, 13, 13))  # 48 pixels on the border, 25 of them 3, with all corners
+        X[0, 0, 0] = X[0, 0, -1, :10] = X[0, 0, -1, -1] = X[0, 0, 1, 0] = 3
+        assert (X[0, 0] == 3).sum() == 25
+        np.testing.assert_array_equal(raw(ForegroundMap).transform(X)[0, 5:7, 5:7], 3)
+        X[0, 0, 1, 0] = X[0, 0, 0, 5] = 0  # 23 of 48, but 27 of 52 with the corners twice
+        np.testing.assert_array_equal(raw(ForegroundMap).transform(X)[0, 5:7, 5:7], 0)
+
+    def test_the_largest_over_the_channels_each_with_its_own_background(self):
+        X = np.zeros((1, 3, 28, 28))
+        X[0] += np.array([5.0, -1.0, 100.0])[:, None, None]
+        X[0, :, 10, 10] = 3, 4, 99  # 2, 5 and 1 from the background
+        X[0, :, 11, 11] = 15, -1, 120  # 10, 0 and 20
+        maps = raw(ForegroundMap, 3).transform(X)[0]
+        assert (maps[10, 10], maps[11, 11], maps.sum()) == (5, 20, 25)
+
+
+# Chance
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "box"),
+    [
+        ((4, 6), (3, 2), [2, 1, 5, 3]),
+        ((5, 7), (3, 1), [2, 2, 5, 3]),
+        ((128, 128), (28, 20), [50, 54, 78, 74]),
+        ((4, 4), (4, 4), [0, 0, 4, 4]),
+        ((4, 4), (1.4, 0.2), [2, 2, 3, 3]),
+    ],
+)
+def test_centre_box_and_full_frame(shape, size, box):
+    h, w = shape
+    # Two boxes whose mean size is `size`, and an image without one.
+    (width, height), more = size, 0.1
+    boxes = [
+        [0, 0, width - more, height - more],
+        [w - width - more, h - height - more, w, h],
+        [NAN] * 4,
+    ]
+    boxes = np.clip(boxes, 0, [w, h, w, h])
+    if size == (w, h):
+        boxes[0] = boxes[1]
+    maps = chance_heatmaps((3, h, w), boxes)
+    assert list(maps) == ["centre box", "full frame"]
+    np.testing.assert_array_equal(boxes_from_heatmaps(maps["centre box"], 0.5), [box] * 3)
+    np.testing.assert_array_equal(boxes_from_heatmaps(maps["full frame"], 0.5), [[0, 0, w, h]] * 3)
+    assert maps["centre box"][2].argmax() == (h // 2) * w + w // 2
+
+
+def test_chance_needs_a_box():
+    with pytest.raises(ValueError, match=r"`boxes` must hold at least one box, got NaN only"):
+        chance_heatmaps((1, 4, 4), [[NAN] * 4])
+
+
+# The best maps that a layer allows
+
+
+def stack(*layers):
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 2)]
+    return FrozenEstimator(CNNClassifier.from_module(nn.Sequential(*layers, *head)))
+
+
+def conv(stride=1):
+    return nn.Conv2d(1, 1, 3, stride=stride, padding=1)
+
+
+def test_a_layer_of_the_size_of_the_image_shows_the_masks_themselves():
+    cam = GradCAM(stack(conv(), conv()), layer="1")
+    maps = oracle_heatmaps(cam, SHAPES.images, SHAPES.masks)
+    np.testing.assert_array_equal(maps, SHAPES.masks.astype(np.float32))
+
+
+def test_cells_of_a_pooling_by_hand():
+    cam = GradCAM(stack(conv(), nn.MaxPool2d(2)), layer="1")
+    mask = np.zeros((1, 2, 8), dtype=int)
+    mask[0, :, 2:5] = 1  # the second cell and half of the third
+    # Cells 0, 1, 1/2, 0 at the pixels 0.5, 2.5, 4.5, 6.5, then divided by the largest, 7/8.
+    expected = np.array([0, 2, 6, 7, 5, 3, 1, 0]) / 7
+    (heatmap,) = oracle_heatmaps(cam, np.zeros((1, 2, 8)), mask)
+    np.testing.assert_allclose(heatmap, [expected, expected], rtol=1e-6)
+
+
+def test_cells_of_a_strided_convolution_by_hand():
+    cam = GradCAM(stack(conv(stride=2)), layer="0")
+    mask = np.zeros((1, 1, 8), dtype=int)
+    mask[0, 0, 3:7] = 1
+    # Cell i is around pixel 2i and covers half of the pixels before and after: 0, 1/4, 1, 3/4.
+    by_cell = np.interp(np.arange(8), [0, 2, 4, 6], [0, 0.25, 1, 0.75])
+    maps = oracle_heatmaps(cam, np.zeros((1, 1, 8)), mask)
+    np.testing.assert_allclose(maps[0, 0], by_cell, rtol=1e-6)
+    # Drawn as if they covered the image evenly, the same cells are half a pixel off.
+    moved = np.interp(np.arange(8), [0.5, 2.5, 4.5, 6.5], [0, 0.25, 1, 0.75])
+    moved = (moved - moved.min()) / np.ptp(moved)
+    maps = oracle_heatmaps(cam.set_params(align=False), np.zeros((1, 1, 8)), mask)
+    np.testing.assert_allclose(maps[0, 0], moved, rtol=1e-6)
+
+
+def test_cells_at_the_border_average_the_pixels_they_have():
+    cam = GradCAM(stack(conv(stride=2)), layer="0")
+    mask = np.zeros((1, 1, 8), dtype=int)
+    mask[0, 0, :2] = 1
+    # All that cell 0 has in the image, pixel 0 and half of pixel 1, is object.
+    by_cell = np.interp(np.arange(8), [0, 2, 4, 6], [1, 0.25, 0, 0])
+    maps = oracle_heatmaps(cam, np.zeros((1, 1, 8)), mask)
+    np.testing.assert_allclose(maps[0, 0], by_cell, rtol=1e-6)
+
+
+def test_several_layers_are_averaged():
+    clf = stack(conv(), nn.MaxPool2d(2), nn.MaxPool2d(2))
+    maps = {
+        layer: oracle_heatmaps(GradCAM(clf, layer=layer), SHAPES.images, SHAPES.masks)
+        for layer in ("0", "2")
+    }
+    fused = oracle_heatmaps(LayerCAM(clf, layer=["0", "2"]), SHAPES.images, SHAPES.masks)
+    mean = (maps["0"] + maps["2"]) / 2
+    low, high = mean.min(axis=(1, 2), keepdims=True), mean.max(axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(fused, (mean - low) / (high - low), atol=1e-6)
+
+
+def test_ignored_pixels_and_empty_masks_are_background():
+    masks = np.full((3, 8, 8), 255)
+    masks[:, :, 4:] = 0
+    masks[2] = 1  # beside which 255 is no object
+    cam = GradCAM(stack(conv(), nn.MaxPool2d(2)), layer="1")
+    assert not oracle_heatmaps(cam, np.zeros((1, 8, 8)), masks)[:2].any()
+
+
+def test_oracle_boxes_are_the_better_the_finer_the_layer():
+    clf = stack(conv(), nn.MaxPool2d(2), nn.MaxPool2d(2), nn.MaxPool2d(2))
+    scores = []
+    for layer in "0123":
+        maps = oracle_heatmaps(GradCAM(clf, layer=layer), SHAPES.images, SHAPES.masks)
+        scores.append(HeatmapToBox().fit(maps, SHAPES.boxes).score(maps, SHAPES.boxes))
+    assert scores[0] == 1
+    assert sorted(scores, reverse=True) == scores
+    assert scores[3] < 0.9
+
+
+def test_oracle_needs_a_layer_and_masks_of_the_images():
+    clf = FrozenEstimator(CNNClassifier.from_module(LeNet5()))
+    with pytest.raises(TypeError, match=r"`explainer` must draw maps of a layer, as GradCAM does"):
+        oracle_heatmaps(clf, SHAPES.images, SHAPES.masks)
+    with pytest.raises(ValueError, match=r"\(h, w\) = \(28, 28\), got \(14, 14\)"):
+        oracle_heatmaps(GradCAM(clf), SHAPES.images, SHAPES.masks[:, ::2, ::2])
