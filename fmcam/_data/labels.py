@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import assert_all_finite, check_consistent_length, column_or_1d
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
+
+from fmcam._sklearn_compat import is_missing
 
 __all__ = [
     "check_several",
@@ -61,7 +62,7 @@ def _some_texts(y):
 
 
 def _of_one_kind(y, name):
-    missing = [row for row, label in enumerate(y) if _is_missing(label)]
+    missing = [row for row, label in enumerate(y) if is_missing(label)]
     if missing:
         raise ValueError(
             f"`{name}` must hold a label for each image, got NaN or None in {len(missing)} of "
@@ -75,10 +76,6 @@ def _of_one_kind(y, name):
             f"as {kinds[1]}. Make all of them texts or all of them numbers."
         )
     return y if all(texts) else np.asarray(y.tolist())
-
-
-def _is_missing(label):
-    return label is None or is_scalar_nan(label) or is_pandas_na(label)
 
 
 def checked_labels(clf, X, y, classes):

@@ -5,7 +5,6 @@ import itertools
 import numpy as np
 import torch
 from sklearn.base import clone
-from sklearn.utils import _safe_indexing
 from skorch.callbacks import EarlyStopping, GradientNormClipping
 from skorch.dataset import ValidSplit
 from torch import nn
@@ -14,6 +13,7 @@ from fmcam._data.batches import ArrayBatches
 from fmcam._data.images import as_image_array
 from fmcam._ensemble.member import initialized_parts
 from fmcam._ensemble.training import Ensemble
+from fmcam._sklearn_compat import safe_indexing
 from fmcam.classifiers import CNNClassifier, OneCycle
 
 __all__ = ["why_not_together"]
@@ -122,7 +122,7 @@ def _fault_of_weights(clf, images):
 
 
 def _fault_of_network(clf, X, classes):
-    few = _safe_indexing(X, slice(0, 2))
+    few = safe_indexing(X, slice(0, 2))
     settings = {"classes": classes, "max_epochs": 1, "batch_size": 2}
     settings |= {"train_split": None, "compile": False}
     pair = [clone(clf).set_params(**settings) for _ in range(2)]

@@ -1,11 +1,11 @@
 """Network, optimizer and batches of one member of an ensemble, as its own fit would make them."""
 
-from sklearn.utils import _safe_indexing
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
 from fmcam._data.images import as_image_array
 from fmcam._data.labels import checked_labels, label_array
+from fmcam._sklearn_compat import safe_indexing
 
 __all__ = ["initialized_parts"]
 
@@ -31,8 +31,8 @@ def initialized_parts(clf, images, X, y, rows):
     """
     clf.check_parameters()
     with clf._training(afresh=True):
-        as_image_array(clf, _safe_indexing(X, slice(0, 1)), reset=True)
-        own = checked_labels(clf, rows, None if y is None else _safe_indexing(y, rows), clf.classes)
+        as_image_array(clf, safe_indexing(X, slice(0, 1)), reset=True)
+        own = checked_labels(clf, rows, None if y is None else safe_indexing(y, rows), clf.classes)
         compiled, clf.compile = clf.compile, False  # an ensemble compiles its own gradient
         clf.initialize()
         clf.compile = compiled

@@ -9,10 +9,7 @@ from typing import Any
 import numpy as np
 from joblib.parallel import parallel_config
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.model_selection._validation import _score
-from sklearn.utils import _safe_indexing, get_tags
-from sklearn.utils.metaestimators import _safe_split
-from sklearn.utils.validation import _check_method_params, _num_samples
+from sklearn.utils import get_tags
 
 from fmcam._data.labels import checked_labels
 from fmcam._ensemble.eligibility import why_not_together
@@ -20,6 +17,13 @@ from fmcam._ensemble.training import trained_ensembles
 from fmcam._fit_results import write_result
 from fmcam._hashing import hash_of
 from fmcam._parallel import one_thread
+from fmcam._sklearn_compat import (
+    check_method_params,
+    num_samples,
+    safe_indexing,
+    safe_split,
+    score,
+)
 
 __all__ = ["ensemble_on_worker", "results_of_ensemble", "sorted_into_ensembles"]
 
@@ -46,7 +50,7 @@ def sorted_into_ensembles(fits, shared):
     shared : dict
         What all fits of the search share: `X`, `y`, `scorer`, `score_params` and so on.
     """
-    numbers = np.arange(_num_samples(shared["X"]))
+    numbers = np.arange(num_samples(shared["X"]))
     rows = {id(part): numbers[part] for *_, train, test in fits for part in (train, test)}
     fits = [_Fit(index, clf, rows[id(train)], rows[id(test)]) for index, clf, train, test in fits]
     kinds: dict = {}
@@ -89,7 +93,7 @@ def _classes(fit, shared):
     """The number of classes of a fit; or None and what is wrong with its labels."""
     clf = clone(fit.estimator)
     try:
-        checked_labels(clf, fit.train, _safe_indexing(shared["y"], fit.train), clf.classes)
+        checked_labels(clf, fit.train, safe_indexing(shared["y"], fit.train), clf.classes)
     except ValueError as error:
         return None, str(error)
     return len(clf.classes_), None
@@ -116,7 +120,7 @@ def results_of_ensemble(fits, files, **shared):
     """
     X, y = shared["X"], shared["y"]
     tests = {
-        key: _safe_split(fit.estimator, X, y, fit.test, fit.train)
+        key: safe_split(fit.estimator, X, y, fit.test, fit.train)
         for key, fit in {id(fit.test): fit for fit in fits}.items()
     }
     clfs, rows = [fit.estimator for fit in fits], [fit.train for fit in fits]
@@ -150,18 +154,18 @@ def _scored(fit, clf, probabilities, test, shared):
     if _is_scikit_learns(scorer):
         clf = _Known(clf, X_test, probabilities)
     of_test, of_train = (
-        _check_method_params(shared["X"], params=shared["score_params"], indices=rows)
+        check_method_params(shared["X"], params=shared["score_params"], indices=rows)
         for rows in (fit.test, fit.train)
     )
     result = {
         "fit_error": None,
-        "test_scores": _score(clf, X_test, y_test, scorer, of_test, error_score),
-        "n_test_samples": _num_samples(X_test),
+        "test_scores": score(clf, X_test, y_test, scorer, of_test, error_score),
+        "n_test_samples": num_samples(X_test),
         "score_time": time.time() - start,
     }
     if shared["return_train_score"]:
-        X_train, y_train = _safe_split(clf, shared["X"], shared["y"], fit.train)
-        result["train_scores"] = _score(clf, X_train, y_train, scorer, of_train, error_score)
+        X_train, y_train = safe_split(clf, shared["X"], shared["y"], fit.train)
+        result["train_scores"] = score(clf, X_train, y_train, scorer, of_train, error_score)
     return result
 
 

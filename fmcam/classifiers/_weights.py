@@ -6,7 +6,8 @@ import numbers
 import numpy as np
 import torch
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.validation import _check_sample_weight
+
+from fmcam._sklearn_compat import check_sample_weight
 
 __all__ = [
     "check_loss",
@@ -30,7 +31,7 @@ def sample_weights(sample_weight, X):
         return None
     if isinstance(sample_weight, torch.Tensor):
         sample_weight = sample_weight.detach().cpu().numpy()
-    return _check_sample_weight(sample_weight, X, dtype=np.float32, ensure_non_negative=True)
+    return check_sample_weight(sample_weight, X)
 
 
 def class_weights(class_weight, classes, columns):

@@ -1,11 +1,11 @@
 """One fit of a search, done by a worker process or by this one."""
 
 from joblib.parallel import parallel_config
-from sklearn.model_selection._validation import _fit_and_score
 
 from fmcam._fit_results import read_result, write_result
 from fmcam._interrupts import ctrl_c_goes_through
 from fmcam._parallel import one_thread
+from fmcam._sklearn_compat import fit_and_score
 
 __all__ = ["fit_and_keep"]
 
@@ -20,7 +20,7 @@ def fit_and_keep(index, file, *args, **kwargs):
     result = read_result(file)
     if result is None:
         with one_thread(), ctrl_c_goes_through(), parallel_config("threading", n_jobs=1):
-            result = _fit_and_score(*args, **kwargs, return_n_test_samples=True, return_times=True)
+            result = fit_and_score(*args, **kwargs, return_n_test_samples=True, return_times=True)
         if file is not None:
             write_result(file, result)
     return index, result

@@ -9,16 +9,10 @@ from itertools import chain, product
 import numpy as np
 from joblib.parallel import get_active_backend
 from sklearn import model_selection
-from sklearn.base import _fit_context, clone, is_classifier
+from sklearn.base import clone, is_classifier
 from sklearn.model_selection import check_cv
-from sklearn.model_selection._validation import (
-    _insert_error_scores,
-    _warn_or_raise_about_fit_failures,
-)
 from sklearn.utils import indexable
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import _check_method_params
 from tqdm import tqdm
 
 from fmcam._files import writable_folder
@@ -29,6 +23,15 @@ from fmcam._parallel import (
     one_thread,
     shared_on_cluster,
     torch_threads_restored,
+)
+from fmcam._sklearn_compat import (
+    StrOptions,
+    callback_context,
+    check_method_params,
+    fit_context,
+    insert_error_scores,
+    run_search,
+    warn_or_raise_about_fit_failures,
 )
 from fmcam.model_selection._fit import fit_and_keep
 from fmcam.model_selection._rows import rows_and_labels
@@ -156,7 +159,7 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         "strategy": [StrOptions({"processes", "vmap"})],
     }
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, **params):
         """Fit and score every candidate on every split, then refit the best on all data.
 
@@ -178,7 +181,7 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         """
         scorer, _ = self._get_scorers()
         X, y = indexable(*rows_and_labels(X, y, self.estimator))
-        params = _check_method_params(X, params=params)
+        params = check_method_params(X, params=params)
         routed = self._get_routed_params_for_fit(params)
         weight = params.get("sample_weight")
         task = {
@@ -187,7 +190,7 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
             "y": y,
             "metadata": None if weight is None else {"sample_weight": weight},
         }
-        root = self._init_callback_context(max_subtasks=1 + (self.refit is not False))
+        root = callback_context(self, 1 + (self.refit is not False))
         root.call_on_fit_task_begin(**task)
 
         cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
@@ -202,7 +205,7 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
             "error_score": self.error_score,
             "return_train_score": self.return_train_score,
         }
-        self._run_search(partial(self._evaluate, splits, shared), callback_ctx=root)
+        run_search(self, partial(self._evaluate, splits, shared), root)
         if self.refit:
             self._refit(task, routed.estimator.fit, root)
         self.scorer_ = getattr(scorer, "_scorers", scorer)
@@ -225,9 +228,9 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         ]
         with shared_on_cluster(shared["X"], shared["y"], *chain.from_iterable(splits)):
             results = self._run(fits, estimators, files, shared, callback_ctx)
-        _warn_or_raise_about_fit_failures(results, self.error_score)
+        warn_or_raise_about_fit_failures(results, self.error_score)
         if callable(self.scoring):
-            _insert_error_scores(results, self.error_score)
+            insert_error_scores(results, self.error_score)
         self.cv_results_ = self._format_results(candidates, len(splits), results)
         self._choose(results[0]["test_scores"])
 

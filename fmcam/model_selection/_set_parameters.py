@@ -2,7 +2,7 @@
 
 from sklearn.base import clone
 
-from fmcam._suggest import suggest
+from fmcam._suggest import nearest, suggest
 
 __all__ = ["configured"]
 
@@ -17,8 +17,11 @@ def configured(estimator, parameters):
             names = estimator.get_params()
             if name in names:
                 raise
+            hint = suggest(name, list(names))
+            if "Did you mean" in str(error) and not nearest(name, names):
+                hint = error  # a classifier of ours knows the options of its optimizer too
             raise ValueError(
                 f"`param_grid` must name parameters of {type(estimator).__name__}, "
-                f"got {name!r}. {suggest(name, list(names))}"
+                f"got {name!r}. {hint}"
             ) from error
     return estimator

@@ -270,6 +270,9 @@ class Recorder:
         self.heard.append((event, context.task_name, context.task_id, np.shape(X), names))
 
 
+@pytest.mark.skipif(
+    not hasattr(model_selection.GridSearchCV, "set_callbacks"), reason="needs scikit-learn 1.9"
+)
 def test_callbacks_hear_what_scikit_learn_tells():
     heard = []
     for search in (GridSearchCV, model_selection.GridSearchCV):
@@ -686,8 +689,8 @@ def test_mistyped_parameter(estimator, grid, message, tmp_path):
     ("name", "hint"),
     [
         ("batchsize", "got 'batchsize'. Did you mean 'batch_size'?"),
-        ("optimizer__weigth_decay", "Did you mean 'optimizer__weight_decay'?"),
-        ("optimiser__weight_decay", "Did you mean 'optimizer__weight_decay'?"),
+        ("optimizer__weigth_decay", "Did you mean 'optimizer__weight_decay'"),
+        ("optimiser__weight_decay", "Did you mean 'optimizer__weight_decay'"),
     ],
 )
 def test_mistyped_parameter_of_a_classifier(name, hint):
