@@ -97,7 +97,7 @@ def load(config):
 
 
 def _fetch(config, subset):
-    data = fetch_oxford_pets(config.data_dir, subset, size=config.image_size)
+    data = fetch_oxford_pets(config.data_dir, subset=subset, size=config.image_size)
     if config.truth == "head":
         data.boxes, size = data.head_boxes, (config.image_size, config.image_size)
         data.masks = masks_of_boxes(data.boxes[:, None], size)

@@ -95,7 +95,7 @@ def plain_epoch(net, folder, rows, config, workers, fast=False):
 def decode(config, folder):
     """Decode all training photographs into an empty cache."""
     with mock.patch.dict(os.environ, {"XDG_CACHE_HOME": str(folder)}):
-        fetch_imagenette(config.data_dir, "train")
+        fetch_imagenette(config.data_dir)
 
 
 def main(config):
@@ -103,7 +103,7 @@ def main(config):
     run = Run(config, "python -m experiments.benchmark photographs")
     with tempfile.TemporaryDirectory() as cache:
         decoded = in_turns({"decode": functools.partial(decode, config, Path(cache))}, 1)
-    data = fetch_imagenette(config.data_dir, "train")
+    data = fetch_imagenette(config.data_dir)
     folder = get_data_home(config.data_dir) / "imagenette2-160" / "train"
     rows = np.random.default_rng(0).permutation(len(data.target))[: config.images]
     images, labels = data.images[rows], data.target[rows]

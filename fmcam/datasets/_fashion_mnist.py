@@ -84,7 +84,7 @@ _SUBSETS = {  # images, labels
 }
 
 
-def fetch_fashion_mnist(data_home=None, subset="train", download_if_missing=True):
+def fetch_fashion_mnist(data_home=None, *, subset="train", download_if_missing=True):
     """Return the images and labels of Fashion-MNIST [1]_, downloading them if need be.
 
     The files lie in `<data_home>/FashionMNIST/raw`, as in torchvision: a folder that torchvision

@@ -30,6 +30,8 @@ _CLASSES = {  # folder: name
     "n03888257": "parachute",
 }
 
+_FOLDERS = {"train": "train", "test": "val"}  # by subset
+
 _DESCR = """\
 Imagenette
 
@@ -43,7 +45,7 @@ Hierarchical Image Database. CVPR 2009. https://doi.org/10.1109/CVPR.2009.520684
 
 
 def fetch_imagenette(
-    data_home=None, subset="train", download_if_missing=True, *, size=160, fit="crop"
+    data_home=None, *, subset="train", download_if_missing=True, size=160, fit="crop"
 ):
     """Return the photographs and labels of Imagenette [1]_, downloading them if need be.
 
@@ -56,8 +58,9 @@ def fetch_imagenette(
     ----------
     data_home : str or path-like, default=None
         Folder of the data sets, see :func:`get_data_home`.
-    subset : {"train", "val"}, default="train"
-        The 9,469 training or the 3,925 validation photographs. There are no others.
+    subset : {"train", "test"}, default="train"
+        The 9,469 training photographs, or the 3,925 others, which Imagenette keeps in a folder
+        called `val`.
     download_if_missing : bool, default=True
         If False, a missing folder is an error.
     size : int, default=160
@@ -97,15 +100,12 @@ def fetch_imagenette(
     Examples
     --------
     >>> from fmcam.datasets import fetch_imagenette
-    >>> imagenette = fetch_imagenette(subset="val", size=128)  # doctest: +SKIP
+    >>> imagenette = fetch_imagenette(subset="test", size=128)  # doctest: +SKIP
     >>> imagenette.images.shape, imagenette.target_names[0]  # doctest: +SKIP
     ((3925, 3, 128, 128), 'tench')
     """
-    if subset not in ("train", "val"):
-        raise ValueError(
-            f"`subset` must be 'train' or 'val', got {subset!r}. Imagenette's held-out images are "
-            "in 'val'."
-        )
+    if subset not in _FOLDERS:
+        raise ValueError(f"`subset` must be 'train' or 'test', got {subset!r}.")
     check_fit(size, fit)
     folder = fetch_folder(
         get_data_home(data_home) / "imagenette2-160",
@@ -113,7 +113,7 @@ def fetch_imagenette(
         "Imagenette",
         download_if_missing=download_if_missing,
     )
-    filenames, target = _list_files(folder, subset)
+    filenames, target = _list_files(folder, _FOLDERS[subset])
     read = partial(read_picture, size=size, fit=fit)
     pictures = decode_published(folder, filenames, read, (3, size, size))
     return Bunch(
@@ -126,14 +126,14 @@ def fetch_imagenette(
     )
 
 
-def _list_files(folder, subset):
+def _list_files(folder, part):
     """Names relative to `folder`, and labels, both class by class."""
     filenames, target = [], []
     for label, wnid in enumerate(_CLASSES):
-        files = sorted((folder / subset / wnid).glob("*.JPEG"))
+        files = sorted((folder / part / wnid).glob("*.JPEG"))
         if not files:
             raise ValueError(
-                f"{folder / subset / wnid} must hold the photographs of {_CLASSES[wnid]!r}, got "
+                f"{folder / part / wnid} must hold the photographs of {_CLASSES[wnid]!r}, got "
                 f"none. Delete {folder} and fetch it again."
             )
         filenames += [file.relative_to(folder).as_posix() for file in files]

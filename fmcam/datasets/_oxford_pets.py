@@ -82,7 +82,7 @@ https://doi.org/10.1109/CVPR.2012.6248092
 
 
 def fetch_oxford_pets(
-    data_home=None, subset="train", download_if_missing=True, *, size=224, fit="stretch"
+    data_home=None, *, subset="train", download_if_missing=True, size=224, fit="stretch"
 ):
     """Return the photographs, labels, masks and boxes of Oxford-IIIT Pet [1]_.
 

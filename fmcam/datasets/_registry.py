@@ -8,7 +8,6 @@ from fmcam._suggest import suggest
 __all__ = ["get_dataset", "list_datasets"]
 
 _USUAL = {"fetch_oxford_pets": "pets"}
-_SUBSETS = {"imagenette": {"test": "val"}}  # has no other images to test on
 _SHAPES = {  # subset: number of images and seed
     "train": (6_000, 0),
     "test": (2_000, 1),
@@ -53,7 +52,7 @@ def get_dataset(name, subset="train", *, data_home=None, size=None, fit=None):
         :func:`fetch_imagenette`, "pets" :func:`fetch_oxford_pets`, and "shapes" 6,000 training and
         2,000 test images of :func:`make_fashion_shapes`, always the same.
     subset : {"train", "test"}, default="train"
-        Which part. For Imagenette, which has no test images, "test" is its "val".
+        Which part.
     data_home : str or path-like, default=None
         Folder of the data sets, see :func:`get_data_home`. "shapes" needs none.
     size, fit : int and str, default=None
@@ -90,4 +89,4 @@ def get_dataset(name, subset="train", *, data_home=None, size=None, fit=None):
     asked = {"size": size, "fit": fit}
     taken = inspect.signature(fetch).parameters
     options = {what: value for what, value in asked.items() if value is not None and what in taken}
-    return fetch(data_home, _SUBSETS.get(name, {}).get(subset, subset), **options)
+    return fetch(data_home, subset=subset, **options)

@@ -51,7 +51,7 @@ def served_folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("subset", "n"), [("train", 60_000), ("test", 10_000)])
 def test_same_as_torchvision(data_home, subset, n):
     peer = FashionMNIST(data_home, train=subset == "train", download=False)
-    ours = fetch_fashion_mnist(data_home, subset, download_if_missing=False)
+    ours = fetch_fashion_mnist(data_home, subset=subset, download_if_missing=False)
     assert ours.images.shape == (n, 1, 28, 28)
     assert ours.images.dtype == np.uint8
     assert ours.target.dtype == np.int64
@@ -116,7 +116,7 @@ def test_truncated_images_are_refused(data_home, tmp_path):
     whole = (data_home / "FashionMNIST" / "raw" / name).read_bytes()
     (raw / name).write_bytes(whole[:1_000_000])
     with pytest.raises(ValueError, match=f"{name} must hold 7840000 values, got 999984"):
-        fetch_fashion_mnist(tmp_path, "test")
+        fetch_fashion_mnist(tmp_path, subset="test")
 
 
 def test_missing_files_name_folder_variable_and_stand_in(tmp_path):
@@ -144,4 +144,4 @@ def test_without_network_the_error_says_the_same_and_why(tmp_path, monkeypatch):
 
 def test_unknown_subset(tmp_path):
     with pytest.raises(ValueError, match="`subset` must be 'train' or 'test', got 'val'"):
-        fetch_fashion_mnist(tmp_path, "val")
+        fetch_fashion_mnist(tmp_path, subset="val")

@@ -53,18 +53,18 @@ def test_small_copy(small):
     assert "Imagenette" in train.DESCR
 
 
-def test_by_name_the_test_images_are_the_validation_images(small):
-    val = fetch_imagenette(small, "val")
-    assert val.images[:, 0, 8, 8].tolist() == [20 * label + 1 for label in range(10)]
+def test_the_test_photographs_are_those_in_the_folder_val(small):
+    test = fetch_imagenette(small, subset="test")
+    assert test.images[:, 0, 8, 8].tolist() == [20 * label + 1 for label in range(10)]
+    assert all(name.startswith("val/") for name in test.filenames)
     named = get_dataset("imagenette", "test", data_home=small)
-    np.testing.assert_array_equal(named.images, val.images)
+    np.testing.assert_array_equal(named.images, test.images)
     assert len(get_dataset("imagenette", "train", data_home=small).target) == 20
 
 
-def test_there_is_no_test_subset(small):
-    message = "`subset` must be 'train' or 'val', got 'test'. Imagenette's held-out images are in"
-    with pytest.raises(ValueError, match=message):
-        fetch_imagenette(small, "test")
+def test_unknown_arguments(small):
+    with pytest.raises(ValueError, match="`subset` must be 'train' or 'test', got 'val'"):
+        fetch_imagenette(small, subset="val")
     with pytest.raises(ValueError, match="`fit` must be 'crop' or 'stretch', got 'pad'"):
         fetch_imagenette(small, fit="pad")
 
@@ -177,7 +177,7 @@ def test_same_as_torchvision(data_home):
     if not (data_home / "imagenette2-160").is_dir():
         pytest.skip("FMCAM_DATA holds no imagenette2-160")
     peer = Imagenette(data_home, "val", "160px", transform=Compose([Resize(64), CenterCrop(64)]))
-    ours = fetch_imagenette(data_home, "val", download_if_missing=False, size=64)
+    ours = fetch_imagenette(data_home, subset="test", download_if_missing=False, size=64)
     assert ours.images.shape == (3925, 3, 64, 64)
     paths, target = zip(*peer._samples, strict=True)
     np.testing.assert_array_equal(ours.target, target)

@@ -26,7 +26,7 @@ def row_keys(images):
 @pytest.mark.parametrize("subset", ["train", "test"])
 def test_fashion_mnist_by_name(data_home, subset):
     named = get_dataset("fashion-mnist", subset, data_home=data_home)
-    fetched = fetch_fashion_mnist(data_home, subset)
+    fetched = fetch_fashion_mnist(data_home, subset=subset)
     np.testing.assert_array_equal(named.images, fetched.images)
     np.testing.assert_array_equal(named.target, fetched.target)
 

@@ -85,12 +85,12 @@ def test_cropped_masks_and_boxes_by_hand(small):
 
 
 def test_test_list_has_no_heads(small):
-    assert np.isnan(fetch_oxford_pets(small, "test").head_boxes).all()
+    assert np.isnan(fetch_oxford_pets(small, subset="test").head_boxes).all()
 
 
 def test_wrong_arguments(small):
     with pytest.raises(ValueError, match="`subset` must be 'train' or 'test', got 'trainval'"):
-        fetch_oxford_pets(small, "trainval")
+        fetch_oxford_pets(small, subset="trainval")
     with pytest.raises(ValueError, match="`fit` must be 'crop' or 'stretch', got 'pad'"):
         fetch_oxford_pets(small, fit="pad")
 
@@ -127,7 +127,7 @@ def test_same_as_torchvision(data_home, subset):
         pytest.skip("FMCAM_DATA holds no oxford-iiit-pet")
     split = {"train": "trainval", "test": "test"}[subset]
     peer = OxfordIIITPet(data_home, split, ("category", "segmentation"))
-    ours = fetch_oxford_pets(data_home, subset, download_if_missing=False, size=64)
+    ours = fetch_oxford_pets(data_home, subset=subset, download_if_missing=False, size=64)
     np.testing.assert_array_equal(ours.target, peer._labels)
     breeds = [ours.target_names[label] for label in np.unique(ours.target)]
     assert breeds == peer.classes
