@@ -1,51 +1,24 @@
 """CNNClassifier: a network as a scikit-learn classifier of images."""
 
-import contextlib
-import copy
-import warnings
-
 import numpy as np
 import torch
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
-from skorch.callbacks import EpochTimer, PassthroughScoring, PrintLog
 from torch import nn
 
 from fmcam._data.images import as_image_array
 from fmcam._data.streams import as_stream
-from fmcam._interrupts import stopped_early
-from fmcam._memory_format import channels_last_is_safe
-from fmcam._network_state import device_of, modes_kept, without_hooks
-from fmcam.classifiers._callbacks import BatchAccuracy, print_on_terminal
+from fmcam._network_state import device_of, modes_kept
 from fmcam.classifiers._class_order import assign_classes
-from fmcam.classifiers._feeding import check_monitors
 from fmcam.classifiers._given import check_weights, plain_network
-from fmcam.classifiers._opening import Opening
-from fmcam.classifiers._outputs import (
-    are_probabilities,
-    as_logits,
-    check_predicted,
-    ends_in_sigmoid,
-)
-from fmcam.classifiers._parameters import (
-    PRECISIONS,
-    check_parameter_values,
-    size_arguments,
-)
-from fmcam.classifiers._random_state import seeded
-from fmcam.classifiers._resume import Resumable
-from fmcam.classifiers._trials import check_width, failures_told, try_on_blank_image
-from fmcam.classifiers._weights import check_loss
+from fmcam.classifiers._outputs import check_predicted
+from fmcam.classifiers._parameters import check_parameter_values
+from fmcam.classifiers._training import Training
 from fmcam.models import Standardize, StandardizedNet
 
 __all__ = ["CNNClassifier"]
 
 
-class _EarlyStop(Exception):  # noqa: N818, no error
-    """A callback ended the training."""
-
-
-class CNNClassifier(Opening):
+class CNNClassifier(Training):
     r"""A convolutional network as a scikit-learn classifier of images.
 
     A skorch ``NeuralNetClassifier`` that takes labels of any kind and raw images, learns to
@@ -148,11 +121,6 @@ class CNNClassifier(Opening):
     >>> clf.predict(X[[0, -1]])
     array(['dark', 'square'], dtype='<U6')
     """
-
-    # What a training is about while it goes on.
-    _afresh = _in_training = _in_epoch = False
-    _generator = augment_ = None
-    _seen = _guessed = False  # the first outputs, the number of classes
 
     def __init__(
         self,
@@ -314,207 +282,6 @@ class CNNClassifier(Opening):
         """
         classes = self.classes if classes is None else classes
         return self._train(X, y, not self.initialized_, classes, sample_weight, fit_params)
-
-    def _train(self, X, y, afresh, classes, sample_weight, fit_params):
-        self.check_parameters()
-        with self._training(afresh):
-            X, y = self._opened(X, y, classes, sample_weight)
-            if afresh:
-                self.initialize()
-            elif not hasattr(self, "optimizer_"):
-                self._initialize_optimizer()
-            if self._row_weights is not None or self._class_weights is not None:
-                check_loss(self.criterion_)
-            check_monitors(self)
-            resumed = self._begin(X, y)
-            try:
-                self.fit_loop(X, y, **{"epochs": self.max_epochs - resumed, **fit_params})
-            except _EarlyStop:
-                pass
-            finally:
-                self.notify("on_train_end", X=X, y=y)
-                self._set_training(False)
-        return self
-
-    def _begin(self, X, y):
-        """Call the callbacks, and give the number of epochs that one has read from a file."""
-        epochs_before = len(self.history)
-        self.notify("on_train_begin", X=X, y=y)
-        resumes = any(isinstance(callback, Resumable) for _, callback in self.callbacks_)
-        resumed = len(self.history) - epochs_before if resumes else 0
-        if resumed:
-            self._afresh = self._to_learn = False
-        return resumed
-
-    def notify(self, method_name, **cb_kwargs):
-        """Call the callbacks; one that stops the training early is told from a person's Ctrl-C.
-
-        skorch's EarlyStopping raises KeyboardInterrupt, and skorch ends `fit` quietly on any such.
-        Here a Ctrl-C goes through, or a search would take a half-trained network for a whole one.
-        """
-        try:
-            self.tell_callbacks(method_name, **cb_kwargs)
-        except KeyboardInterrupt as interrupt:
-            if stopped_early(interrupt):
-                raise _EarlyStop from interrupt
-            raise
-
-    @contextlib.contextmanager
-    def _training(self, afresh):
-        """Note what training this is, with torch's generators seeded from `random_state`."""
-        self._afresh, self._in_training = afresh, True
-        self.augment_ = self.augment
-        seed = None
-        if self.random_state is not None:
-            seed = int(check_random_state(self.random_state).randint(2**31))
-            seed += 0 if afresh else len(self.history)
-        try:
-            with seeded(seed, self.device) as self._generator:
-                yield
-        finally:
-            self._afresh, self._in_training, self._generator = False, False, None
-
-    def initialize_module(self):
-        """Build the network and try it on one blank image."""
-        net = plain_network(self._built_network(), "module")
-        # set_params builds a net anew
-        standardize = (
-            Standardize(self.image_shape_[0]) if self._afresh else self.module_.standardize
-        )
-        module = StandardizedNet(net, standardize.to(device_of(net)), len(self.classes_))
-        try_on_blank_image(module, self.image_shape_, self.classes_)
-        if channels_last_is_safe(module, self.image_shape_):
-            module.net = net.to(memory_format=torch.channels_last)
-        self.module_, self._seen, self._guessed = module, False, False
-        return self
-
-    def _built_network(self):
-        kwargs = self.get_params_for("module")
-        if isinstance(self.module, nn.Module):
-            return type(self.module)(**kwargs) if kwargs else copy.deepcopy(self.module)
-        sizes = size_arguments(self.module, len(self.classes_), self.image_shape_[0])
-        return self.module(**{**sizes, **kwargs})
-
-    def run_single_epoch(self, iterator, training, *args, **kwargs):
-        """One pass over the training or the validation data."""
-        self._set_training(training)
-        self._in_epoch = True
-        try:
-            super().run_single_epoch(iterator, training, *args, **kwargs)
-        finally:
-            self._in_epoch = False
-        if training and self.history[-1, "train_batch_count"] == 0:
-            raise ValueError(
-                "There was no batch to train on. Where `drop_last` is set, leave it out, or take a "
-                "`batch_size` that is not larger than the number of rows."
-            )
-
-    def _set_training(self, training=True):
-        # skorch walks through all modules for every batch, which takes longer than a small layer
-        if not (self._in_epoch and self.module_.training == training):
-            super()._set_training(training)
-
-    def train_step(self, batch, **fit_params):
-        """One step of the optimizer on one batch, augmented."""
-        if self.augment_ is not None:
-            images, columns = batch
-            batch = self.augment_(images, self._generator), columns
-        try:
-            return super().train_step(batch, **fit_params)
-        except ValueError as error:
-            if len(batch[0]) == 1 and "more than 1 value per channel" in str(error):
-                raise ValueError(
-                    "The network's batch normalization cannot be trained on a batch of one row, "
-                    "which came. Take another `batch_size`, or a loader with drop_last=True."
-                ) from error
-            raise
-
-    def raw_outputs(self, x, **fit_params):
-        """What the network gives for raw images (n, c, h, w): (n, k), or (n, 1) for one logit.
-
-        In float32, or float64 for a network in float64; columns follow `classes_`. The network
-        runs under `precision`. This is what heatmaps explain.
-
-        Raises
-        ------
-        ValueError
-            If the network cannot take the images, or gives another number of outputs than before.
-        """
-        dtype = PRECISIONS[self.precision]
-        x = x.to(self.device)
-        autocast = torch.autocast(x.device.type, dtype=dtype, enabled=dtype is not None)
-        with failures_told(self.module_.net, x), autocast:
-            outputs = self.module_(x, **fit_params)
-        if not self._seen:
-            self._see(x, outputs)
-        check_width(self.module_.net, outputs, self.classes_)
-        return outputs
-
-    def _see(self, x, outputs):
-        """Learn from the first outputs how many there are, and whether they can be logits."""
-        self._seen = True
-        if self._guessed and outputs.shape[1] != len(self.classes_):
-            self._classes = np.arange(max(outputs.shape[1], 2))
-            self.module_.n_classes, self.module_.n_outputs = len(self._classes), outputs.shape[1]
-        if self.outputs == "logits" and (
-            are_probabilities(outputs) or (outputs.shape[1] == 1 and self._ends_in_sigmoid(x[:1]))
-        ):
-            warnings.warn(
-                f"{type(self.module_.net).__name__} gives probabilities, as it seems: its outputs "
-                "are rows that sum to one, or come from a sigmoid. They are taken as logits. Pass "
-                "outputs='probabilities', or leave the softmax or sigmoid at its end out.",
-                stacklevel=2,
-            )
-
-    def _ends_in_sigmoid(self, image):
-        with without_hooks(self.module_.net), modes_kept(self.module_):
-            return ends_in_sigmoid(self.module_.eval(), image)
-
-    def infer(self, x, **fit_params):
-        """Logits of shape (n, k), a column for each of `classes_`, for raw images (n, c, h, w)."""
-        # for `contiguous` one channel is contiguous in any layout
-        x = x.reshape(-1).view(x.shape)
-        return self.as_logits(self.raw_outputs(x, **fit_params))
-
-    def as_logits(self, raw_outputs):
-        """Logits of shape (n, k), k >= 2, from what :meth:`raw_outputs` gives."""
-        return as_logits(raw_outputs, self.outputs)
-
-    def on_epoch_end(self, net, **kwargs):
-        """Warn where the loss of the epoch became NaN or infinite, once in a training."""
-        super().on_epoch_end(net, **kwargs)
-        self.warn_of_divergence(self.history[-1, "batches", :, "train_loss"])
-
-    def warn_of_divergence(self, losses):
-        """Warn if losses of the last epoch are not finite, unless those before were not either.
-
-        Parameters
-        ----------
-        losses : array-like of float
-        """
-        if np.isfinite(losses).all():
-            return
-        epoch = len(self.history)
-        if epoch > 1 and not np.isfinite(self.history[-2].get("train_loss", 0)):
-            return
-        warnings.warn(
-            f"The training loss became NaN or infinite in epoch {epoch}, with lr={self.lr}. The "
-            "network cannot predict any more. Train with a lower learning rate, or clip the "
-            "gradients with skorch's GradientNormClipping.",
-            stacklevel=2,
-        )
-
-    @property
-    def _default_callbacks(self):
-        return [
-            ("epoch_timer", EpochTimer()),
-            ("batch_accuracy", BatchAccuracy()),
-            ("train_loss", PassthroughScoring("train_loss", on_train=True)),
-            ("train_acc", PassthroughScoring("train_acc", on_train=True, lower_is_better=False)),
-            ("valid_loss", PassthroughScoring("valid_loss")),
-            ("valid_acc", PassthroughScoring("valid_acc", lower_is_better=False)),
-            ("print_log", PrintLog(sink=print_on_terminal)),
-        ]
 
     # Prediction -----------------------------------------------------------------------------------
 
