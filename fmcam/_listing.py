@@ -74,8 +74,8 @@ class Listing:
                 return [entry for entry in entries if _is_wanted(entry.name)]
         except OSError as error:
             raise type(error)(
-                f"All folders in {self._folder} must be such that can be listed, got {real} "
-                f"({error.strerror}). Change its permissions, or move it elsewhere."
+                f"The folder {real} in {self._folder} cannot be listed ({error.strerror}). Change "
+                "its permissions, or move it elsewhere."
             ) from error
 
     def _follow_to_folder(self, name):

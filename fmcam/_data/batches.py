@@ -216,7 +216,7 @@ class StreamedBatches:
         if images.ndim != 4:
             raise ValueError(
                 "A loader must give batches of images of shape (n, c, h, w), got "
-                f"{tuple(images.shape)}. Leave `batch_size=None` out, or add the axis that lacks."
+                f"{tuple(images.shape)}. Leave `batch_size=None` out, or add the missing axis."
             )
         check_channels_first(images.shape[1:])
         return images.float() if images.dtype == torch.float64 else images  # which MPS has not
@@ -234,7 +234,7 @@ class StreamedBatches:
 
 
 def _collated(loader):
-    """Yield the batches of a loader; what stops torch's `default_collate` is said in our words."""
+    """Yield the batches of a loader; ValueError where torch cannot collate its items."""
     batches = iter(loader)
     while True:
         try:

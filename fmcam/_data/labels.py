@@ -224,7 +224,7 @@ def labels_of_dataset(dataset):
 
 
 def names_of_dataset(dataset, names):
-    """The names that the numbers of a data set stand for; None where nobody said it.
+    """The names that the numbers of a data set stand for; None where that is not known.
 
     `names` are those in the order of `classes`; a data set that has the same ones as its own
     `classes`, as torchvision's ImageFolder, knows their order itself.

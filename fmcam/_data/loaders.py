@@ -112,9 +112,9 @@ def check_sampler(sampler, dataset):
 
 
 def check_in_order(loader, name="X"):
-    """Raise ValueError where a DataLoader gives its rows in an order that cannot be known.
+    """Raise ValueError where the order in which a DataLoader gives its rows cannot be known.
 
-    What comes out for each row could not be told apart then. Samplers of torch that draw at random
+    Results could not be matched to rows then. Samplers of torch that draw at random
     are refused, and any other that draws differently when it is asked again; torch's, numpy's and
     Python's own generators of random numbers are left as they are.
 
@@ -141,8 +141,8 @@ def check_in_order(loader, name="X"):
     )
     if shuffles or _draws_differ(batches):
         raise ValueError(
-            f"`{name}` is a DataLoader that shuffles, so nobody could tell which row a result "
-            f"belongs to. Pass its data set, `{name}.dataset`, or a DataLoader without a random "
+            f"`{name}` is a DataLoader that shuffles, so results could not be matched to its "
+            f"rows. Pass its data set, `{name}.dataset`, or a DataLoader without a random "
             "sampler (shuffle=False)."
         )
 

@@ -25,8 +25,8 @@ __all__ = ["Ensemble", "trained_ensembles"]
 def trained_ensembles(clfs, X, y, rows):
     """Train classifiers in as few ensembles as fit into the memory of a CUDA device.
 
-    An ensemble that runs out of it is begun anew with half as many networks, and those that follow
-    hold no more. The processor's memory is not watched.
+    An ensemble that runs out of memory is trained again with half as many networks, and those that
+    follow hold no more. The processor's memory is not watched.
 
     Parameters
     ----------

@@ -91,7 +91,10 @@ def _each_once(state_dict):
     first: dict[tuple, str] = {}
     for name, tensor in state_dict.items():
         if not torch.is_tensor(tensor):
-            raise ValueError(f"A network can be saved whose state dict is tensors; {name} is none.")
+            raise ValueError(
+                f"Only networks whose state dict holds nothing but tensors can be saved; {name} is "
+                f"a {type(tensor).__name__}."
+            )
         place = (tensor.data_ptr() or id(tensor), tensor.shape, tensor.stride(), tensor.dtype)
         if tensor.numel() and place in first:
             shared[name] = first[place]

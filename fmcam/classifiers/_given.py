@@ -1,4 +1,4 @@
-"""A network that somebody brings: the plain nn.Module in it, or the reason why there is none."""
+"""A network from elsewhere: the plain nn.Module in it, or why it cannot be used."""
 
 import copy
 import inspect
@@ -92,8 +92,8 @@ def _check_kind(net):
     ]
     if quantized:
         raise ValueError(
-            f"{name} is quantized: it holds a {quantized[0]}, which no gradient passes. Pass the "
-            "network in floating point that it was made of."
+            f"{name} is quantized: it holds a {quantized[0]}, through which no gradient flows. "
+            "Pass the floating-point network that it was made from."
         )
     unborn = [
         n for n, weight in net.named_parameters() if isinstance(weight, UninitializedParameter)
@@ -131,6 +131,6 @@ def check_weights(net):
         more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
         raise ValueError(
             f"{type(net).__name__} has NaN or infinite weights in {', '.join(bad[:3])}{more}, so "
-            "it can predict nothing. Did the loss of its training become NaN? Take weights from "
-            "before that, or train with a lower learning rate."
+            "it cannot predict. Did its training loss become NaN? Take weights from before that, "
+            "or train with a lower learning rate."
         )

@@ -178,8 +178,8 @@ def check_patterns(patterns, names, where):
             near = nearest(str(pattern), [*sorted(parents), *names])
             hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
             raise ValueError(
-                f"`{where}` must match parameters of the network, but none is left that has a name "
-                f"like {pattern!r}. {hint}The names are {', '.join(names[:20])}"
+                f"`{where}` must match parameters of the network, but none of those left has a "
+                f"name like {pattern!r}. {hint}The names are {', '.join(names[:20])}"
                 f"{', ...' if len(names) > 20 else '.'}"
             )
         matched += found

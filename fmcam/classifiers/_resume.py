@@ -96,8 +96,8 @@ class Resumable(Callback):
     def _check(self, net):
         if not isinstance(net.random_state, numbers.Integral):
             raise ValueError(
-                "Resumable needs an integer as the classifier's `random_state`, or no training "
-                f"could be repeated; got {net.random_state!r}."
+                "Resumable needs an integer as the classifier's `random_state`, as a training "
+                f"cannot be repeated otherwise; got {net.random_state!r}."
             )
         split = net.train_split
         if isinstance(getattr(split, "cv", None), float) and split.random_state is None:
@@ -110,8 +110,8 @@ class Resumable(Callback):
         *_, last = (part for name, part in net.callbacks_ if not _only_prints(name, part))
         if last is not self:
             raise ValueError(
-                "Resumable must be the last of `callbacks`, as it keeps what the others have noted "
-                f"in an epoch; after it there is {type(last).__name__}."
+                "Resumable must be the last of `callbacks`, as it keeps what the others learn in "
+                f"an epoch; {type(last).__name__} comes after it."
             )
 
 
@@ -171,7 +171,7 @@ def _check_same(path, before, now):
         if before.get(name) != now.get(name):
             raise ValueError(
                 f"{path} holds the state of another training: there {name} is {before.get(name)}, "
-                f"here {now.get(name)}. Delete it to begin anew, or name another file."
+                f"here {now.get(name)}. Delete it to start again, or name another file."
             )
 
 
@@ -227,9 +227,9 @@ def _read(path):
     except Exception as error:  # torch raises many kinds for a foreign or damaged file
         raise _damaged(path, error) from error
     if not isinstance(state, dict) or state.keys() != _PARTS:
-        raise _damaged(path, "It has other parts.")
+        raise _damaged(path, "It holds other entries.")
     if not isinstance(state["settings"], dict):
-        raise _damaged(path, "Its settings are none.")
+        raise _damaged(path, "Its settings are not a mapping.")
     return state
 
 
@@ -250,7 +250,7 @@ def _restore(path, net, state):
 def _restore_callback(callback, values):
     for name, value in values.items():
         if not name.endswith("_") or name.startswith("_"):
-            raise ValueError(f"{name} is no attribute that a callback learns.")
+            raise ValueError(f"{name} is not an attribute that a callback learns.")
         load = getattr(getattr(callback, name, None), "load_state_dict", None)
         if load is None:
             setattr(callback, name, value)
@@ -260,6 +260,6 @@ def _restore_callback(callback, values):
 
 def _damaged(path, error):
     return ValueError(
-        f"{path} holds no state of a training, or it is damaged. Nothing in it was run. Delete it "
-        f"to begin anew. ({error})"
+        f"{path} is not the state of a training, or it is damaged. Nothing in it was run. Delete "
+        f"it to start again. ({error})"
     )

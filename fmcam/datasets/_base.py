@@ -95,7 +95,7 @@ def download(remote, folder):
         part.unlink()
         raise OSError(
             f"{remote.url} must have MD5 {remote.md5}, got {got}. The download was deleted; "
-            "try again, or look whether something on the way answers in the server's place."
+            "try again, or check whether a proxy answered in place of the server."
         )
     return part.replace(target)
 

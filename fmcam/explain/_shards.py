@@ -33,9 +33,9 @@ def explain_in_shards(explainer, X, y=None, *, folder, rows_per_shard=1024, n_jo
     """Heatmaps as ``explainer.explain(X, y)`` gives them, made by several processes, on disk.
 
     Each process reads the rows of a shard, explains them on one thread and writes their maps into
-    their place in one file. A list of the finished shards is kept beside it, so the same call goes
-    on where a killed one stood and explains nothing where all is done. If classifier, explainer,
-    images or labels are others, the maps in `folder` go and all are made anew.
+    their place in one file. A list of the finished shards is kept beside it, so the same call
+    resumes where a killed one stopped, and does nothing where all is done. If classifier,
+    explainer, images or labels change, the maps in `folder` are deleted and made again.
 
     Parameters
     ----------

@@ -91,7 +91,7 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
     A fit is known by a hash of the estimator with its parameters, the images and labels, the
     training and test rows, `scoring`, the fit parameters, `error_score`, `return_train_score` and
     the versions of fmcam, scikit-learn, skorch and torch; if one of them changes, the fit is done
-    anew. Code is known by its name alone: after a change to your own network or scorer, take a
+    again. Code is known by its name alone: after a change to your own network or scorer, take a
     new folder. A damaged file is ignored and its fit done again. A fit that failed is not kept: the
     next search tries it again.
 
@@ -242,9 +242,9 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         recipe = [self.estimator, self.param_grid]
         if hash_of(recipe) != hash_of(pickle.loads(pickle.dumps(recipe))):
             raise ValueError(
-                "With `memory`, `estimator` and `param_grid` must keep their hash when pickled, or "
-                f"no later run knows them again; those of {type(self.estimator).__name__} do not. "
-                "Use parts that are not fitted yet and hold plain values, or leave out `memory`."
+                "With `memory`, `estimator` and `param_grid` must keep their hash when pickled, so "
+                f"that a later run finds them again; those of {type(self.estimator).__name__} do "
+                "not. Use parts that are not fitted and hold plain values, or leave out `memory`."
             )
         common = hash_of([{**shared, "scorer": self.scoring}, *map(version, _PACKAGES)])
         estimator_keys = [hash_of(clone(estimator)) for estimator in estimators]

@@ -221,7 +221,7 @@ def _check_results(results, names):
     if not {"mean_test_score", "std_test_score"} <= set(scores):
         raise ValueError(
             f"`cv_results` must hold 'mean_test_score' and 'std_test_score', got {scores}. "
-            "Of several metrics, rename the columns of one."
+            "For several metrics, rename the columns of one."
         )
     if results["mean_test_score"].isna().all():
         raise ValueError(

@@ -9,8 +9,8 @@ def write_csv(frame, path):
     r"""Write a frame as CSV so that `path` holds the old table or the new one, never half of one.
 
     The table is written beside `path` and renamed. Missing folders are created. The file is UTF-8;
-    a byte of a file's name that is none, as in old archives, is written ``\udc`` and its two hex
-    digits, so that ``b"Andr\xe9.png"`` reads back as the text ``Andr\udce9.png``.
+    a byte of a file's name that is not UTF-8, as in old archives, is written ``\udc`` and its two
+    hex digits, so that ``b"Andr\xe9.png"`` reads back as the text ``Andr\udce9.png``.
 
     Parameters
     ----------

@@ -189,8 +189,11 @@ def test_parameter_groups_are_named_as_in_the_network():
             [("net.head.*", {})],
             r"like 'net.head.\*'. Did you mean 'head.\*'.*The names are features",
         ),
-        ([("fc.*", {"lr": 1})], r"none is left that has a name like 'fc.\*'"),
-        ([("head.*", {}), ("head.6.*", {})], r"none is left.*'head.6.\*'. The names are features"),
+        ([("fc.*", {"lr": 1})], r"none of those left has a name like 'fc.\*'"),
+        (
+            [("head.*", {}), ("head.6.*", {})],
+            r"'head.6.\*'. The names are features",
+        ),
         ([{"params": "head.*"}], r"list of pairs.*got {'params': 'head.\*'} in it"),
     ],
     ids=["prefix", "other name", "taken", "torch's way"],
@@ -345,9 +348,7 @@ def test_weights_that_are_nan_are_named():
     net.features[0][0].weight.data[0, 0, 0, 0] = float("nan")
     net.head[2].bias.data[0] = float("inf")
     net.features[1][1].running_mean[0] = float("nan")
-    names = (
-        r"features.0.0.weight, head.2.bias, features.1.1.running_mean, so it can predict nothing"
-    )
+    names = r"features.0.0.weight, head.2.bias, features.1.1.running_mean, so it cannot predict"
     with pytest.raises(ValueError, match=f"CNN_CAM has NaN or infinite weights in {names}"):
         CNNClassifier.from_module(net)
 

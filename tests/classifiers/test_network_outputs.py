@@ -376,10 +376,10 @@ def test_a_network_that_ends_in_probabilities_is_trained_as_one_with_logits(n_ou
 )
 def test_probabilities_taken_as_logits_are_said_once(what, n_outputs, recwarn):
     clf = CNNClassifier.from_module(Returns(what, n_outputs))
-    with pytest.warns(UserWarning, match="Returns gives probabilities, as it seems.*outputs='prob"):
+    with pytest.warns(UserWarning, match="Returns seems to give probabilities.*outputs='prob"):
         clf.predict_proba(X)
     clf.predict_proba(X)
-    with pytest.warns(UserWarning, match="Returns gives probabilities, as it seems"):
+    with pytest.warns(UserWarning, match="Returns seems to give probabilities"):
         CNNClassifier(Returns(what, n_outputs), max_epochs=2, verbose=0).fit(X, LABELS)
     assert not recwarn.list
 

@@ -308,7 +308,7 @@ def test_torchs_own_generator_is_left_alone(tmp_path):
 )
 def test_other_settings_are_refused(tmp_path, params, message):
     stop_after(1, make("sgd", tmp_path / "t.pt"))
-    with pytest.raises(ValueError, match=f"{message}.* Delete it to begin anew"):
+    with pytest.raises(ValueError, match=f"{message}.* Delete it to start again"):
         make("sgd", tmp_path / "t.pt").set_params(**params).fit(IMAGES, LABELS)
 
 
@@ -421,7 +421,7 @@ def test_a_damaged_file_is_named_and_nothing_in_it_run(tmp_path, damage):
     path = tmp_path / "t.pt"
     stop_after(1, make("sgd", path))
     damage(path)
-    message = r"t\.pt holds no state of a training, or it is damaged.*Delete it to begin anew"
+    message = r"t\.pt is not the state of a training, or it is damaged.*Delete it to start again"
     with pytest.raises(ValueError, match=message):
         make("sgd", path).fit(IMAGES, LABELS)
     assert [file.name for file in tmp_path.iterdir()] == ["t.pt"]
