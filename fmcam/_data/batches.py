@@ -10,7 +10,7 @@ from skorch.dataset import Dataset as ArrayDataset
 from torch.utils.data import Subset
 
 from fmcam._data.items import IMAGES_ALONE, WeightedLabel, check_channels_first, parts_of
-from fmcam._data.labels import columns_of, label_array, names_of_dataset
+from fmcam._data.labels import class_indices_of, label_array, names_of_dataset
 from fmcam._data.loaders import check_in_order, has_lone_row
 
 __all__ = [
@@ -78,7 +78,7 @@ class ArrayBatches:
     generator : torch.Generator or None
         Draws the order of the rows; None is torch's global generator.
     encode : callable or None
-        Labels (n,) -> columns (n,), both arrays. None: labels pass as they are.
+        Labels (n,) -> class indices (n,), both arrays. None: labels pass as they are.
 
     Yields
     ------
@@ -123,9 +123,9 @@ class ArrayBatches:
             return torch.as_tensor(labels)
         labels = label_array(labels, warn=False)
         rows = slice(None) if self.rows is None else self.rows.numpy()
-        columns = np.zeros(len(labels), dtype=np.int64)  # other rows may hold other labels
-        columns[rows] = encode(labels[rows])
-        return torch.from_numpy(columns)
+        class_indices = np.zeros(len(labels), dtype=np.int64)  # other rows may hold other labels
+        class_indices[rows] = encode(labels[rows])
+        return torch.from_numpy(class_indices)
 
     @staticmethod
     def can_serve(dataset, options):
@@ -168,21 +168,21 @@ class ArrayBatches:
 
 
 class StreamedBatches:
-    """The batches of a DataLoader, as images and columns of the network's output.
+    """The batches of a DataLoader, as images and class indices.
 
     Parameters
     ----------
     loader : iterable
         Yields images, or images and labels, as tuples, lists or mappings.
     classes : ndarray of shape (k,) or None
-        The label of each column. None: labels do not matter, and pass as they are.
+        The label of each class index. None: labels do not matter, and pass as they are.
     names : ndarray of str or None
         Where the classes are texts and the labels numbers: what these stand for.
 
     Yields
     ------
     images : tensor of shape (b, c, h, w)
-    columns : tensor of shape (b,), int64; WeightedLabel of two tensors where there are weights
+    class_indices : tensor of shape (b,), int64; WeightedLabel of two tensors with weights
     """
 
     def __init__(self, loader, classes=None, names=None):
@@ -203,7 +203,7 @@ class StreamedBatches:
             images, labels = parts_of(batch, labelled=self.classes is not None)
             images = self._checked(images)
             if self.classes is not None:
-                labels = self._columns(labels, len(images))
+                labels = self._class_indices(labels, len(images))
             yield images, torch.zeros(len(images)) if labels is None else labels
 
     def _checked(self, images):
@@ -221,16 +221,16 @@ class StreamedBatches:
         check_channels_first(images.shape[1:])
         return images.float() if images.dtype == torch.float64 else images  # which MPS has not
 
-    def _columns(self, labels, n_images):
+    def _class_indices(self, labels, n_images):
         if labels is None:
             raise ValueError(IMAGES_ALONE)
         if isinstance(labels, WeightedLabel):
-            columns = self._columns(labels.label, n_images)
-            return WeightedLabel(columns, torch.as_tensor(labels.weight))
+            class_indices = self._class_indices(labels.label, n_images)
+            return WeightedLabel(class_indices, torch.as_tensor(labels.weight))
         labels = label_array(labels, name="labels", warn=False)
         if len(labels) != n_images:
             raise ValueError(f"A batch holds {n_images} images and {len(labels)} labels.")
-        return torch.from_numpy(columns_of(labels, self.classes, self.names))
+        return torch.from_numpy(class_indices_of(labels, self.classes, self.names))
 
 
 def _collated(loader):

@@ -1,4 +1,4 @@
-"""Labels: those that `fit` is given, the classes, and the columns of the logits."""
+"""Labels: those that `fit` is given, the classes, and class indices."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from fmcam._sklearn_compat import is_missing
 __all__ = [
     "check_several",
     "checked_labels",
-    "columns_of",
+    "class_indices_of",
     "given_names",
     "is_text",
     "label_array",
@@ -144,25 +144,25 @@ def _unknown(labels, classes):
     return np.setdiff1d(labels, classes)
 
 
-def columns_of(labels, classes, names=None):
-    """Columns of the logits, int64 of shape (n,).
+def class_indices_of(labels, classes, names=None):
+    """Class indices, 0..k-1, of labels: int64 of shape (n,).
 
     Parameters
     ----------
     labels : ndarray of shape (n,)
         Labels in `classes`; where these are texts also numbers, which count `names`.
     classes : ndarray of shape (k,)
-        The label of each column.
+        The label of each class index.
     names : ndarray of str or None
         The labels that the numbers 0, 1, ... stand for.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from fmcam._data.labels import columns_of
-    >>> columns_of(np.array([5, 0, 5]), np.array([0, 5]))
+    >>> from fmcam._data.labels import class_indices_of
+    >>> class_indices_of(np.array([5, 0, 5]), np.array([0, 5]))
     array([1, 0, 1])
-    >>> columns_of(np.array([0, 1]), np.array(["cat", "dog"]), names=np.array(["dog", "cat"]))
+    >>> class_indices_of(np.array([0, 1]), np.array(["cat", "dog"]), names=np.array(["dog", "cat"]))
     array([1, 0])
     """
     if len(labels) == 0:

@@ -107,11 +107,11 @@ def _fault_of_parts(clf, batches):
 
 def _fault_of_weights(clf, images):
     # an optimizer leaves a weight without a gradient alone, where an ensemble would let it decay
-    columns = torch.zeros(len(images), dtype=torch.int64, device=clf.device)
+    class_indices = torch.zeros(len(images), dtype=torch.int64, device=clf.device)
     logits = clf.module_.train()(images)
     if logits.shape[1] != len(clf.classes_):
         return "its network has a single output"
-    clf.criterion_(logits, columns).backward()
+    clf.criterion_(logits, class_indices).backward()
     weights = dict(clf.module_.named_parameters())
     still = [name for name, weight in weights.items() if weight.grad is None]
     if still:

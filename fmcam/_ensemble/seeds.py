@@ -150,8 +150,8 @@ class SeedEnsembleClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X):
         """The label with the largest mean probability for each image, ndarray of shape (n,)."""
-        columns = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[columns]
+        class_indices = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[class_indices]
 
     def _probabilities(self, X):
         check_is_fitted(self)

@@ -147,9 +147,9 @@ class Ensemble:
     def _logits(self, weights, buffers, images):
         return functional_call(self.net, (weights, buffers), (images,))
 
-    def _loss(self, weights, buffers, images, columns):
+    def _loss(self, weights, buffers, images, class_indices):
         logits = self._logits(weights, buffers, images)
-        return self.clfs[0].criterion_(logits, columns), logits
+        return self.clfs[0].criterion_(logits, class_indices), logits
 
     def train(self):
         """Train for `max_epochs` or until all have stopped early; the classifiers are fitted then.
@@ -198,43 +198,43 @@ class Ensemble:
             if self.cycle is not None:
                 epochs = epoch + number / len(self.streams[0])
                 factor = self.cycle.factor(epochs / self.clfs[0].max_epochs)
-            images, columns = self._batches(drawn)
-            losses, accuracies = self._step(images, columns, factor * self.rates)
-            size = columns.shape[1]
+            images, class_indices = self._batches(drawn)
+            losses, accuracies = self._step(images, class_indices, factor * self.rates)
+            size = class_indices.shape[1]
             sums.append(size * torch.stack([losses, accuracies], dim=1))
             n_rows += size
         means = torch.stack(sums).sum(dim=0) / n_rows
         self._note(means.tolist(), time.time() - start, factor)
 
     def _batches(self, drawn):
-        """Images (k, b, c, h, w) and columns (k, b) for the k networks from those of the streams.
+        """Images (k, b, c, h, w) and class indices (k, b) of the k networks, from the streams.
 
         They are augmented as in ``fit``, each stream by the generator that shuffled it.
         """
         drawn = [
-            (images if augment is None else augment(images, stream.generator), columns)
-            for (images, columns), augment, stream in zip(
+            (images if augment is None else augment(images, stream.generator), class_indices)
+            for (images, class_indices), augment, stream in zip(
                 drawn, self.augments, self.streams, strict=True
             )
         ]
-        images, columns = (torch.stack(parts) for parts in zip(*drawn, strict=True))
-        return images[self.copies], columns[self.copies]
+        images, class_indices = (torch.stack(parts) for parts in zip(*drawn, strict=True))
+        return images[self.copies], class_indices[self.copies]
 
-    def _step(self, images, columns, rates):
+    def _step(self, images, class_indices, rates):
         """Move the weights; the loss and the accuracy of each network, tensors of shape (k,)."""
-        inputs = (self.weights, self.memory, self.buffers, images, columns, rates)
+        inputs = (self.weights, self.memory, self.buffers, images, class_indices, rates)
         self.weights, self.memory, losses, accuracies = self._take(*inputs)
         return losses, accuracies
 
-    def _moved(self, weights, memory, buffers, images, columns, rates):
+    def _moved(self, weights, memory, buffers, images, class_indices, rates):
         """Weights and memory after a step, losses and accuracies; statistics move in place."""
         stacked = self.layout.split(weights)
-        gradients, (losses, logits) = self.gradients(stacked, buffers, images, columns)
+        gradients, (losses, logits) = self.gradients(stacked, buffers, images, class_indices)
         if self.clipping is not None and self.clipping.gradient_clip_value is not None:
             limit, order = self.clipping.gradient_clip_value, self.clipping.gradient_clip_norm_type
             gradients = clip_by_norm(gradients, limit, order)
         weights, memory = self.update(weights, self.layout.joined(gradients), memory, rates)
-        accuracies = (logits.argmax(dim=-1) == columns).to(losses.dtype).mean(dim=1)
+        accuracies = (logits.argmax(dim=-1) == class_indices).to(losses.dtype).mean(dim=1)
         return weights, memory, losses, accuracies
 
     def _note(self, means, seconds, factor):
@@ -258,14 +258,14 @@ class Ensemble:
             places = [place for place in self.running if self.stream_of[place] == number]
             if held_out is None or not places:
                 continue
-            size, columns = held_out.batch_size, held_out.labels[held_out.rows]
+            size, class_indices = held_out.batch_size, held_out.labels[held_out.rows]
             for place, logits in zip(places, self._logits_of(places, held_out.rows), strict=True):
                 clf = self.clfs[place]
-                parts = zip(logits.split(size), columns.split(size), strict=True)
+                parts = zip(logits.split(size), class_indices.split(size), strict=True)
                 losses = [len(part) * clf.criterion_(of_part, part) for of_part, part in parts]
-                right = (logits.argmax(dim=1) == columns).to(logits.dtype)
+                right = (logits.argmax(dim=1) == class_indices).to(logits.dtype)
                 noted.append(clf)
-                found.append(torch.stack([sum(losses) / len(columns), right.mean()]))
+                found.append(torch.stack([sum(losses) / len(class_indices), right.mean()]))
         if noted:
             for clf, (loss, accuracy) in zip(noted, torch.stack(found).tolist(), strict=True):
                 clf.history.record("valid_loss", loss)

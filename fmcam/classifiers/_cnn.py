@@ -33,7 +33,7 @@ class CNNClassifier(Training):
     and labels are in `classes` or, where these are texts, numbers that count them.
 
     `train_split`, callbacks and the data sets they are handed see the labels that ``fit`` was
-    given. A batch holds the columns of `y_pred` in place of labels, as the loss needs them, but
+    given. A batch holds class indices, 0..k-1, in place of labels, as the loss needs them, but
     skorch's EpochScoring and BatchScoring get its labels. A last row alone joins the batch before.
 
     Parameters
@@ -44,7 +44,7 @@ class CNNClassifier(Training):
         and `in_chans`, and the ``module__*`` parameters; an instance is copied. What it returns may
         hold the logits, as tuples and the outputs of Hugging Face's networks do.
     criterion : class, default=nn.CrossEntropyLoss
-        Takes logits (n, k) and columns (n,). nn.BCEWithLogitsLoss is for two classes.
+        Takes logits (n, k) and class indices (n,). nn.BCEWithLogitsLoss is for two classes.
     optimizer : class, default=torch.optim.Adam
     lr : float, default=1e-3
     max_epochs : int, default=10
@@ -308,8 +308,8 @@ class CNNClassifier(Training):
 
     def predict(self, X):
         """The most probable label of each image, ndarray of shape (n,)."""
-        columns = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[columns]
+        class_indices = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[class_indices]
 
     def score(self, X, y=None, sample_weight=None):
         """The share of images whose label is predicted.

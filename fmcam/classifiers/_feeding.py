@@ -18,7 +18,7 @@ from fmcam._data.batches import (
     WeightedDataset,
 )
 from fmcam._data.items import IMAGES_ALONE, WeightedLabel
-from fmcam._data.labels import columns_of, names_of_dataset
+from fmcam._data.labels import class_indices_of, names_of_dataset
 from fmcam._data.loaders import check_in_order, make_loader
 from fmcam._data.streams import as_stream, lacks_labels
 from fmcam.classifiers._outputs import binary, takes_one_logit
@@ -31,12 +31,12 @@ _PREDICTION_PIXELS = 2**18  # in more, the feature maps of a first layer would l
 
 
 class Feeding(SkorchClassifier):
-    """A skorch classifier whose data sets hold labels and whose batches hold columns.
+    """A skorch classifier whose data sets hold labels and whose batches hold class indices.
 
     Everything that is handed out, to `train_split`, `on_train_begin` and the data sets of
-    `on_epoch_begin` and `on_epoch_end`, holds the labels that `fit` was given. Batches hold the
-    columns of the logits, as `y_pred` and the loss do; only skorch's EpochScoring and BatchScoring,
-    which compare a batch with ``predict``, get its labels.
+    `on_epoch_begin` and `on_epoch_end`, holds the labels that `fit` was given. Batches hold
+    class indices, as the loss needs them; only skorch's EpochScoring and BatchScoring, which
+    compare a batch with ``predict``, get its labels.
     """
 
     _names = _row_weights = _class_weights = None
@@ -54,7 +54,7 @@ class Feeding(SkorchClassifier):
         return super().get_dataset(X, y)
 
     def get_iterator(self, dataset, training=False):
-        """Batches of (images, columns) of a data set, shuffled for training."""
+        """Batches of (images, class indices) of a data set, shuffled for training."""
         batches = self._batches(dataset, training, labelled=True)
         if training:
             self.n_batches_ = batches.n_batches
@@ -84,7 +84,7 @@ class Feeding(SkorchClassifier):
                 self.device,
                 least_pixels=0 if training else _PREDICTION_PIXELS,
                 join_last=training,
-                encode=(lambda y: columns_of(y, classes, names)) if labelled else _no_columns,
+                encode=(lambda y: class_indices_of(y, classes, names)) if labelled else _no_indices,
                 **options,
             )
         loader = make_loader(make, dataset, options, training=training, labelled=labelled)
@@ -134,12 +134,12 @@ class Feeding(SkorchClassifier):
 
     def get_loss(self, y_pred, y_true, *args, **kwargs):
         """The loss of a batch; with weights w of rows and classes sum(w * loss) / sum(w)."""
-        columns, weights = y_true if isinstance(y_true, WeightedLabel) else (y_true, None)
+        class_indices, weights = y_true if isinstance(y_true, WeightedLabel) else (y_true, None)
         if self._class_weights is not None:
-            columns = columns.to(y_pred.device)
-            of_class = self._class_weights.to(y_pred.device)[columns]
+            class_indices = class_indices.to(y_pred.device)
+            of_class = self._class_weights.to(y_pred.device)[class_indices]
             weights = of_class if weights is None else of_class * weights.to(y_pred.device)
-        compared = y_pred, columns.to(y_pred.device)
+        compared = y_pred, class_indices.to(y_pred.device)
         if takes_one_logit(self.criterion_):
             compared = binary(*compared)
         if weights is None:
@@ -170,7 +170,7 @@ class Feeding(SkorchClassifier):
                 raise
 
 
-def _no_columns(labels):
+def _no_indices(labels):
     return np.zeros(len(labels), dtype=np.int64)
 
 

@@ -6,7 +6,7 @@ from skorch.dataset import Dataset as ArrayDataset
 from torch.utils.data import DataLoader
 
 from fmcam._data.images import as_image_array
-from fmcam._data.labels import checked_labels, columns_of, given_names, stream_classes
+from fmcam._data.labels import checked_labels, class_indices_of, given_names, stream_classes
 from fmcam._data.streams import as_stream, labelled_stream
 from fmcam.classifiers._feeding import Feeding, is_predefined
 from fmcam.classifiers._trials import try_on_blank_image
@@ -37,10 +37,10 @@ class Opening(Feeding):
         return X, y
 
     def _weigh_classes(self, y):
-        columns = None
+        class_indices = None
         if self.class_weight is not None and y is not None:
-            columns = columns_of(y, self.classes_, self._names)
-        self._class_weights = class_weights(self.class_weight, self.classes_, columns)
+            class_indices = class_indices_of(y, self.classes_, self._names)
+        self._class_weights = class_weights(self.class_weight, self.classes_, class_indices)
 
     def _open_stream(self, stream, y, classes, sample_weight):
         if sample_weight is not None:

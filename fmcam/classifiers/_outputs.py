@@ -87,13 +87,13 @@ def takes_one_logit(criterion):
     return isinstance(getattr(criterion, "_orig_mod", criterion), nn.BCEWithLogitsLoss)
 
 
-def binary(logits, columns):
+def binary(logits, class_indices):
     """The logit of the second of two classes and the target, (n,) each, as such a loss takes them.
 
     Parameters
     ----------
     logits : tensor of shape (n, 2)
-    columns : tensor of shape (n,), int64
+    class_indices : tensor of shape (n,), int64
 
     Raises
     ------
@@ -105,4 +105,4 @@ def binary(logits, columns):
             f"nn.BCEWithLogitsLoss is for two classes, got {logits.shape[1]}. Use the criterion "
             "nn.CrossEntropyLoss."
         )
-    return logits[:, 1] - logits[:, 0], columns.to(logits.device, logits.dtype)
+    return logits[:, 1] - logits[:, 0], class_indices.to(logits.device, logits.dtype)

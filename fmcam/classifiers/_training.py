@@ -110,8 +110,8 @@ class Training(Running):
     def train_step(self, batch, **fit_params):
         """One step of the optimizer on one batch, augmented."""
         if self.augment_ is not None:
-            images, columns = batch
-            batch = self.augment_(images, self._generator), columns
+            images, class_indices = batch
+            batch = self.augment_(images, self._generator), class_indices
         try:
             return super().train_step(batch, **fit_params)
         except ValueError as error:

@@ -34,14 +34,14 @@ def sample_weights(sample_weight, X):
     return check_sample_weight(sample_weight, X)
 
 
-def class_weights(class_weight, classes, columns):
+def class_weights(class_weight, classes, class_indices):
     """The weight of each class, a float32 tensor of shape (k,), or None where none are given.
 
     Parameters
     ----------
     class_weight : "balanced", mapping of label to float, or None
     classes : ndarray of shape (k,)
-    columns : ndarray of shape (n,) or None
+    class_indices : ndarray of shape (n,) or None
         Those of the training rows; None: not known.
     """
     if class_weight is None:
@@ -50,13 +50,13 @@ def class_weights(class_weight, classes, columns):
     if isinstance(class_weight, str):
         if class_weight != "balanced":
             raise ValueError(_WANTED.format(repr(class_weight)))
-        if columns is None:
+        if class_indices is None:
             raise ValueError(
                 "class_weight='balanced' needs the labels before they are read. Give the data set "
                 "an attribute `targets`, or pass `class_weight` as a dictionary."
             )
-        present = np.unique(columns)
-        weights[present] = compute_class_weight("balanced", classes=present, y=columns)
+        present = np.unique(class_indices)
+        weights[present] = compute_class_weight("balanced", classes=present, y=class_indices)
         return torch.from_numpy(weights)
     if not hasattr(class_weight, "items"):
         raise ValueError(_WANTED.format(repr(class_weight)))
@@ -98,7 +98,7 @@ def check_loss(criterion):
         )
 
 
-def weighted_mean(criterion, logits, columns, weights):
+def weighted_mean(criterion, logits, class_indices, weights):
     """The mean loss of rows with weights w, sum(w * loss) / sum(w); 0 where all weights are 0.
 
     Parameters
@@ -106,7 +106,7 @@ def weighted_mean(criterion, logits, columns, weights):
     criterion : nn.Module
         With a `reduction`.
     logits : tensor of shape (n, k)
-    columns : tensor of shape (n,)
+    class_indices : tensor of shape (n,)
         What the criterion compares them with.
     weights : tensor of shape (n,)
 
@@ -115,13 +115,13 @@ def weighted_mean(criterion, logits, columns, weights):
     >>> import torch
     >>> from fmcam.classifiers._weights import weighted_mean
     >>> logits = torch.tensor([[0.0, 0.0], [9.0, 9.0]])  # each loss is log(2)
-    >>> columns, weights = torch.tensor([0, 1]), torch.tensor([3.0, 1.0])
-    >>> weighted_mean(torch.nn.CrossEntropyLoss(), logits, columns, weights)
+    >>> class_indices, weights = torch.tensor([0, 1]), torch.tensor([3.0, 1.0])
+    >>> weighted_mean(torch.nn.CrossEntropyLoss(), logits, class_indices, weights)
     tensor(0.6931)
     """
     criterion.reduction = "none"
     try:
-        losses = criterion(logits, columns)
+        losses = criterion(logits, class_indices)
     finally:
         criterion.reduction = "mean"
     weights = weights.to(losses.dtype)

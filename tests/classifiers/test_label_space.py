@@ -22,7 +22,7 @@ from skorch.helper import predefined_split
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
 from fmcam._data.labels import (
-    columns_of,
+    class_indices_of,
     label_array,
     labels_of_dataset,
     names_of_dataset,
@@ -253,7 +253,7 @@ def test_numbers_without_names(squares):
 
 
 def test_columns_in_an_order_that_is_not_sorted():
-    assert columns_of(np.array([5, 1, 3]), np.array([3, 5, 1])).tolist() == [1, 2, 0]
+    assert class_indices_of(np.array([5, 1, 3]), np.array([3, 5, 1])).tolist() == [1, 2, 0]
 
 
 def test_names_of_another_data_set_are_left_out():
