@@ -1,9 +1,7 @@
 """Grid search that keeps every finished fit, gives each its own core and says when it will end."""
 
-import pickle
 import time
 from functools import partial
-from importlib.metadata import version
 from itertools import chain, product
 
 import numpy as np
@@ -15,9 +13,7 @@ from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm import tqdm
 
-from fmcam._files import writable_folder
 from fmcam._fit_results import read_result
-from fmcam._hashing import hash_of
 from fmcam._parallel import (
     cluster_is_active,
     one_thread,
@@ -34,12 +30,11 @@ from fmcam._sklearn_compat import (
     warn_or_raise_about_fit_failures,
 )
 from fmcam.model_selection._fit import fit_and_keep
+from fmcam.model_selection._result_files import result_files
 from fmcam.model_selection._rows import rows_and_labels
 from fmcam.model_selection._set_parameters import configured
 
 __all__ = ["GridSearchCV"]
-
-_PACKAGES = ("fmcam", "scikit-learn", "skorch", "torch")
 
 
 class GridSearchCV(model_selection.GridSearchCV):
@@ -221,7 +216,7 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
                 f"{len(splits)}. Look at `param_grid` and `cv`."
             )
         estimators = [configured(self.estimator, parameters) for parameters in candidates]
-        files = self._files(estimators, splits, shared)
+        files = result_files(self, estimators, splits, shared)
         fits = [
             {"parameters": parameters, "train": train, "test": test}
             for parameters, (train, test) in product(candidates, splits)
@@ -233,24 +228,6 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
             insert_error_scores(results, self.error_score)
         self.cv_results_ = self._format_results(candidates, len(splits), results)
         self._choose(results[0]["test_scores"])
-
-    def _files(self, estimators, splits, shared):
-        """One file for each fit, named by a hash of all that the fit depends on."""
-        if self.memory is None:
-            return [None] * (len(estimators) * len(splits))
-        folder = writable_folder(self.memory)
-        recipe = [self.estimator, self.param_grid]
-        if hash_of(recipe) != hash_of(pickle.loads(pickle.dumps(recipe))):
-            raise ValueError(
-                "With `memory`, `estimator` and `param_grid` must keep their hash when pickled, so "
-                f"that a later run finds them again; those of {type(self.estimator).__name__} do "
-                "not. Use parts that are not fitted and hold plain values, or leave out `memory`."
-            )
-        common = hash_of([{**shared, "scorer": self.scoring}, *map(version, _PACKAGES)])
-        estimator_keys = [hash_of(clone(estimator)) for estimator in estimators]
-        split_keys = [hash_of(split) for split in splits]
-        keys = product([common], estimator_keys, split_keys)
-        return [folder / f"{hash_of(key)}.json" for key in keys]
 
     def _run(self, fits, estimators, files, shared, callback_ctx):
         """Return the results of `fits` in their order; those that `files` hold are not run."""

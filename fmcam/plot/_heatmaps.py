@@ -3,19 +3,13 @@
 from collections.abc import Mapping
 from textwrap import fill
 
-import numpy as np
-import pandas as pd
-
-from fmcam._arrays import plain_array
-from fmcam._boxes import check_boxes, check_true_boxes
-from fmcam._predictions import check_class_names
 from fmcam._text import printable
-from fmcam._validation import check_heatmaps, check_images, check_same_rows, check_thresholds
+from fmcam._validation import check_heatmaps, check_images, check_thresholds
 from fmcam.localize import boxes_from_heatmaps
+from fmcam.plot._image_labels import named, tabulate
 from fmcam.plot._panels import (
     BOX_STYLES,
     box_line,
-    corner_columns,
     draw_boxes,
     draw_image,
     write_labels,
@@ -126,12 +120,12 @@ class HeatmapDisplay:
             clf = explainer.classifier_
             y_proba = clf.predict_proba(X)
             predicted = clf.classes_[y_proba.argmax(axis=1)]
-            y_pred[name] = _named(predicted, clf.classes_, class_names)
+            y_pred[name] = named(predicted, clf.classes_, class_names)
             probability[name] = y_proba.max(axis=1)
         return cls.from_heatmaps(
             X,
             heatmaps,
-            y_true=None if y is None else _named(y, clf.classes_, class_names),
+            y_true=None if y is None else named(y, clf.classes_, class_names),
             y_pred=y_pred,
             probability=probability,
             boxes_true=boxes,
@@ -197,7 +191,7 @@ class HeatmapDisplay:
             "boxes_true": boxes_true,
             "boxes_pred": boxes_pred,
         }
-        labels = _tabulate(given, images, list(heatmaps))
+        labels = tabulate(given, images, list(heatmaps))
         return cls(images=images, heatmaps=heatmaps, labels=labels, title=title)
 
     def frame(self):
@@ -290,49 +284,6 @@ def _check_maps(name, maps, images):
             f"{maps.shape}. Explain the same images with `upsample=True`."
         )
     return maps
-
-
-def _tabulate(given, images, names):
-    """Return one row an image and method, image by image, of the arguments that are given."""
-    given = {
-        key: _by_method(key, value, names) for key, value in given.items() if value is not None
-    }
-    frames = []
-    for name in names:
-        columns = {"image": np.arange(len(images)), "method": name}
-        for key, values in given.items():
-            check_same_rows(key, values[name], "images", images)
-            columns |= _columns_of(key, values[name], size=images.shape[2:])
-        frames.append(pd.DataFrame(columns))
-    return pd.concat(frames).sort_values("image", kind="stable", ignore_index=True)
-
-
-def _columns_of(key, values, size):
-    """Return the columns of an argument, those of `boxes_*` by corner."""
-    if not key.startswith("boxes_"):
-        return {key: plain_array(values, name=key)}
-    check = check_boxes if key == "boxes_pred" else check_true_boxes
-    corners = check(values, size=size, name=key).reshape(len(values), -1)
-    names = corner_columns(key.removeprefix("boxes_"), corners.shape[1] // 4)
-    return dict(zip(names, corners.T, strict=True))
-
-
-def _by_method(key, values, names):
-    if not isinstance(values, Mapping):
-        return dict.fromkeys(names, values)
-    if values.keys() != set(names):
-        raise ValueError(
-            f"`{key}` must be one for all methods or a mapping with each of {list(names)}, "
-            f"got {list(values)}. Add or rename the methods."
-        )
-    return values
-
-
-def _named(labels, classes, class_names):
-    if class_names is None:
-        return plain_array(labels, name="y")
-    names = dict(zip(classes.tolist(), check_class_names(class_names, classes), strict=True))
-    return np.array([names.get(label, label) for label in plain_array(labels, name="y").tolist()])
 
 
 def _boxes_of(heatmaps, thresholds):

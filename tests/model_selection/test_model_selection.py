@@ -363,7 +363,7 @@ def test_a_change_redoes_what_it_touches_and_no_more(tmp_path, change, n_new):
 def test_another_version_of_a_package_redoes_all(tmp_path, monkeypatch, package):
     counted(tmp_path).fit(X, y)
     monkeypatch.setattr(
-        "fmcam.model_selection._grid_search.version",
+        "fmcam.model_selection._result_files.version",
         lambda name: "0" if name == package else version(name),
     )
     counted(tmp_path).fit(X, y)
