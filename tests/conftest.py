@@ -1,6 +1,8 @@
 """What all tests share."""
 
 import contextlib
+import copy
+import functools
 import os
 from pathlib import Path
 
@@ -11,6 +13,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import matplotlib
 import pytest
 import torch
+
+from fmcam import datasets
 
 matplotlib.use("Agg")
 torch.set_num_threads(1)
@@ -25,6 +29,15 @@ def pytest_runtest_makereport(item, call):
         report.outcome = "failed"
         report.longrepr = f"{report.longrepr[-1]}, and FMCAM_MUST_RUN lets it not be skipped"
     return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def garments_drawn_once():
+    """What `get_dataset("shapes")` draws, seconds each time, is drawn once and copied after."""
+    drawn = functools.cache(datasets.make_fashion_shapes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets, "make_fashion_shapes", lambda n, **o: copy.deepcopy(drawn(n, **o)))
+        yield
 
 
 @pytest.fixture

@@ -42,6 +42,7 @@ def imagenette(tmp_path):
     return tmp_path / "home"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cache")
 def test_photographs(imagenette, tmp_path):
     photographs.main(
@@ -70,6 +71,7 @@ def test_fit(tmp_path):
     assert summary["rival"].tolist() == 4 * ["bare loop"] + ["skorch"]
 
 
+@pytest.mark.slow
 def test_steps(tmp_path):
     settings = {"nets": ("simplecnn",), "steps": 110, "repeats": 3}
     steps.main(steps.Config(**settings, out=str(tmp_path / "run")))

@@ -244,6 +244,7 @@ def photographs(folder):
                 Image.fromarray(image.astype(np.uint8)).save(path)
 
 
+@pytest.mark.slow
 def test_photographs_by_the_recipe(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     photographs(tmp_path)
