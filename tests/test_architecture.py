@@ -68,3 +68,13 @@ def test_nothing_imports_the_experiments():
     names = {name.split(".")[0] for path in SOURCES for name in imported(path.read_text())}
     assert "experiments" not in names
     assert {"fmcam", "numpy", "torch"} <= names
+
+
+def test_private_names_of_scikit_learn_and_skorch_are_in_one_file():
+    private = {
+        path.name
+        for path in SOURCES
+        for name in imported(path.read_text())
+        if name.startswith(("sklearn.", "skorch.")) and "._" in name
+    }
+    assert private == {"_sklearn_compat.py"}
