@@ -18,7 +18,7 @@ def write_result(file, result):
 
 
 def read_result(file):
-    """Return the result kept in `file`, or None if there is none, or it is damaged or a failure."""
+    """Return the result kept in `file`, or None if it is missing, damaged or a failure."""
     if file is None:
         return None
     try:

@@ -11,7 +11,7 @@ __all__ = ["digest_of", "hash_of"]
 
 
 def digest_of(settings):
-    """64 hexadecimal digits of settings that JSON can hold, numpy's integers among them.
+    """The SHA-256 digest, 64 hexadecimal digits, of settings that JSON can hold.
 
     >>> digest_of({"lr": 0.1})[:8]
     'c924a5f4'
@@ -20,7 +20,7 @@ def digest_of(settings):
 
 
 class _Hasher(NumpyHasher):
-    """joblib's hasher, with tensors known by their values: it would see their addresses."""
+    """joblib's hasher, which would see the addresses of tensors, made to see their values."""
 
     def save(self, obj):
         torch = sys.modules.get("torch")

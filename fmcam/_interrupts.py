@@ -10,7 +10,7 @@ __all__ = ["ctrl_c_goes_through", "stopped_early"]
 
 @contextmanager
 def ctrl_c_goes_through():
-    """Raise KeyboardInterrupt in the end where a fit swallows it, as skorch's does.
+    """Raise KeyboardInterrupt at the end if a fit has swallowed it, as skorch's does.
 
     Otherwise the scores of a half-trained network would be kept. Only main threads hear Ctrl-C.
     """
@@ -34,7 +34,7 @@ def ctrl_c_goes_through():
 
 
 def stopped_early(interrupt):
-    """Whether a callback raised a KeyboardInterrupt, as skorch's EarlyStopping does, not a person.
+    """Whether a callback, such as skorch's EarlyStopping, raised a KeyboardInterrupt, not a person.
 
     Parameters
     ----------

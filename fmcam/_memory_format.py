@@ -14,7 +14,7 @@ _known_formats: WeakKeyDictionary = WeakKeyDictionary()
 
 
 def memory_format_of(module, images):
-    """The memory format to run images in: the fastest in which a network gives what it always does.
+    """The fastest memory format in which a network gives the same outputs for some images.
 
     On the CPU channels last saves a fifth to a third. Networks that flatten maps by `view` cannot
     run in it: each is tried on noise once for a size.

@@ -40,7 +40,7 @@ def device_of(net):
 
 @contextlib.contextmanager
 def without_hooks(net):
-    """Keep the forward hooks of a network from running: they are for images, not for noise."""
+    """Keep the forward hooks of a network from running on noise; they are meant for images."""
     kept = [(part, part._forward_hooks, part._forward_pre_hooks) for part in net.modules()]
     kept = [(part, *hooks) for part, *hooks in kept if any(hooks)]
     for part, _, _ in kept:

@@ -1,4 +1,4 @@
-"""What the metrics that give one value an image share."""
+"""Shared by the metrics that give one value for each image: batches, and the mean."""
 
 import numpy as np
 from sklearn.utils import gen_batches

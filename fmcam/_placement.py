@@ -11,7 +11,7 @@ FITS = ("crop", "stretch")
 
 
 def check_fit(size, fit):
-    """Refuse a side that is no positive integer, and an unknown rule."""
+    """Raise an error for a side that is not a positive integer, and for an unknown rule."""
     check_scalar(size, "size", Integral, min_val=1)
     if fit not in FITS:
         raise ValueError(f"`fit` must be 'crop' or 'stretch', got {fit!r}.")

@@ -1,1 +1,1 @@
-"""Images and labels as people bring them (arrays, data sets, loaders), and batches made of them."""
+"""Images and labels as users pass them, arrays, data sets and loaders, and batches of them."""

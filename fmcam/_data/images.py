@@ -27,13 +27,13 @@ def as_image_array(clf, X, *, reset):
     if isinstance(X, torch.Tensor):
         X = as_array(X, name="X")
     if not hasattr(X, "shape"):
-        X = _stacked(X)
+        X = _array_of_list(X)
     take = _rows_to_images if len(X.shape) <= 2 else _checked_images
     X = take(clf, X, reset)
     return X.copy() if min(X.strides) < 0 else X  # torch takes no mirrored views
 
 
-def _stacked(X):
+def _array_of_list(X):
     """The array of a list of images or rows."""
     if is_pil(X):
         raise ValueError("`X` must hold several images, got one PIL image. Pass `[image]`.")

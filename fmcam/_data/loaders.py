@@ -26,7 +26,7 @@ _N_DRAWS, _N_DRAWN = 8, 1000
 
 
 def has_lone_row(n_rows, batch_size):
-    """Whether batches would leave one row alone in the last of them.
+    """Whether the last batch would hold a single row.
 
     Batch normalization cannot be trained on one row, so in training the batch before takes it in.
 
@@ -38,7 +38,7 @@ def has_lone_row(n_rows, batch_size):
 
 
 class JoinedBatchSampler(BatchSampler):
-    """torch's BatchSampler, with a last row alone in the batch before."""
+    """torch's BatchSampler, which adds a last row that is alone to the batch before."""
 
     def __len__(self):
         return super().__len__() - has_lone_row(len(self.sampler), self.batch_size)  # type: ignore[arg-type]

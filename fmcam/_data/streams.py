@@ -1,4 +1,4 @@
-"""Data sets around what people bring: lists of pairs, labels passed beside, rows for a search."""
+"""Data sets made of what users pass: lists of pairs, labels of their own, rows for a search."""
 
 import numpy as np
 from skorch.dataset import Dataset as ArrayDataset
@@ -64,7 +64,7 @@ class _Rows(Dataset):
 
     @property
     def targets(self):
-        """The labels of all rows; AttributeError where they are not at hand."""
+        """The labels of all rows; AttributeError where the rows are not a list."""
         if not isinstance(self.rows, list):
             raise AttributeError("targets")
         labels = [parts_of(row, labelled=True)[1] for row in self.rows]

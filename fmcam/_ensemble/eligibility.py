@@ -1,4 +1,4 @@
-"""Whether fits of a classifier can be trained in one ensemble."""
+"""Whether several fits of a classifier can be trained as one network."""
 
 import itertools
 

@@ -251,7 +251,7 @@ class Ensemble:
 
     @torch.no_grad()
     def _validate(self):
-        """Note loss and accuracy on the rows held out, averaged over batches as skorch does it."""
+        """Record loss and accuracy on the rows held out, averaged over batches as in skorch."""
         self.net.eval()
         noted, found = [], []
         for number, held_out in enumerate(self.held_out):

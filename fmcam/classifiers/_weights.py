@@ -94,7 +94,7 @@ def check_loss(criterion):
     if getattr(criterion, "weight", None) is not None:
         raise ValueError(
             "`criterion__weight` cannot be combined with `sample_weight` or `class_weight`. Pass "
-            "`class_weight` in its place."
+            "`class_weight` instead."
         )
 
 

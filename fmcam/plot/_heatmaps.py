@@ -146,7 +146,7 @@ class HeatmapDisplay:
         boxes_pred=None,
         title="heatmap",
     ):
-        """Return the display of maps that are there already.
+        """Return the display of maps that are already computed.
 
         `y_pred`, `probability` and `boxes_pred` may also be mappings by the name of the method.
 

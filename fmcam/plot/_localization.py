@@ -54,7 +54,7 @@ class LocalizationCurveDisplay:
 
     @classmethod
     def from_rows(cls, rows):
-        """Return box accuracy over the IoU from which on a box is right.
+        """Return box accuracy over the IoU at which a box counts as right.
 
         Parameters
         ----------
@@ -139,7 +139,7 @@ class LocalizationCurveDisplay:
         return self.points
 
     def plot(self, ax=None):
-        """Draw the curves, with a dot at the score that the legend tells.
+        """Draw the curves, with a dot at the score in the legend.
 
         The score is that at the IoU of 0.5, or at the fitted threshold of the maps.
 

@@ -239,7 +239,7 @@ def _levels(values):
 
 
 def _format(values):
-    """Return short labels: of 0.001 and 1e-3 what takes less room, alike for all values."""
+    """Return short labels, all in the notation that is shorter, such as 1e-3 for 0.001."""
 
     def plain(number):
         return np.format_float_positional(number, precision=4, fractional=False, trim="-")
