@@ -3,7 +3,7 @@
 import pandas as pd
 import torch
 
-from fmcam.explain._geometry import layer_grid
+from fmcam.explain._geometry import half_pixel_grid, layer_grid
 
 __all__ = ["effective_centres"]
 
@@ -46,10 +46,11 @@ def _offsets(module, pixels, layer):
     weight = gradient.square().sum(dim=1)
     weight = weight / weight.sum(dim=(1, 2), keepdim=True)
     grid = layer_grid(module, part, pixels[:1].detach())
+    evenly = half_pixel_grid(pixels.shape[2:], maps.shape[2:])
     row = {"layer": layer, "n": len(pixels), "stride": grid.stride[0]}
     for axis, cell, start, sums in zip("yx", (y, x), grid.start, (2, 1), strict=True):
         marginal = weight.sum(dim=sums)
         centre = marginal @ torch.arange(marginal.shape[1], dtype=marginal.dtype)
         offset = centre - (start + grid.stride[0] * cell)
         row |= {f"offset_{axis}": offset.mean().item(), f"offset_{axis}_std": offset.std().item()}
-    return {**row, "half_pixel_offset": (grid.stride[0] - 1) / 2}
+    return {**row, "half_pixel_offset": evenly.start[0] - grid.start[0]}

@@ -378,6 +378,12 @@ def test_centres_by_hand():
     expected |= {"offset_y": 0.5, "offset_y_std": 0, "offset_x": 0.5, "offset_x_std": 0}
     assert row == expected
     assert not conv._forward_hooks
+    # Padded below and to the right alone, the middle of each cell lies one pixel further.
+    conv.padding = 0
+    padded = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), *net)
+    clf = CNNClassifier.from_module(padded)
+    (row,) = effective_centres(clf, np.ones((3, 1, 8, 8)), ["1"]).to_dict("records")
+    assert row == {**expected, "layer": "1", "half_pixel_offset": -0.5}
 
 
 # A network of ImageNet ----------------------------------------------------------------------------
@@ -566,7 +572,7 @@ def test_a_few_real_photographs_with_real_weights(data_home, tmp_path):
         out=str(tmp_path),
     )
     pets.main(config)
-    assert read(config, "classification.csv")["accuracy"].item() == 1
+    assert read(config, "classification.csv")["accuracy"].item() > 0.6
     summary = read(config, "summary.csv", index_col="method")
     trained, chance = summary.loc["CAM"], summary.loc["random weights, CAM"]
     assert trained["pixel_average_precision"] > chance["pixel_average_precision"] + 0.2
