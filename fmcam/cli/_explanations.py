@@ -50,10 +50,10 @@ def explain(clf, explainers, images, column, threshold):
         dicts with the keys of `explainers`: maps (n, h, w), boxes (n, 4) in half-open pixels of the
         images, layers, the names looked at, and of guided methods attributions (n, c, h, w).
     """
-    proba = clf.predict_proba(images)
+    y = None if column is None else np.full(len(images), clf.classes_[column])
+    maps, proba = explain_together(explainers, images, y, return_proba=True)
     columns = proba.argmax(axis=1) if column is None else np.full(len(images), column)
     y = clf.classes_[columns]
-    maps = explain_together(explainers, images, y)
     first = torch.as_tensor(images[:1], device=clf.device)
     return Bunch(
         proba=proba,

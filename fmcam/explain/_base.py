@@ -175,7 +175,7 @@ class Batch:
         return self._found[key]
 
 
-def explain_together(explainers, X, y=None, *, out=None):
+def explain_together(explainers, X, y=None, *, out=None, return_proba=False):
     """Heatmaps of several explainers; those of one classifier share its forwards.
 
     Parameters
@@ -186,10 +186,15 @@ def explain_together(explainers, X, y=None, *, out=None):
         As in ``explain``.
     out : mapping of str to path, default=None
         For each explainer a .npy file to write its maps to.
+    return_proba : bool, default=False
+        Whether to return the probabilities of the classes too, as `predict_proba` gives them, of
+        the same forward. All explainers must then be of one classifier.
 
     Returns
     -------
-    dict of str to ndarray of shape (n, h, w) or (n, k, h, w), float32
+    maps : dict of str to ndarray of shape (n, h, w) or (n, k, h, w), float32
+    proba : ndarray of shape (n, n_classes), float32
+        With `return_proba`.
 
     Examples
     --------
@@ -216,16 +221,23 @@ def explain_together(explainers, X, y=None, *, out=None):
         shared = explainer.classifier_ if net is None else net
         key = id(shared), id(getattr(explainer, "layout", None))
         groups.setdefault(key, {})[name] = explainer
+    if return_proba and len({shared for shared, _ in groups}) > 1:
+        raise ValueError("With `return_proba` all explainers must be of one classifier.")
     found: dict[str, np.ndarray] = {}
     for group in groups.values():
-        found |= explain_group(group, X, y, out or {})
-    return {name: found[name] for name in explainers}
+        proba: list[np.ndarray] | None = [] if return_proba else None
+        found |= explain_group(group, X, y, out or {}, proba=proba)
+    maps = {name: found[name] for name in explainers}
+    return (maps, np.concatenate(proba)) if proba is not None else maps
 
 
 @torch.inference_mode(False)  # no gradient passes tensors made in that mode
 @torch.no_grad()
-def explain_group(explainers, X, y, out, *, quiet=False):
-    """The maps of explainers of one classifier; `quiet`: without a progress bar."""
+def explain_group(explainers, X, y, out, *, proba=None, quiet=False):
+    """The maps of explainers of one classifier; `quiet`: without a progress bar.
+
+    Where `proba` is a list, the probabilities of each batch are added to it.
+    """
     clf = next(iter(explainers.values())).classifier_
     batch_size = min(explainer.batch_size for explainer in explainers.values())
     batches, n_images = _image_batches(clf, X, batch_size)
@@ -242,6 +254,8 @@ def explain_group(explainers, X, y, out, *, quiet=False):
             for batch, chosen in _batches_to_explain(explainers, clf, batches, columns):
                 for name, maps in _explain_batch(explainers, batch, chosen).items():
                     writers[name].add(maps)
+                if proba is not None:
+                    proba.append(batch.recording.probabilities.cpu().numpy())
                 progress.update(len(batch.images))
         return {name: writer.finish() for name, writer in writers.items()}
     finally:

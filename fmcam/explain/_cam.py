@@ -1,12 +1,11 @@
 """Class activation maps: sums of a layer's maps, weighted by what they mean for a class."""
 
 from abc import abstractmethod
-from weakref import WeakKeyDictionary
 
 import torch
 
 from fmcam.explain._base import BaseExplainer, min_max
-from fmcam.explain._geometry import half_pixel_grid, layer_grid, upsample
+from fmcam.explain._geometry import half_pixel_grid, upsample
 from fmcam.explain._survey import survey_of
 
 __all__ = [
@@ -20,8 +19,6 @@ __all__ = [
     "XGradCAM",
     "aligned_grid",
 ]
-
-_grids: WeakKeyDictionary = WeakKeyDictionary()
 
 
 class BaseCAM(BaseExplainer):
@@ -75,7 +72,7 @@ class BaseCAM(BaseExplainer):
 
     def layers_for(self, clf, images):
         """The layers and their layouts, the default one looked up."""
-        survey = survey_of(clf, images)
+        survey = survey_of(clf, images, default=self.layer is None)
         if self.layer is None:
             layers = [survey.default_layer(clf)]
         else:
@@ -138,15 +135,13 @@ def _named(layer, net):
 
 
 def aligned_grid(batch, layer):
-    """Where a layer's receptive fields are centred, found once for each network and image size."""
-    net, image = batch.clf.module_.net, batch.images[:1]
-    if batch.layers[layer].axes != "nchw":
-        return half_pixel_grid(image.shape[2:], batch.recording.activations[layer].shape[2:])
-    known = _grids.setdefault(net, {})
-    key = layer, tuple(image.shape[1:])
-    if key not in known:
-        known[key] = layer_grid(batch.clf.module_, net.get_submodule(layer), image)
-    return known[key]
+    """Where a layer's receptive fields are centred."""
+    found = None
+    if batch.layers[layer].axes == "nchw":
+        found = survey_of(batch.clf, batch.images).grid(layer)
+    if found is not None:
+        return found
+    return half_pixel_grid(batch.images.shape[2:], batch.recording.activations[layer].shape[2:])
 
 
 class BaseGradientCAM(BaseCAM):

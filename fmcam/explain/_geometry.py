@@ -1,5 +1,6 @@
 """Where in the image the cells of a layer lie, and maps drawn there."""
 
+import contextlib
 from typing import NamedTuple
 
 import torch
@@ -10,7 +11,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from fmcam._network_state import modes_kept
 from fmcam.explain._layout import first_tensor
 
-__all__ = ["Grid", "half_pixel_grid", "layer_grid", "upsample"]
+__all__ = ["FollowGrid", "Grid", "half_pixel_grid", "layer_grid", "upsample"]
 
 
 class Grid(NamedTuple):
@@ -109,7 +110,7 @@ def layer_grid(net, layer, image):
             modes_kept(net),
         ):
             image = image.clone()
-            with _FollowGrid(image) as followed:
+            with FollowGrid(image) as followed:
                 net.eval()(image)
     finally:
         hook.remove()
@@ -155,16 +156,26 @@ def _bilinear_weights(n_pixels, n_cells, start, stride):
     return (1 - (places[:, None] - cells).abs()).clamp(min=0)
 
 
-class _FollowGrid(TorchDispatchMode):
+class FollowGrid(TorchDispatchMode):
     """Hand the grid of the image on from tensor to tensor, through every operator that runs."""
 
     def __init__(self, image):
         super().__init__()
         self.grids = WeakTensorKeyDictionary()
+        self._paused = False
         self.grids[image] = Grid()
+
+    @contextlib.contextmanager
+    def paused(self):
+        """Follow nothing for a while: what is computed then leads to no layer."""
+        self._paused = True
+        yield
+        self._paused = False
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
+        if self._paused:
+            return func(*args, **kwargs)
         written = func(*args, **kwargs)
         read = [t for t in _tensors((args, kwargs)) if t in self.grids]
         if read:

@@ -76,6 +76,11 @@ class Recording:
         return self._clf.as_logits(self.outputs).argmax(dim=1)
 
     @property
+    def probabilities(self):
+        """The probabilities of the classes, (n, k), two for a network with one output."""
+        return self._clf.as_logits(self.outputs).softmax(dim=1).float()
+
+    @property
     def class_scores(self):
         """Scores of all classes, (n, k), two for a network with one output."""
         return class_scores(self.outputs)

@@ -7,8 +7,10 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from fmcam._network_state import modes_kept
+from fmcam.explain._geometry import FollowGrid, Grid
 from fmcam.explain._layout import (
     CallableLayout,
     first_tensor,
@@ -20,16 +22,20 @@ __all__ = ["Survey", "survey_of", "undisturbed"]
 
 _AXES = ("nchw", "nhwc", "ntd")
 _MOST_LISTED = 12
+_DIFFERENTIATED = 5 * 256**2  # pixels: a graph of larger images is made of one alone
 _CLEAR = 1.3  # wrong readings of tokens reach 1.25 by chance
 _surveys: WeakKeyDictionary = WeakKeyDictionary()
 
 
-def survey_of(clf, images):
-    """The survey of a classifier's network for images of one shape, made once."""
+def survey_of(clf, images, *, default=False):
+    """The survey of a classifier's network for images of one shape, made once.
+
+    `default`: whether its default layer will be asked for.
+    """
     known = _surveys.setdefault(clf.module_.net, {})
     shape = tuple(images.shape[1:])
     if shape not in known:
-        known[shape] = Survey(clf, images)
+        known[shape] = Survey(clf, images, default)
     return known[shape]
 
 
@@ -48,27 +54,44 @@ class Survey:
         Fitted. Its network is left as it was: modes, gradients, hooks, random numbers.
     images : tensor of shape (n, c, h, w)
         Of these only shape and device count.
+    default : bool
+        Whether to find the default layer in the same forward, if the images are small enough.
     """
 
-    def __init__(self, clf, images):
+    def __init__(self, clf, images, default):
         self._shape = tuple(images.shape[1:])
         self._name = type(clf.module_.net).__name__
         self._names = {name for name, _ in clf.module_.net.named_modules()}
         self._found: dict[str, list] = {}  # layer -> its readings, in the order of finishing
         self._tokens_came = False
         self._seen: dict[str, str] = {}  # layer -> what it gives
+        self._grids: dict[str, Grid] = {}
         noise = _noise(clf, images)
+        graph = _Graph(noise) if default and noise[:, 0].numel() <= _DIFFERENTIATED else None
+        image = noise if graph is None else graph.image
 
         def note(name, args, output):
             tensor = first_tensor(output)
             again = name in self._seen
             self._seen[name] = "runs more than once in a forward" if again else _given(output)
             self._found.pop(name, None)
+            if tensor in followed.grids:
+                self._grids[name] = followed.grids[tensor]
+            if graph is not None:
+                graph.note(name, args, output)
             if not again and tensor is not None and len(tensor) == len(noise):
-                self._found[name] = self._readings(tensor)
+                with followed.paused():
+                    self._found[name] = self._readings(tensor.detach())
 
-        with undisturbed(clf), _watched(clf, note):
-            clf.raw_outputs(noise)
+        with (
+            undisturbed(clf),
+            torch.set_grad_enabled(graph is not None),
+            _watched(clf, note),
+            FollowGrid(image) as followed,
+        ):
+            outputs = clf.raw_outputs(image)
+        if graph is not None:
+            self._default = self._find_default(clf, graph, outputs)
 
     def _readings(self, output):
         """Layouts of an output, the best first, each with whether it is known to be right."""
@@ -146,10 +169,18 @@ class Survey:
         Where branches run side by side to the end, the last layer whose maps the logits depend on.
         """
         if not hasattr(self, "_default"):
-            self._default = self._find_default(clf)
+            with undisturbed(clf), torch.enable_grad():
+                graph = _Graph(_noise(clf, torch.empty(1, *self._shape, device=clf.device))[:1])
+                with _watched(clf, graph.note):
+                    outputs = clf.raw_outputs(graph.image)
+            self._default = self._find_default(clf, graph, outputs)
         return self._default
 
-    def _find_default(self, clf):
+    def grid(self, layer):
+        """Where the receptive fields of a layer are centred, or None if no operator says."""
+        return self._grids.get(layer)
+
+    def _find_default(self, clf, graph, outputs):
         modules = dict(clf.module_.net.named_modules())
         names = [n for n in self.layers if not isinstance(modules[n], nn.AdaptiveAvgPool2d)]
         if not names:
@@ -158,62 +189,80 @@ class Survey:
                 f"image, for images of shape {self._shape}. Where you know better, pass `layer` "
                 "and `layout`."
             )
-        graph = _Graph(clf, self._shape, {name: self.layout(name) for name in names})
-        names = [name for name in names if graph.depends_on(name)] or names
-        return next((name for name in reversed(names) if graph.all_passes(name)), names[-1])
+        best, best_rank = None, -1
+        for name in graph.what_counts(outputs, {name: self.layout(name) for name in names}):
+            rank = int(graph.all_passes(name))
+            if rank > best_rank:
+                best, best_rank = name, rank
+            if rank == 1:
+                break
+        return best
 
 
 class _Graph:
-    """The graph of one image's logits: what they depend on, and by which ways."""
+    """The graph of some images' outputs: what they depend on, and by which ways.
 
-    def __init__(self, clf, shape, layouts):
-        self._nodes: dict = {}
-        self._moved: dict[str, bool] = {}
-        ends: list[torch.Tensor] = []
-        leaf = _noise(clf, torch.empty(1, *shape, device=clf.device))[:1].requires_grad_()
+    Parameters
+    ----------
+    images : tensor of shape (n, c, h, w)
+    """
 
-        def note(name, args, output):
-            tensor = first_tensor(output)
-            ends.extend(one for one in (*args, output) if _is_differentiable_row(one))
-            if name not in layouts or tensor.grad_fn is None:
+    @torch.enable_grad()
+    def __init__(self, images):
+        self.image = images.requires_grad_() * 1
+        self._edges: dict[str, GradientEdge] = {}  # the output of each layer
+        self._ends: list[torch.Tensor] = []
+
+    def note(self, name, args, output):
+        """Take in what a layer takes and gives."""
+        self._ends.extend(one for one in (*args, output) if _is_differentiable_row(one))
+        tensor = first_tensor(output)
+        if tensor is not None and tensor.grad_fn is not None:
+            self._edges[name] = get_gradient_edge(tensor)
+
+    def what_counts(self, outputs, layouts):
+        """Yield the layers in `layouts` on whose maps the outputs depend, the last one first.
+
+        All, where the outputs depend on none.
+        """
+        self._end = outputs.grad_fn
+        names = [name for name in layouts if name in self._edges]
+        tried: list[torch.Tensor] = []
+        for end in reversed([*self._ends, outputs]):  # a head may begin with zeros
+            if any(end.dtype == one.dtype and torch.equal(end, one) for one in tried):
+                continue
+            tried.append(end)
+            found = False
+            for name in self._depended_on(end, names, layouts):
+                found = True
+                yield name
+            if found:
                 return
-            self._nodes[name] = node = tensor.grad_fn
-            number, maps = tensor.output_nr, layouts[name].maps
-            handles.append(
-                node.register_prehook(
-                    lambda grads: self._moved.update(
-                        {name: grads[number] is not None and bool(maps(grads[number]).any())}
-                    )
-                )
-            )
+        yield from reversed(layouts)
 
-        handles: list = []
-        with undisturbed(clf), torch.enable_grad(), _watched(clf, note):
-            image = leaf * 1
-            self._start = image.grad_fn
-            outputs = clf.raw_outputs(image)
-            self._end = outputs.grad_fn
+    def _depended_on(self, end, names, layouts):
+        """Differentiate down to the last layer, the two before it, four, and so on."""
         generator = torch.Generator().manual_seed(0)
-        for end in reversed([*ends, outputs]):  # a head that begins with zeros hides the layers
-            weights = torch.randn(end.shape, generator=generator).to(end)
-            if end.requires_grad:
-                torch.autograd.grad(end, leaf, weights, allow_unused=True, retain_graph=True)
-            if any(self._moved.values()):
-                break
-        for handle in handles:
-            handle.remove()
-
-    def depends_on(self, layer):
-        """Whether the logits change with the maps of a layer."""
-        return self._moved.get(layer, False)
+        weights = torch.randn(end.shape, generator=generator).to(end)
+        n_layers = 1
+        while names and end.requires_grad:
+            names, some = names[:-n_layers], names[-n_layers:]
+            edges = [self._edges[name] for name in some]
+            gradients = torch.autograd.grad(
+                end, edges, weights, allow_unused=True, retain_graph=True
+            )
+            for name, gradient in zip(reversed(some), reversed(gradients), strict=True):
+                if gradient is not None and layouts[name].maps(gradient).any():
+                    yield name
+            n_layers *= 2
 
     def all_passes(self, layer):
         """Whether no way leads from the image to the logits but through a layer."""
-        wall, waiting = self._nodes.get(layer), [self._end]
+        wall, waiting = getattr(self._edges.get(layer), "node", None), [self._end]
         reached = {wall}
         while waiting:
             node = waiting.pop()
-            if node is self._start:
+            if node is self.image.grad_fn:
                 return False
             if node is not None and node not in reached:
                 reached.add(node)

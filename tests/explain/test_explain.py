@@ -1,5 +1,7 @@
 """The engine of the explainers and the CAM family: golden rows, oracles, sharing, errors."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -271,6 +273,17 @@ class TestSharing:
         together = explain_together(explainers, X, y)
         for name, explainer in explainers.items():
             np.testing.assert_allclose(together[name], explainer.explain(X, y), atol=1e-6)
+
+    def test_probabilities_of_the_same_forward(self, lenet):
+        clf, X = frozen(lenet), random_images((5, 1, 28, 28))
+        explainers = {"a": GradCAM(clf, batch_size=2), "b": GradCAM(clf, layout=lambda maps: maps)}
+        for y in (None, [7, 1, 0, 0, 9]):
+            maps, proba = explain_together(explainers, X, y, return_proba=True)
+            np.testing.assert_allclose(proba, clf.predict_proba(X), atol=1e-6)
+            np.testing.assert_array_equal(maps["a"], explain_together(explainers, X, y)["a"])
+        two = {"a": GradCAM(clf), "b": GradCAM(frozen(copy.deepcopy(lenet)))}
+        with pytest.raises(ValueError, match="With `return_proba` all explainers must be of one"):
+            explain_together(two, X, return_proba=True)
 
     def test_several_classes_equal_one_by_one(self, lenet):
         clf, X = frozen(lenet), random_images((4, 1, 28, 28))

@@ -21,8 +21,9 @@ from fmcam.explain import (
     ScoreCAM,
     explain_together,
 )
+from fmcam.explain._geometry import layer_grid
 from fmcam.explain._layout import Layout, possible_layouts
-from fmcam.explain._survey import survey_of
+from fmcam.explain._survey import Survey, survey_of
 from fmcam.models import CNN_CAM, LeNet5
 
 RAW = {"normalize": None, "upsample": False}
@@ -117,17 +118,23 @@ def _products(net, images):
     return (tokens @ tokens.mT)[:, None]
 
 
+def default_layer_of(net):
+    """The default layer, the same whether asked for at once or later."""
+    clf = CNNClassifier.from_module(net)
+    at_once, later = (Survey(clf, torch.as_tensor(X), default) for default in (True, False))
+    assert at_once.default_layer(clf) == later.default_layer(clf)
+    return at_once.default_layer(clf)
+
+
 class TestDefaultLayer:
     def test_tokens_that_nobody_reads_are_passed_over(self):
         """Behind the last block the logits see the class token alone."""
-        clf = CNNClassifier.from_module(seeded(Transformer))
-        assert survey_of(clf, torch.as_tensor(X)).default_layer(clf) == "blocks.0"
+        assert default_layer_of(seeded(Transformer)) == "blocks.0"
 
     def test_a_head_of_zeros_hides_nothing(self):
         net = seeded(Transformer)
         nn.init.zeros_(net.head.weight)
-        clf = CNNClassifier.from_module(net)
-        assert survey_of(clf, torch.as_tensor(X)).default_layer(clf) == "blocks.0"
+        assert default_layer_of(net) == "blocks.0"
 
     def test_all_of_the_image_passes_through_it(self):
         """Not a branch inside the last block of a residual network."""
@@ -142,8 +149,32 @@ class TestDefaultLayer:
                 maps = self.stem(images)
                 return self.head((maps + self.branch(maps)).mean((2, 3)))
 
-        clf = CNNClassifier.from_module(seeded(Residual))
-        assert survey_of(clf, torch.as_tensor(X)).default_layer(clf) == "stem"
+        assert default_layer_of(seeded(Residual)) == "stem"
+
+    def test_one_forward_finds_all_there_is_to_know(self):
+        net = seeded(CNN_CAM, in_channels=3)
+        clf = CNNClassifier.from_module(net)
+        runs = []
+        net.register_forward_hook(lambda *_: runs.append(1))
+        survey = Survey(clf, torch.as_tensor(X), default=True)
+        assert survey.default_layer(clf) == "features"
+        assert survey.grid("features").stride == (4.0, 4.0)
+        assert len(runs) == 1
+        expected = {
+            name: layer_grid(net, net.get_submodule(name), torch.as_tensor(X[:1]))
+            for name in survey.layers
+        }
+        assert {name: survey.grid(name) for name in survey.layers} == expected
+
+    def test_large_images_are_differentiated_one_alone(self):
+        clf = CNNClassifier.from_module(seeded(CNN_CAM, in_channels=3))
+        sizes = []
+        clf.module_.net.register_forward_hook(
+            lambda module, args, outputs: sizes.append((len(outputs), outputs.requires_grad))
+        )
+        survey = Survey(clf, torch.zeros(1, 3, 257, 256), default=True)
+        assert survey.default_layer(clf) == "features"
+        assert sizes == [(5, False), (1, True)]
 
 
 @pytest.mark.parametrize("kind", [GradCAM, LayerCAM])
