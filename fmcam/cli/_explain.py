@@ -154,6 +154,9 @@ def main(config, photographs, model, arch):
             {**record(picture, row, key, found, names, config.threshold), "picture": file}
             for key, file in files.items()
         ]
+    for row, picture in enumerate(pictures):
+        name, probability = top_classes(found.proba[row], names)[0]
+        print(f"{picture.file}: {name} ({probability:.2f})")
     run.write_json("records.json", {"records": records})
     run.write_table("gallery.csv", gallery(records))
     run.finish()

@@ -1,7 +1,7 @@
-"""Where a network looks: heatmaps of one's own photographs, or of a data set's, with the numbers.
+"""Show where a network looks, in your photographs or in images of a data set.
 
-For each picture and method: the picture as the network sees it, the heatmap, both together with the
-box around the hottest region, the classes and their probabilities.
+For each picture and method this draws the picture as the network sees it, the heatmap, and both
+together with the box around the hottest region, and writes down the classes and probabilities.
 """
 
 from dataclasses import dataclass
@@ -25,46 +25,50 @@ class Config:
     """Settings of an explanation."""
 
     model: str | None = option(
-        None, "checkpoint; with --arch also a file of its weights, or a name such as DEFAULT"
+        None, "checkpoint of fmcam; with --arch: file of its weights, or a name such as DEFAULT"
     )
     arch: str | None = option(
-        None, "network by name: resnet50, timm/vit_base_patch16_224, hf/FOLDER and others"
+        None, "name of a network, such as resnet50, timm/vit_base_patch16_224 or hf/FOLDER"
     )
     photo: tuple[str, ...] = option(
-        (), "files, folders, or patterns such as 'photos/*.jpg'", positional=True
+        (), "photographs: files, folders, or patterns such as 'photos/*.jpg'", positional=True
     )
     image: tuple[str, ...] | None = option(None, "the same as PHOTO")
-    random: int | None = option(None, "how many images of the data set to draw")
-    index: tuple[int, ...] | None = option(None, "images of the data set, counted from 0")
+    random: int | None = option(None, "number of images to draw at random from --dataset")
+    index: tuple[int, ...] | None = option(None, "indices of images of --dataset, counted from 0")
     dataset: str | None = option(
-        None, "where --random and --index choose from", (*DATASETS, "folder")
+        None, "data set that --random and --index choose from", (*DATASETS, "folder")
     )
-    folder: str | None = option(None, "of --dataset folder")
-    labels: str = option("folder", "what names the classes in --folder", ("folder", "name"))
-    subset: str = option("test", "part of the data set", ("train", "test"))
-    seed: int = option(0, "of --random")
+    folder: str | None = option(None, "folder of labelled photographs, for --dataset folder")
+    labels: str = option(
+        "folder", "how --folder names its classes: by folders, or by file names", ("folder", "name")
+    )
+    subset: str = option("test", "part of --dataset", ("train", "test"))
+    seed: int = option(0, "random state of --random")
     class_idx: int | None = option(
-        None, "class to explain, counted from 0; by default the predicted one"
+        None, "index of the class to explain, counted from 0; by default the predicted one"
     )
-    class_name: str | None = option(None, "class to explain, by its name")
+    class_name: str | None = option(None, "name of the class to explain")
     method: tuple[str, ...] = option(
-        ("grad-cam",), f"what makes the heatmaps: {', '.join(METHODS)}", METHODS
+        ("grad-cam",), f"methods that make the heatmaps, of {', '.join(METHODS)}", METHODS
     )
     layer: tuple[str, ...] | None = option(
-        None, "layers of the network to look at, one heatmap each; by default the last with maps"
+        None, "layers to explain, one heatmap each; by default the last one with feature maps"
     )
-    threshold: float = option(0.5, "from which a heatmap is hot, in (0, 1], for the box")
-    image_size: int | None = option(None, "side of the images; by default the network's own")
+    threshold: float = option(0.5, "value in (0, 1] from which on a pixel of the heatmap is hot")
+    image_size: int | None = option(
+        None, "height and width of the images; by default what the network was made for"
+    )
     fit: str | None = option(
         None,
-        "crop the centre or stretch to a square; by default stretch for pets, else crop",
+        "how to make pictures square; by default pets are stretched, all others cropped",
         ("crop", "stretch"),
     )
     overlay: bool = option(
         False,
-        "also write each heatmap alone, transparent where it is cold, at the photograph's own size",
+        "also write each heatmap alone, transparent, at the size of the photograph",
     )
-    out: str = option("runs/explain", "folder of the results")
+    out: str = option("runs/explain", "folder to write the results to")
 
     @property
     def photographs(self):

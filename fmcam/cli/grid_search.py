@@ -17,25 +17,34 @@ SIZES = {"shapes": (2_000, 3, 8)}
 OTHER_SIZES = 15_000, 6, 30
 
 
+def _by_default(place):
+    sizes = [f"{sizes[place]:,} for {name}" for name, sizes in SIZES.items()]
+    return f"; by default {OTHER_SIZES[place]:,}, {', '.join(sizes)}"
+
+
 @dataclass(frozen=True)
 class Config:
     """Settings of a grid search."""
 
-    models: tuple[str, ...] = option(("simplecnn", "lenet5"), "networks", NETWORKS)
-    dataset: str = option("fashion-mnist", "images", DATASETS)
-    lr: tuple[float, ...] = option((0.01, 0.03, 0.1), "peak learning rates")
-    batch_size: tuple[int, ...] = option((32, 64, 128), "batch sizes")
-    weight_decay: tuple[float, ...] = option((1e-4, 5e-4, 1e-3), "weight decays (L2)")
-    cv: int = option(3, "folds of the cross-validation")
-    rows: int | None = option(None, "training images searched over; None: by data set")
-    epochs: int | None = option(None, "epochs of each fit in the search; None: by data set")
-    final_epochs: int | None = option(None, "epochs of the winners; None: by data set")
+    models: tuple[str, ...] = option(("simplecnn", "lenet5"), "networks to search for", NETWORKS)
+    dataset: str = option("fashion-mnist", "data set to train on", DATASETS)
+    lr: tuple[float, ...] = option((0.01, 0.03, 0.1), "peak learning rates to try")
+    batch_size: tuple[int, ...] = option((32, 64, 128), "batch sizes to try")
+    weight_decay: tuple[float, ...] = option((1e-4, 5e-4, 1e-3), "weight decays (L2) to try")
+    cv: int = option(3, "number of folds of the cross-validation")
+    rows: int | None = option(None, f"number of training images to search on{_by_default(0)}")
+    epochs: int | None = option(None, f"epochs of each fit of the search{_by_default(1)}")
+    final_epochs: int | None = option(None, f"epochs of the winners{_by_default(2)}")
     precision: str = option("float32", "number type of the forward pass", PRECISIONS)
-    seed: int = option(0, "random state of subset, folds and networks")
-    jobs: int = option(os.cpu_count(), "processes at a time")
-    scheduler: str | None = option(None, "dask scheduler, tcp://host:port, whose workers search")
-    out: str | None = option(None, "folder of the results; None: runs/grid_search/DATASET")
-    resume: bool = option(False, "keep the finished fits that the folder holds")
+    seed: int = option(0, "random state of the subset, the folds and the networks")
+    jobs: int = option(os.cpu_count(), "number of parallel processes")
+    scheduler: str | None = option(
+        None, "address of a dask scheduler, tcp://host:port, whose workers do the search"
+    )
+    out: str | None = option(
+        None, "folder to write the results to; by default runs/grid_search/DATASET"
+    )
+    resume: bool = option(False, "keep the finished fits, and continue")
 
     def complete(self):
         """The same with every None filled in."""

@@ -1,6 +1,6 @@
-"""One self-contained HTML page of a results folder: tables that sort, figures, a gallery.
+"""Write one HTML page about a folder of results: tables that sort, figures, a gallery.
 
-The page needs no network and no server. It shows the run's command, settings and versions, the
+The page is one file and needs no server. It shows the run's command, settings and versions, the
 tables (CSV), the figures (PNG, JPEG) and, where there is a gallery.csv, pictures of single images
 that one can filter by class, method and error type.
 """

@@ -1,4 +1,4 @@
-"""Train one network on one data set, once for each seed, and score it on the test images."""
+"""Train a network on a data set, once for each seed, and score it on the test images."""
 
 import os
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from fmcam.cli._settings import DATASETS, NETWORKS, OPTIMIZERS, PRECISIONS, SCHE
 class Config:
     """Settings of a training."""
 
-    model: str = option("lenet5", "network", NETWORKS, yaml="model.name")
-    dataset: str = option("fashion-mnist", "images", DATASETS, yaml="dataset.name")
+    model: str = option("lenet5", "network to train", NETWORKS, yaml="model.name")
+    dataset: str = option("fashion-mnist", "data set to train on", DATASETS, yaml="dataset.name")
     lr: float = option(0.1, "peak learning rate", yaml="training.learning_rate")
     batch_size: int = option(128, "images in a batch", yaml="training.batch_size")
     weight_decay: float = option(5e-4, "weight decay (L2)", yaml="training.weight_decay")
@@ -20,53 +20,69 @@ class Config:
     precision: str = option(
         "float32", "number type of the forward pass", PRECISIONS, yaml="training.precision"
     )
-    optimizer: str = option("sgd", "sgd (Nesterov) or adam", OPTIMIZERS, yaml="training.optimizer")
-    scheduler: str = option(
-        "one-cycle", "how the rate changes", SCHEDULERS, yaml="training.scheduler"
+    optimizer: str = option(
+        "sgd", "optimizer; sgd has Nesterov momentum", OPTIMIZERS, yaml="training.optimizer"
     )
-    label_smoothing: float = option(0.05, "label smoothing", yaml="training.label_smoothing")
+    scheduler: str = option(
+        "one-cycle", "schedule of the learning rate", SCHEDULERS, yaml="training.scheduler"
+    )
+    label_smoothing: float = option(
+        0.05, "share of the label that is spread over all classes", yaml="training.label_smoothing"
+    )
     patience: int | None = option(
         None,
-        "stop after that many epochs without a lower loss on the images held out",
+        "stop after this many epochs without a lower loss on the held-out images",
         yaml="training.early_stopping_patience",
     )
     image_size: int | None = option(
-        None, "side of the crops from photographs, by default theirs", yaml="dataset.img_size"
+        None,
+        "size of the crops of photographs; by default that of the photographs",
+        yaml="dataset.img_size",
     )
     first_size: int | None = option(
         None,
-        "side of the crops in the first epochs, from which it grows",
+        "size of the crops in the first epochs, which grows to --image-size",
         yaml="dataset.first_size",
     )
     color: float = option(
         0.0,
-        "change of brightness, contrast and saturation of photographs, at most, in [0, 1]",
+        "largest change of brightness, contrast and saturation of photographs, in [0, 1]",
         yaml="training.color",
     )
-    val_size: int = option(0, "training images to hold out", yaml="dataset.val_size")
+    val_size: int = option(0, "number of training images to hold out", yaml="dataset.val_size")
     data_dir: str | None = option(
-        None, "folder of the data sets, by default FMCAM_DATA", yaml="dataset.data_dir"
+        None,
+        "folder of the data sets; by default the environment variable FMCAM_DATA",
+        yaml="dataset.data_dir",
     )
     input_shape: tuple[int, ...] | None = option(
-        None, "channels, height and width that the images must have", yaml="model.input_shape"
+        None,
+        "channels, height and width that the images are expected to have",
+        yaml="model.input_shape",
     )
     num_classes: int | None = option(
-        None, "classes that the images must have", yaml="model.num_classes"
+        None, "number of classes that the data set is expected to have", yaml="model.num_classes"
     )
     weights: str | None = option(
-        None, "pretrained weights for resnet18: a name or file", yaml="model.weights"
+        None,
+        "pretrained weights for resnet18: a name of torchvision's, or a file",
+        yaml="model.weights",
     )
     checkpoint_dir: str | None = option(
-        None, "folder of the checkpoints, by default inside --out", yaml="training.checkpoint_dir"
+        None, "folder of the checkpoints; by default inside --out", yaml="training.checkpoint_dir"
     )
-    save_every: int = option(1, "epochs after which to keep the state", yaml="training.save_every")
+    save_every: int = option(
+        1, "save the state of the training after every this many epochs", yaml="training.save_every"
+    )
     log_every: int | None = option(
-        None, "batches after which to print the loss", yaml="training.log_every"
+        None, "print the loss after every this many batches", yaml="training.log_every"
     )
-    seeds: tuple[int, ...] = option((0,), "random states, one training each", yaml="training.seeds")
-    jobs: int = option(os.cpu_count(), "processes at a time", yaml="training.jobs")
-    out: str = option("runs/train", "folder of the results")
-    resume: bool = option(False, "keep the trainings in the folder, go on with an unfinished one")
+    seeds: tuple[int, ...] = option(
+        (0,), "random states, one for each training", yaml="training.seeds"
+    )
+    jobs: int = option(os.cpu_count(), "number of parallel processes", yaml="training.jobs")
+    out: str = option("runs/train", "folder to write the results to")
+    resume: bool = option(False, "keep finished trainings, and continue an unfinished one")
 
 
 def check(config):

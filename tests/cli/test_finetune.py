@@ -170,8 +170,8 @@ def test_labels_of_names(run, tmp_path):
     ("changes", "message"),
     [
         ({"folder": None}, "--folder must name the folder of the photographs"),
-        ({"test": 0.6, "validation": 0.4}, "--validation and --test must be shares above 0 that"),
-        ({"test": 0.0}, "--validation and --test must be shares above 0 that"),
+        ({"test": 0.6, "validation": 0.4}, "--validation and --test must be positive"),
+        ({"test": 0.0}, "--validation and --test must be positive"),
     ],
 )
 def test_wrong_settings(run, changes, message):
