@@ -1,9 +1,9 @@
 """Networks that nobody here wrote, explained untouched: right, refused with a reason, or wrong.
 
 Each has random weights and is asked for Grad-CAM of its default layer. Right is a finite map of the
-image's size, from a layer with the image's proportions, not the patch embedding, where each quarter
-of the image means most, by gradient, to the cell in its own corner. What a map shows is not judged:
-weights are random.
+image's size, from a layer with the image's proportions, not the patch embedding, where the cell in
+each corner depends most, by gradient, on its own quarter of the image. What a map shows is not
+judged: weights are random.
 """
 
 import time
@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 import torchvision
+from torch.nn.functional import adaptive_avg_pool2d
 
 from fmcam.classifiers import CNNClassifier
 from fmcam.cli._config import option
@@ -47,6 +48,7 @@ class Config:
 
     only: tuple[str, ...] = option((), "parts of names; all networks without it")
     out: str = option("runs/benchmark/networks", "folder of the results")
+    resume: bool = option(False, "keep the networks that the folder's table holds")
 
 
 def all_networks():
@@ -87,23 +89,24 @@ def build_hugging_face(name):
 def judge(net, side):
     """The verdict on Grad-CAM of a network, and what it stands on."""
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(2, 3, side, side)).astype(np.float32)
+    X = rng.normal(size=(8, 3, side, side)).astype(np.float32)
     try:
         clf = CNNClassifier.from_module(net.eval(), classes=range(CLASSES))
         cam = GradCAM(net)
-        maps = cam.explain(X, [0, 5])
+        maps = cam.explain(X[:2], [0, 5])
         (layer,), (layout,) = zip(*cam.layers_for(clf, torch.as_tensor(X)).items(), strict=True)
     except ValueError as error:
         return {"verdict": "refused", "reason": str(error)}
     row = {"layer": layer, "axes": layout.axes}
     activation = layout.maps(output_of(net, layer, torch.as_tensor(X[:1])).detach())
     row["cells"] = "x".join(map(str, activation.shape[2:]))
+    row["home"] = home_contrast(net, layer, layout, X)
     faults = {
         "not finite": not np.isfinite(maps).all(),
         "not the image's size": maps.shape != (2, side, side),
         "not the image's proportions": activation.shape[2] != activation.shape[3],
         "the patch embedding": layer == patch_embedding(net, clf, X),
-        "corners look elsewhere": not corners_look_home(net, layer, layout, X),
+        "corners look elsewhere": not row["home"] > 1,
     }
     wrong = [name for name, found in faults.items() if found]
     return {**row, "verdict": "wrong" if wrong else "right", "reason": ", ".join(wrong)}
@@ -129,47 +132,52 @@ def patch_embedding(net, clf, X):
     return survey.layers[0] if "ntd" in axes else None
 
 
-def corners_look_home(net, layer, layout, images):
-    """Whether each quarter of the image means most to the cell in its own corner.
+def home_contrast(net, layer, layout, images):
+    """By how much more a corner's cell depends on its own quarter than on any other, at the least.
 
-    By the quarter's share in the energy of the gradients by the pixels. Attention over all of a
-    random network's cells may leave each with a share of about a quarter of everything.
+    What it depends on is the share of each quarter in the energy of the gradient, by the pixels, of
+    a random projection of the cell. Image by image the corners take turns; their shares are means.
     """
     pixels = torch.as_tensor(images).requires_grad_()
     maps = layout.maps(output_of(net, layer, pixels))
     weights = torch.randn(maps.shape[:2], generator=torch.Generator().manual_seed(0))
-    shares = []
-    for row, column in ((0, 0), (0, -1), (-1, 0), (-1, -1)):
-        score = (maps[:, :, row, column] * weights).sum()
-        (gradient,) = torch.autograd.grad(score, pixels, retain_graph=True)
-        energy = gradient.square().sum(dim=(0, 1))
-        half = energy.shape[0] // 2
-        quarters = (
-            energy[rows, columns].sum()
-            for rows in (slice(half), slice(-half, None))
-            for columns in (slice(half), slice(-half, None))
-        )
-        shares.append(torch.stack(list(quarters)) / energy.sum())
-    return torch.stack(shares).argmax(dim=0).tolist() == [0, 1, 2, 3]
+    corners = torch.tensor([0, -1])
+    cells = maps[:, :, corners[:, None], corners].flatten(2)  # (n, c, 4)
+    own = torch.arange(len(images)) % 4
+    score = (cells[range(len(images)), :, own] * weights).sum()
+    (gradient,) = torch.autograd.grad(score, pixels)
+    shares = adaptive_avg_pool2d(gradient.double().square().sum(dim=1), 2).flatten(1)
+    shares = shares / shares.sum(dim=1, keepdim=True)
+    shares = torch.stack([shares[own == corner].mean(dim=0) for corner in range(4)])
+    home = torch.eye(4, dtype=torch.bool)
+    contrast = shares[home] / shares.masked_fill(home, 0).amax(dim=1)
+    return float(f"{contrast.min():.3g}")
+
+
+def tried(source, name, build):
+    """The row of a network in the table."""
+    torch.manual_seed(0)
+    net, side = build()
+    start = time.perf_counter()
+    try:
+        verdict = judge(net, side)
+    except Exception as error:  # any other error is what a stranger must not meet
+        verdict = {"verdict": "wrong", "reason": f"{type(error).__name__}: {error}"}
+    seconds = round(time.perf_counter() - start, 2)
+    return {"source": source, "network": name, "side": side, **verdict, "seconds": seconds}
 
 
 def main(config):
     """Build, explain, judge, write."""
     run = Run(config, "benchmark networks")
-    rows = []
+    table = run.folder / "rows.csv"
+    rows = pd.read_csv(table).to_dict("records") if config.resume and table.exists() else []
+    finished = {(row["source"], row["network"]) for row in rows}
     for source, name, build in all_networks():
-        if config.only and not any(part in name for part in config.only):
+        left_out = config.only and not any(part in name for part in config.only)
+        if left_out or (source, name) in finished:
             continue
-        torch.manual_seed(0)
-        net, side = build()
-        start = time.perf_counter()
-        try:
-            verdict = judge(net, side)
-        except Exception as error:  # any other error is what a stranger must not meet
-            verdict = {"verdict": "wrong", "reason": f"{type(error).__name__}: {error}"}
-        seconds = round(time.perf_counter() - start, 2)
-        row = {"source": source, "network": name, "side": side, **verdict, "seconds": seconds}
-        rows.append(row)
+        rows.append(tried(source, name, build))
         print(*rows[-1].values(), flush=True)
         run.write_table("rows.csv", pd.DataFrame(rows))
     counts = pd.DataFrame(rows).groupby(["source", "verdict"]).size().unstack(fill_value=0)

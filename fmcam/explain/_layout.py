@@ -7,7 +7,14 @@ from typing import NamedTuple
 import torch
 from torch.nn import functional
 
-__all__ = ["CallableLayout", "Layout", "first_tensor", "only_in_proportion", "possible_layouts"]
+__all__ = [
+    "CallableLayout",
+    "Layout",
+    "first_tensor",
+    "is_attention",
+    "only_in_proportion",
+    "possible_layouts",
+]
 
 _CHANNELS = {"nchw": 1, "nhwc": 3, "ntd": 2}
 
@@ -99,7 +106,8 @@ def possible_layouts(outputs, image_size):
     >>> possible_layouts(outputs, (8, 8))[0]
     (inf, Layout(axes='ntd', size=(2, 2), start=1))
     """
-    changes = (outputs[1:].float() - outputs[:1].float()).square()
+    changes = outputs[1:].float() - outputs[:1].float()
+    changes = (changes / changes.abs().amax()).square()  # of tiny ones the squares would be zeros
     summed = {axis: changes.sum(dim=axis, keepdim=True) for axis in range(1, outputs.ndim)}
     found = [
         (_contrast(layout.maps(summed[_CHANNELS[layout.axes]])[:, 0]), layout)
@@ -124,6 +132,14 @@ def _candidates(shape, image_size):
         if height * width > 1 and n_tokens / 2 <= height * width <= n_tokens
         for start in {n_tokens - height * width, 0}
     ]
+
+
+def is_attention(output):
+    """Whether an output holds squares of weights of which each row sums to one."""
+    if output.ndim != 4 or output.shape[2] != output.shape[3] or (output < 0).any():
+        return False
+    rows = output.float().sum(dim=3)
+    return torch.allclose(rows, torch.ones_like(rows), atol=1e-2)  # 1e-2 for half precision
 
 
 def only_in_proportion(layouts, image_size):

@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 from functools import cached_property
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
@@ -13,7 +14,9 @@ from fmcam._network_state import modes_kept
 from fmcam.explain._geometry import FollowGrid, Grid
 from fmcam.explain._layout import (
     CallableLayout,
+    Layout,
     first_tensor,
+    is_attention,
     only_in_proportion,
     possible_layouts,
 )
@@ -39,6 +42,14 @@ def survey_of(clf, images, *, default=False):
     return known[shape]
 
 
+class _Reading(NamedTuple):
+    """A layout that an output may have, whether it is right, and whether noise shows it."""
+
+    right: bool
+    clear: bool
+    layout: Layout
+
+
 class Survey:
     """The layers of a network that give maps, by what noise does to them.
 
@@ -62,7 +73,7 @@ class Survey:
         self._shape = tuple(images.shape[1:])
         self._name = type(clf.module_.net).__name__
         self._names = {name for name, _ in clf.module_.net.named_modules()}
-        self._found: dict[str, list] = {}  # layer -> its readings, in the order of finishing
+        self._found: dict[str, list[_Reading]] = {}  # by layer, as they finish
         self._tokens_came = False
         self._seen: dict[str, str] = {}  # layer -> what it gives
         self._grids: dict[str, Grid] = {}
@@ -82,6 +93,8 @@ class Survey:
             if not again and tensor is not None and len(tensor) == len(noise):
                 with followed.paused():
                     self._found[name] = self._readings(tensor.detach())
+                    if is_attention(tensor.detach()):
+                        self._seen[name] += ", rows that sum to one like those of attention"
 
         with (
             undisturbed(clf),
@@ -95,21 +108,25 @@ class Survey:
 
     def _readings(self, output):
         """Layouts of an output, the best first, each with whether it is known to be right."""
-        found = possible_layouts(output, self._shape[1:])
-        readings = [(contrast > _CLEAR, layout) for contrast, layout in found]
+        found = [
+            _Reading(contrast > _CLEAR, contrast > _CLEAR, layout)
+            for contrast, layout in possible_layouts(output, self._shape[1:])
+        ]
         if output.ndim == 3:
-            self._tokens_came |= any(right for right, _ in readings)
-            return readings
-        square = only_in_proportion([layout for _, layout in found], self._shape[1:])
+            self._tokens_came |= any(reading.right for reading in found)
+            return found
+        square = only_in_proportion([reading.layout for reading in found], self._shape[1:])
+        if is_attention(output):
+            return [one._replace(right=False) for one in found]
         if self._tokens_came:
-            return [(right and layout is square, layout) for right, layout in readings]
-        readings = [(right or layout is square, layout) for right, layout in readings]
-        return sorted(readings, key=lambda reading: reading[1] is not square)
+            return [one._replace(right=one.right and one.layout is square) for one in found]
+        found = [one._replace(right=one.right or one.layout is square) for one in found]
+        return sorted(found, key=lambda reading: reading.layout is not square)
 
     @cached_property
     def layers(self):
         """Names of the layers whose cells follow the image, in the order in which they finish."""
-        return [name for name, found in self._found.items() if found and found[0][0]]
+        return [name for name, found in self._found.items() if found and found[0].right]
 
     def layout(self, layer, wanted=None):
         """Where a layer keeps its maps.
@@ -135,10 +152,10 @@ class Survey:
         if callable(wanted) and layer in self._found:
             return CallableLayout(wanted)
         if wanted is not None:
-            found = [(True, layout) for _, layout in found if layout.axes == wanted]
-        if not found or not found[0][0]:
+            found = [one._replace(right=True) for one in found if one.layout.axes == wanted]
+        if not found or not found[0].right:
             self._refuse(layer, found)
-        return found[0][1]
+        return found[0].layout
 
     def _refuse(self, layer, found):
         if layer not in self._seen:
@@ -164,9 +181,11 @@ class Survey:
         return ", ".join(names if len(names) <= _MOST_LISTED else ["...", *names[-_MOST_LISTED:]])
 
     def default_layer(self, clf):
-        """The last layer that all of the image passes through and whose maps the logits depend on.
+        """The last layer whose maps show where, and what the logits are made of.
 
-        Where branches run side by side to the end, the last layer whose maps the logits depend on.
+        The logits depend on them, all of the image passes through them, and attention, if any, has
+        left its cells their places. Where no layer has all three, the last is waived, then the
+        second: branches may run side by side to the end.
         """
         if not hasattr(self, "_default"):
             with undisturbed(clf), torch.enable_grad():
@@ -189,12 +208,13 @@ class Survey:
                 f"image, for images of shape {self._shape}. Where you know better, pass `layer` "
                 "and `layout`."
             )
-        best, best_rank = None, -1
+        best, best_rank = None, (False, False)
         for name in graph.what_counts(outputs, {name: self.layout(name) for name in names}):
-            rank = int(graph.all_passes(name))
-            if rank > best_rank:
+            placed = self._found[name][0].clear or not graph.attends(name)
+            rank = graph.all_passes(name), placed
+            if best is None or rank > best_rank:
                 best, best_rank = name, rank
-            if rank == 1:
+            if all(rank):
                 break
         return best
 
@@ -258,16 +278,27 @@ class _Graph:
 
     def all_passes(self, layer):
         """Whether no way leads from the image to the logits but through a layer."""
-        wall, waiting = getattr(self._edges.get(layer), "node", None), [self._end]
-        reached = {wall}
-        while waiting:
-            node = waiting.pop()
-            if node is self.image.grad_fn:
-                return False
-            if node is not None and node not in reached:
-                reached.add(node)
-                waiting += [following for following, _ in node.next_functions]
-        return wall is not None
+        wall = self._node(layer)
+        return wall is not None and self.image.grad_fn not in _nodes_behind(self._end, wall)
+
+    def attends(self, layer):
+        """Whether attention takes part in what a layer gives."""
+        names = {node.name() for node in _nodes_behind(self._node(layer))}
+        return any("Softmax" in name or "Attention" in name for name in names)
+
+    def _node(self, layer):
+        return getattr(self._edges.get(layer), "node", None)
+
+
+def _nodes_behind(end, wall=None):
+    """The nodes of a graph that lead to its end, those behind a wall left out."""
+    reached, waiting = set(), [end]
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node is not wall and node not in reached:
+            reached.add(node)
+            waiting += [following for following, _ in node.next_functions]
+    return reached
 
 
 def _noise(clf, images):

@@ -58,6 +58,24 @@ class Transformer(nn.Module):
         return self.head(tokens[:, self.read])
 
 
+class Attending(nn.Module):
+    """Maps of 4x4 cells, and as much of them as is kept beside nearly even attention to all."""
+
+    def __init__(self, kept=0):
+        super().__init__()
+        self.kept = kept
+        self.stem, self.mixed = nn.Conv2d(3, 12, 8, stride=8), nn.Identity()
+        self.weights = nn.Softmax(dim=3)
+        self.head = nn.Linear(12, 5)
+
+    def forward(self, images):
+        maps = self.stem(images)
+        cells = maps.flatten(2)
+        weights = self.weights((cells.mT @ cells)[:, None] / 100)
+        attended = (weights[:, 0] @ cells.mT).mT.unflatten(2, (4, 4))
+        return self.head(self.mixed(self.kept * maps + attended).tanh().mean((2, 3)))
+
+
 class ChannelsLast(nn.Module):
     """Maps as (n, h, w, c), then their mean."""
 
@@ -101,15 +119,22 @@ class TestLayout:
         survey = survey_of(CNNClassifier.from_module(net), images)
         assert survey.layout("blocks.0") == Layout("ntd", (3, 6), start=1)
 
-    def test_the_evidence_by_hand(self):
+    @pytest.mark.parametrize("scale", [1, 1e-30])
+    def test_the_evidence_by_hand(self, scale):
         outputs = torch.zeros(5, 4, 2)  # 2x2 cells, of which each changes with its own quarter most
         for quarter in range(4):
             outputs[1 + quarter] = 1.0
             outputs[1 + quarter, quarter] = 3.0
-        (contrast, layout), *_ = possible_layouts(outputs, (8, 8))
+        (contrast, layout), *_ = possible_layouts(outputs * scale, (8, 8))
         # a cell changes by 9 with its own quarter and by 1 with each other: 9/12 beside 1/12
         assert layout == Layout("ntd", (2, 2), start=0)
         assert contrast == pytest.approx(9)
+
+    def test_weights_of_attention_are_no_map(self):
+        """Of a network that has no tokens in any module, 4x4 cells give squares of 16x16."""
+        expected = r"gives \(1, 16, 16\).* rows that sum to one.*pass `layout`.*: stem, mixed\.$"
+        with pytest.raises(ValueError, match=expected):
+            GradCAM(seeded(Attending), layer="weights").explain(X, [0, 1])
 
 
 def _products(net, images):
@@ -135,6 +160,13 @@ class TestDefaultLayer:
         net = seeded(Transformer)
         nn.init.zeros_(net.head.weight)
         assert default_layer_of(net) == "blocks.0"
+
+    @pytest.mark.parametrize(("kept", "expected"), [(0, "stem"), (1, "mixed")])
+    def test_attention_that_spreads_all_over_the_cells_is_passed_over(self, kept, expected):
+        clf = CNNClassifier.from_module(seeded(Attending, kept=kept))
+        survey = survey_of(clf, torch.as_tensor(X))
+        assert survey.layers == ["stem", "mixed"]
+        assert survey.default_layer(clf) == expected
 
     def test_all_of_the_image_passes_through_it(self):
         """Not a branch inside the last block of a residual network."""
