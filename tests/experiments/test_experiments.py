@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from sklearn.utils import Bunch
 
 from experiments import compare
 from fmcam.classifiers import FlipAndShift, OneCycle, load_classifier
 from fmcam.cli import grid_search, train
 from fmcam.cli._config import parse
-from fmcam.cli._pipeline import Fit, make_classifier
+from fmcam.cli._pipeline import Fit, crop_size, make_classifier
 from fmcam.cli._run import Run
 from fmcam.cli._settings import SCHEDULERS
 from fmcam.datasets import get_dataset
@@ -300,6 +301,11 @@ def test_schedules_end_where_they_should(scheduler):
         assert rate == pytest.approx(expected[scheduler])
     assert len(clf.history) == 10
     assert "valid_loss" in clf.history[-1]
+
+
+@pytest.mark.parametrize(("channels", "expected"), [(3, 64), (1, None)])
+def test_parts_of_images_in_colour_are_trained_on(channels, expected):
+    assert crop_size(Bunch(images=np.zeros((2, channels, 64, 64)))) == expected
 
 
 def test_checkpoints_of_other_settings_have_other_names(tmp_path):
