@@ -31,8 +31,9 @@ class BaseCAM(BaseExplainer):
         is cloned and fitted in ``fit``.
     layer : str, list of str or None, default=None
         Dotted name of a module of the network. None: the last one that all of the image passes
-        through and whose maps, larger than 1x1, the outputs depend on. Of several, the map is the
-        mean of their maps, each stretched to [0, 1].
+        through and whose maps, larger than 1x1, the outputs depend on, but none whose cells
+        attention has spread over the image. Of several, the map is the mean of their maps, each
+        stretched to [0, 1].
     layout : {"nchw", "nhwc", "ntd"}, callable or None, default=None
         Where the layer's output keeps its maps: (n, c, h, w), (n, h, w, c), tokens (n, t, d) among
         which class and register tokens may stand first or last, or a function that makes
