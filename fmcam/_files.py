@@ -6,7 +6,7 @@ import tempfile
 import uuid
 from pathlib import Path
 
-__all__ = ["replacing", "writable_folder"]
+__all__ = ["check_writable", "replacing", "writable_folder"]
 
 
 @contextlib.contextmanager
@@ -27,20 +27,26 @@ def replacing(path, *, parents=False):
         If `path` is a folder, or the folder to write to is not there or cannot be written to.
     """
     path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder. Name a file in it to write.")
     if parents:
         path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"There is no folder {path.parent} to write {path.name} to.")
-    if not os.access(path.parent, os.W_OK):
-        raise PermissionError(f"The folder {path.parent} cannot be written to.")
+    check_writable(path)
     beside = path.with_name(f".{uuid.uuid4().hex}.{path.name}")
     try:
         yield beside
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def check_writable(path):
+    """Raise OSError for a path that no file can be written to."""
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder. Name a file in it to write.")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {path.parent} to write {path.name} to.")
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(f"The folder {path.parent} cannot be written to.")
 
 
 def writable_folder(memory):

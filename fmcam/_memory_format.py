@@ -1,16 +1,15 @@
 """Channels last: in which layout of memory a network runs and trains to the same end."""
 
 import copy
-from weakref import WeakKeyDictionary
 
 import torch
 
-from fmcam._network_state import FAILURES, OF_THE_DEVICE, noise_images, untouched
+from fmcam._network_state import FAILURES, OF_THE_DEVICE, Findings, noise_images, untouched
 
 __all__ = ["channels_last_is_safe", "memory_format_of"]
 
 _TOLERANCE = {torch.float16: 5e-2, torch.bfloat16: 5e-2}
-_known_formats: WeakKeyDictionary = WeakKeyDictionary()
+_known_formats = Findings()
 
 
 def memory_format_of(module, images):
@@ -31,11 +30,10 @@ def memory_format_of(module, images):
     """
     if images.device.type != "cpu":
         return torch.preserve_format
-    known = _known_formats.setdefault(module.net, {})
+    known = _known_formats.of(module.net)
     shape = tuple(images.shape[1:])
     if shape not in known:
         with untouched(module.net):
-            module.net.eval()
             known[shape] = _same_in_channels_last(
                 module, module.net, noise_images(module, 1, *shape)
             )
@@ -53,8 +51,10 @@ def channels_last_is_safe(module, image_shape):
     """
     images = noise_images(module, 2, *image_shape)
     with untouched(module.net):
-        module.net.eval()
-        trial = copy.deepcopy(module.net).to(memory_format=torch.channels_last)
+        try:
+            trial = copy.deepcopy(module.net).to(memory_format=torch.channels_last)
+        except RuntimeError:  # torch.nn.utils.prune computes weights that cannot be copied
+            return False
         return _same_in_channels_last(module, trial, images) and _trains(module, trial, images)
 
 
@@ -68,7 +68,7 @@ def _same_in_channels_last(module, trial, images):
         raise
     except FAILURES:
         return False
-    tolerance = _TOLERANCE.get(plain.dtype, 1e-3) * plain.abs().max().item()
+    tolerance = _TOLERANCE.get(plain.dtype, 1e-3) * plain.nan_to_num().abs().max().item()
     return torch.allclose(plain, changed, rtol=0, atol=tolerance, equal_nan=True)
 
 

@@ -200,9 +200,10 @@ def load_weights(net, weights, path):
     Raises
     ------
     ValueError
-        For other names or shapes than the network's, or NaN.
+        For other names or shapes than the network's, integers for its real numbers, or NaN.
     """
     _check_numbers(weights, path)
+    _check_kinds(weights, net.state_dict(), path)
     state = OrderedDict(weights)
     for names in tied_names(net):
         for there in [name for name in names if name in weights][:1]:
@@ -232,6 +233,20 @@ def _check_numbers(weights, path):
         raise ValueError(
             f"{path} holds NaN in {len(broken)} of {len(weights)} tensors ({few(broken)}), as a "
             "training that diverged leaves. Take an earlier checkpoint."
+        )
+
+
+def _check_kinds(weights, own, path):
+    whole = [
+        name
+        for name, weight in weights.items()
+        if name in own and own[name].is_floating_point() and not weight.is_floating_point()
+    ]
+    if whole:
+        raise ValueError(
+            f"{path} holds {weights[whole[0]].dtype} for real numbers in {len(whole)} tensors "
+            f"({few(whole)}), as quantized networks have. Take the weights before they were "
+            "quantized."
         )
 
 

@@ -6,7 +6,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch.nn import functional
 
-__all__ = ["FlipAndShift", "RandomResizedCrop"]
+__all__ = ["FlipAndShift", "RandomResizedCrop", "check_augmented"]
 
 
 class FlipAndShift(BaseEstimator):
@@ -139,3 +139,13 @@ class RandomResizedCrop(BaseEstimator):
         mean = grey.mean(dim=(2, 3), keepdim=True)
         grey = grey * (contrast * (1 - saturation)) + (1 - contrast) * mean
         return images.mul_(brightness * contrast * saturation).add_(grey.mul_(brightness))
+
+
+def check_augmented(augmented, images):
+    """Raise ValueError unless a function gave a tensor of as many images as it got."""
+    if not isinstance(augmented, torch.Tensor) or len(augmented) != len(images):
+        is_tensor = isinstance(augmented, torch.Tensor)
+        came = tuple(augmented.shape) if is_tensor else type(augmented).__name__
+        raise ValueError(
+            f"`augment` must give a tensor of as many images as came, {len(images)}, got {came}."
+        )

@@ -7,7 +7,7 @@ from torch import nn
 
 from fmcam._data.images import as_image_array
 from fmcam._data.streams import as_stream
-from fmcam._network_state import device_of, modes_kept
+from fmcam._network_state import device_of, evaluating, modes_kept
 from fmcam.classifiers._class_order import assign_classes
 from fmcam.classifiers._given import check_weights, plain_network
 from fmcam.classifiers._outputs import check_predicted
@@ -142,6 +142,9 @@ class CNNClassifier(Training):
         device="auto",
         **kwargs,
     ):
+        self.augment = (
+            augment  # skorch lets no nn.Module be set later, which is told better in `fit`
+        )
         super().__init__(
             module,
             criterion=criterion,
@@ -156,7 +159,6 @@ class CNNClassifier(Training):
         )
         self.class_weight = class_weight
         self.image_shape = image_shape
-        self.augment = augment
         self.precision = precision
         self.outputs = outputs
         self.random_state = random_state
@@ -301,7 +303,7 @@ class CNNClassifier(Training):
         check_is_fitted(self)
         if as_stream(X) is None:
             X = as_image_array(self, X, reset=False)
-        with modes_kept(self.module_):
+        with evaluating(self.module_.net), modes_kept(self.module_):
             probabilities = super().predict_proba(X)
         check_predicted(probabilities, self.module_.net)
         return probabilities
@@ -329,7 +331,7 @@ class CNNClassifier(Training):
         if y is not None or as_stream(X) is None:
             return super().score(X, y, sample_weight)
         check_is_fitted(self)
-        with modes_kept(self.module_):
+        with evaluating(self.module_.net), modes_kept(self.module_):
             right = [
                 self.evaluation_step(batch).argmax(dim=1).cpu() == batch[1].cpu()
                 for batch in self.get_iterator(self.get_dataset(X))

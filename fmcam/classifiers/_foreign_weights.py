@@ -81,10 +81,13 @@ def _standardize_of(path, net, mean, std):
         standardize = Standardize(n_channels, mean, std)
         of_unit_range = [0 <= m <= 1 and 0 < s <= 1 for m, s in zip(mean, std, strict=True)]
         standardize.of_unit_range = all(of_unit_range) and not standardize.leaves_images
+        if not (standardize.mean.isfinite() & (standardize.std > 0)).all():
+            raise ValueError("no deviation")
         return standardize
     except (RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
-            f"`mean` and `std` in {path} must be {n_channels} numbers each, got {mean} and {std}."
+            f"`mean` and `std` in {path} must be {n_channels} numbers each, of `std` positive "
+            f"ones, got {mean} and {std}."
         ) from error
 
 

@@ -9,8 +9,9 @@ from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
 from fmcam._network_state import modes_kept
+from fmcam.classifiers._trials import failures_told
 
-__all__ = ["check_weights", "plain_network"]
+__all__ = ["check_weights", "copied", "make_lazy_weights", "plain_network"]
 
 _WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 _QUANTIZED = (
@@ -57,6 +58,33 @@ def plain_network(net, name="net"):
     return net if net._compiled_call_impl is None else copy.copy(net)  # a copy is not compiled
 
 
+def copied(net):
+    """A copy of a network, which other libraries' hooks can make impossible."""
+    try:
+        return copy.deepcopy(net)
+    except RuntimeError as error:
+        if "deepcopy protocol" not in str(error):
+            raise
+        raise ValueError(
+            f"{type(net).__name__} cannot be copied, as it computes weights before each run like "
+            "torch.nn.utils.prune and the old weight_norm and spectral_norm do. Pass a function "
+            "that makes it, use torch.nn.utils.parametrizations, or make the weights permanent: "
+            "`prune.remove(part, 'weight')`, `remove_weight_norm(part)`."
+        ) from error
+
+
+def make_lazy_weights(net, image_shape):
+    """Run a network of lazy layers on one image, which makes their weights."""
+    if _lazy(net):
+        image = torch.zeros(1, *image_shape)
+        with failures_told(net, image), torch.no_grad(), modes_kept(net):
+            net.eval()(image)
+
+
+def _lazy(net):
+    return [n for n, weight in net.named_parameters() if isinstance(weight, UninitializedParameter)]
+
+
 def _no_module(net, name):
     found = type(net).__name__
     if isinstance(net, torch.jit.ScriptModule | torch.jit.ScriptFunction):
@@ -95,9 +123,7 @@ def _check_kind(net):
             f"{name} is quantized: it holds a {quantized[0]}, through which no gradient flows. "
             "Pass the floating-point network that it was made from."
         )
-    unborn = [
-        n for n, weight in net.named_parameters() if isinstance(weight, UninitializedParameter)
-    ]
+    unborn = _lazy(net)
     if unborn:
         raise ValueError(
             f"{name} has no weights yet: {unborn[0]!r} is lazy. Run the network on an image first."

@@ -78,7 +78,8 @@ def check_predicted(probabilities, net):
         raise ValueError(
             f"{type(net).__name__} gives NaN or infinite outputs for {bad} of {len(probabilities)} "
             "images. If its training diverged, train with a lower learning rate; if its precision "
-            "is float16, its values may be too large for it."
+            "is float16, its values may be too large for it; if images hold NaN, replace those "
+            "pixels."
         )
 
 

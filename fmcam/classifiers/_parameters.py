@@ -2,6 +2,7 @@
 
 import fnmatch
 import inspect
+import numbers
 
 import torch
 from torch import nn
@@ -22,6 +23,7 @@ PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
 _N_CLASSES = ("n_classes", "num_classes", "num_labels")
 _IN_CHANNELS = ("in_channels", "in_chans", "num_channels")
 _COMPONENTS = ("module", "criterion", "optimizer")
+_LOSSES_OF_LIKE = {nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.KLDivLoss}
 _LOSSES_OF_LOGITS = {nn.NLLLoss: "nn.CrossEntropyLoss", nn.BCELoss: "nn.BCEWithLogitsLoss"}
 _PREFIXES = (*_COMPONENTS, "iterator_train", "iterator_valid", "dataset", "callbacks", "compile")
 
@@ -127,6 +129,25 @@ def check_parameter_values(clf):
             f"nn.{criterion.__name__}. Pass that one; for a network that ends in a softmax or a "
             "sigmoid with outputs='probabilities'."
         )
+    if criterion in _LOSSES_OF_LIKE:
+        raise ValueError(
+            "`criterion` must compare logits (n, k) with columns (n,), as nn.CrossEntropyLoss "
+            f"does, got nn.{criterion.__name__}, which compares numbers with numbers."
+        )
+    _check_maker("criterion", clf.criterion, "nn.CrossEntropyLoss")
+    _check_maker("optimizer", clf.optimizer, "torch.optim.Adam")
+    if clf.augment is not None and (
+        not callable(clf.augment) or isinstance(clf.augment, type | nn.Module)
+    ):
+        raise TypeError(
+            "`augment` must be a function (images, generator) -> images of a whole batch, such as "
+            f"FlipAndShift(), got {clf.augment!r}."
+        )
+    size = clf.batch_size
+    if not isinstance(size, numbers.Integral) or (size < 1 and size != -1):
+        raise ValueError(
+            f"`batch_size` must be an integer of at least 1, or -1 for all rows, got {size!r}."
+        )
     if clf.precision not in PRECISIONS:
         raise ValueError(f"`precision` must be one of {list(PRECISIONS)}, got {clf.precision!r}.")
     if clf.outputs not in OUTPUTS:
@@ -138,6 +159,16 @@ def check_parameter_values(clf):
             f"`device` must be 'auto' or a torch device of this machine such as 'cpu' or 'cuda'; "
             f"got {clf.device!r}: {error}"
         ) from error
+
+
+def _check_maker(name, value, example):
+    """Raise TypeError for what makes no loss or optimizer when it is called."""
+    of_torch = getattr(value, "__module__", None) == nn.functional.__name__
+    if not callable(value) or of_torch or isinstance(value, torch.optim.Optimizer):
+        raise TypeError(
+            f"`{name}` must be a class such as {example}, got {value!r}. Its arguments are "
+            f"parameters `{name}__...` of the classifier."
+        )
 
 
 def _check_module(module):

@@ -1,6 +1,5 @@
 """How a classifier builds its network, and what the network makes of images."""
 
-import copy
 import warnings
 
 import numpy as np
@@ -8,12 +7,12 @@ import torch
 from torch import nn
 
 from fmcam._memory_format import channels_last_is_safe
-from fmcam._network_state import device_of, modes_kept, without_hooks
-from fmcam.classifiers._given import plain_network
+from fmcam._network_state import device_of, evaluating, without_hooks
+from fmcam.classifiers._given import copied, make_lazy_weights, plain_network
 from fmcam.classifiers._opening import Opening
 from fmcam.classifiers._outputs import are_probabilities, as_logits, ends_in_sigmoid
 from fmcam.classifiers._parameters import PRECISIONS, size_arguments
-from fmcam.classifiers._trials import check_width, failures_told, try_on_blank_image
+from fmcam.classifiers._trials import check_rows, check_width, failures_told, try_on_blank_image
 from fmcam.models import Standardize, StandardizedNet
 
 __all__ = ["Running"]
@@ -27,14 +26,18 @@ class Running(Opening):
 
     def initialize_module(self):
         """Build the network and try it on one blank image."""
-        net = plain_network(self._built_network(), "module")
+        net = self._built_network()
+        if isinstance(net, nn.Module):
+            make_lazy_weights(net, self.image_shape_)
+        net = plain_network(net, "module")
         # set_params builds a net anew
         standardize = (
             Standardize(self.image_shape_[0]) if self._afresh else self.module_.standardize
         )
         module = StandardizedNet(net, standardize.to(device_of(net)), len(self.classes_))
         try_on_blank_image(module, self.image_shape_, self.classes_)
-        if channels_last_is_safe(module, self.image_shape_):
+        flattens = self.optimizer is torch.optim.LBFGS  # all weights, in torch's own order
+        if not flattens and channels_last_is_safe(module, self.image_shape_):
             module.net = net.to(memory_format=torch.channels_last)
         self.module_, self._seen, self._guessed = module, False, False
         return self
@@ -42,20 +45,22 @@ class Running(Opening):
     def _built_network(self):
         kwargs = self.get_params_for("module")
         if isinstance(self.module, nn.Module):
-            return type(self.module)(**kwargs) if kwargs else copy.deepcopy(self.module)
+            return type(self.module)(**kwargs) if kwargs else copied(self.module)
         sizes = size_arguments(self.module, len(self.classes_), self.image_shape_[0])
         return self.module(**{**sizes, **kwargs})
 
-    def raw_outputs(self, x, **fit_params):
+    def raw_outputs(self, x, *, n_copies=1, **fit_params):
         """What the network gives for raw images (n, c, h, w): (n, k), or (n, 1) for one logit.
 
         In float32, or float64 for a network in float64; columns follow `classes_`. The network
-        runs under `precision`. This is what heatmaps explain.
+        runs under `precision`. This is what heatmaps explain. With `n_copies` something in the
+        network makes so many rows of each image.
 
         Raises
         ------
         ValueError
-            If the network cannot take the images, or gives another number of outputs than before.
+            If the network cannot take the images, or gives another number of rows than there are
+            images or of outputs than before.
         """
         dtype = PRECISIONS[self.precision]
         x = x.to(self.device)
@@ -65,6 +70,7 @@ class Running(Opening):
         if not self._seen:
             self._see(x, outputs)
         check_width(self.module_.net, outputs, self.classes_)
+        check_rows(self.module_.net, outputs, n_copies * len(x))
         return outputs
 
     def _see(self, x, outputs):
@@ -84,8 +90,8 @@ class Running(Opening):
             )
 
     def _ends_in_sigmoid(self, image):
-        with without_hooks(self.module_.net), modes_kept(self.module_):
-            return ends_in_sigmoid(self.module_.eval(), image)
+        with without_hooks(self.module_.net), evaluating(self.module_.net):
+            return ends_in_sigmoid(self.module_, image)
 
     def infer(self, x, **fit_params):
         """Logits of shape (n, k), a column for each of `classes_`, for raw images (n, c, h, w)."""

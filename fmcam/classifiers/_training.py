@@ -8,6 +8,7 @@ from sklearn.utils import check_random_state
 from skorch.callbacks import EpochTimer, PassthroughScoring, PrintLog
 
 from fmcam._interrupts import stopped_early
+from fmcam.classifiers._augment import check_augmented
 from fmcam.classifiers._callbacks import BatchAccuracy, print_on_terminal
 from fmcam.classifiers._feeding import check_monitors
 from fmcam.classifiers._random_state import seeded
@@ -111,7 +112,9 @@ class Training(Running):
         """One step of the optimizer on one batch, augmented."""
         if self.augment_ is not None:
             images, class_indices = batch
-            batch = self.augment_(images, self._generator), class_indices
+            augmented = self.augment_(images, self._generator)
+            check_augmented(augmented, images)
+            batch = augmented, class_indices
         try:
             return super().train_step(batch, **fit_params)
         except ValueError as error:

@@ -15,7 +15,7 @@ from fmcam._network_state import (
     untouched,
 )
 
-__all__ = ["check_width", "count_outputs", "failures_told", "try_on_blank_image"]
+__all__ = ["check_rows", "check_width", "count_outputs", "failures_told", "try_on_blank_image"]
 
 _SIDES = (64, 224, 32, 28, 96, 128, 160, 192, 240, 256, 299, 300, 384, 48, 50, 100, 150, 200)
 _MOST_RUNS = 6
@@ -51,6 +51,15 @@ def check_width(net, logits, classes):
         raise ValueError(
             f"{type(net).__name__} must give logits of shape (n, {k}), one for each of the classes "
             f"{some}; for n = {len(logits)} it gave {tuple(logits.shape)}."
+        )
+
+
+def check_rows(net, logits, n_rows):
+    """Raise ValueError unless there is a row for each image."""
+    if len(logits) != n_rows:
+        raise ValueError(
+            f"{type(net).__name__} must give a row of logits for each image; for {n_rows} images "
+            f"it gave {tuple(logits.shape)}."
         )
 
 
@@ -121,7 +130,6 @@ def count_outputs(module, image_shape=None):
     widths = {getattr(p, "out_features", getattr(p, "out_channels", None)) for p in net.modules()}
     shapes = _plausible_shapes(net) if image_shape is None else [image_shape]
     with untouched(net):
-        net.eval()
         for n_runs, found in enumerate(_runs(module, shapes), start=1):
             try:
                 counts.append(module.logits_among(found, 2).shape[1])

@@ -1,19 +1,19 @@
 """The attention of a transformer: one forward that keeps it, and where its tokens lie."""
 
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from fmcam._network_state import Findings
 from fmcam.explain._survey import undisturbed
 from fmcam.explain._target import scores
 
 __all__ = ["AttentionRecording", "TokenGrid", "token_grid"]
 
 _CORNER = 2  # pixels
-_grids: WeakKeyDictionary = WeakKeyDictionary()
+_grids = Findings()
 
 
 class TokenGrid(NamedTuple):
@@ -102,7 +102,7 @@ def token_grid(clf, images):
     ValueError
         Where no grid of the image's proportions is found, or the logits read no token.
     """
-    known = _grids.setdefault(clf.module_.net, {})
+    known = _grids.of(clf.module_.net)
     shape = tuple(images.shape[1:])
     if shape not in known:
         known[shape] = _find_grid(clf, shape)

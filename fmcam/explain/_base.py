@@ -1,5 +1,7 @@
 """What all explainers share: fitting, batches, classes to explain, normalising, output."""
 
+import contextlib
+import numbers
 from abc import ABC, abstractmethod
 from functools import cached_property
 
@@ -17,6 +19,7 @@ from fmcam._data.batches import ArrayBatches, StreamedBatches
 from fmcam._data.images import as_image_array
 from fmcam._data.loaders import check_in_order, make_loader
 from fmcam._data.streams import as_stream
+from fmcam._files import check_writable
 from fmcam.classifiers import CNNClassifier
 from fmcam.explain._map_writer import MapWriter
 from fmcam.explain._recording import Recording
@@ -111,7 +114,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator, ABC):
         if not isinstance(clf, CNNClassifier):
             raise TypeError(
                 "`estimator` must be a CNNClassifier or a torch network, "
-                f"got a {type(clf).__name__}."
+                f"got a {type(clf).__name__}. Of a pipeline or a search pass the classifier in it."
             )
         if not hasattr(clf, "module_"):
             raise NotFittedError(
@@ -120,10 +123,10 @@ class BaseExplainer(TransformerMixin, BaseEstimator, ABC):
         return clf
 
     def _classifier_of(self, net):
-        known = getattr(self, "_wrapped", None)
-        if known is None or known.module_.net is not net:
-            self._wrapped = known = CNNClassifier.from_module(net)
-        return known
+        parts = list(net.modules())
+        if getattr(self, "_parts", None) != parts:
+            self._parts, self._wrapped = parts, CNNClassifier.from_module(net)
+        return self._wrapped
 
     def layers_for(self, clf, images):
         """The layers whose maps `maps_of_batch` needs and their layouts, {str: Layout}."""
@@ -211,12 +214,11 @@ def explain_together(explainers, X, y=None, *, out=None, return_proba=False):
     if not explainers:
         raise ValueError("`explainers` must hold at least one explainer, got none.")
     groups: dict[tuple, dict] = {}
+    for path in (out or {}).values():
+        if path is not None:
+            check_writable(path)
     for name, explainer in explainers.items():
-        check_target(getattr(explainer, "target", "logit"))
-        if explainer.normalize not in ("minmax", None):
-            raise ValueError(
-                f"`normalize` must be 'minmax' or None, got {explainer.normalize!r} ({name})."
-            )
+        _check_parameters(explainer)
         net = explainer.estimator if isinstance(explainer.estimator, nn.Module) else None
         shared = explainer.classifier_ if net is None else net
         key = id(shared), id(getattr(explainer, "layout", None))
@@ -231,6 +233,38 @@ def explain_together(explainers, X, y=None, *, out=None, return_proba=False):
     return (maps, np.concatenate(proba)) if proba is not None else maps
 
 
+def _check_parameters(explainer):
+    check_target(getattr(explainer, "target", "logit"))
+    if explainer.normalize not in ("minmax", None):
+        raise ValueError(f"`normalize` must be 'minmax' or None, got {explainer.normalize!r}.")
+    if not isinstance(explainer.batch_size, numbers.Integral) or explainer.batch_size < 1:
+        raise ValueError(
+            f"`batch_size` must be an integer of at least 1, got {explainer.batch_size!r}."
+        )
+    for name in ("upsample", "align"):
+        value = getattr(explainer, name, True)
+        if not isinstance(value, bool | np.bool_):
+            raise ValueError(
+                f"`{name}` must be True or False, got {value!r}. Maps are drawn at the size of the "
+                "images."
+            )
+
+
+@contextlib.contextmanager
+def _checkpointing_told():
+    """Say in other words that torch cannot differentiate a network that checkpoints."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "use_reentrant" not in str(error):
+            raise
+        raise ValueError(
+            "The network runs torch.utils.checkpoint with use_reentrant=True, through which torch "
+            "gives no gradient by maps. Switch its checkpointing off, or to use_reentrant=False."
+        ) from error
+
+
+@_checkpointing_told()
 @torch.inference_mode(False)  # no gradient passes tensors made in that mode
 @torch.no_grad()
 def explain_group(explainers, X, y, out, *, proba=None, quiet=False):
@@ -276,6 +310,11 @@ def _batches_to_explain(explainers, clf, batches, columns):
                 f"All images must have one shape (c, h, w), got {tuple(shape)} and, after {start} "
                 f"images, {tuple(images.shape[1:])}. Resize them, or explain them apart."
             )
+        if images.is_floating_point() and not images.isfinite().all():
+            raise ValueError(
+                f"`X` contains NaN or infinity in the images {start}..{start + len(images) - 1}. "
+                "Replace those pixels or drop the images."
+            )
         batch = Batch(clf, images, layers)
         stop = start + len(images)
         if columns is None:
@@ -295,6 +334,12 @@ def _explain_batch(explainers, batch, columns):
     for one in columns.reshape(len(columns), -1).T.contiguous():
         for name, explainer in explainers.items():
             maps = explainer.maps_of_batch(batch, one).float()
+            if not maps.isfinite().all():
+                raise ValueError(
+                    f"The maps of {name!r} are NaN or infinite: gradients or values in "
+                    f"{type(batch.clf.module_.net).__name__} are. Is its precision float16, or "
+                    "does it divide by zero, or take a root or logarithm of it?"
+                )
             found[name].append(min_max(maps) if explainer.normalize == "minmax" else maps)
     several = columns.ndim == 2
     return {name: torch.stack(maps, 1) if several else maps[0] for name, maps in found.items()}
@@ -329,7 +374,7 @@ def _image_batches(clf, X, batch_size):
 
 def columns_of(clf, y, n_images):
     """Logit columns of shape (n,) or (n, k) for labels."""
-    y = np.asarray(y)
+    y = y.detach().cpu().numpy() if isinstance(y, torch.Tensor) else np.asarray(y)
     if y.ndim not in (1, 2) or n_images not in (None, len(y)):
         raise ValueError(
             f"`y` must have shape (n,) or (n, k) with a row for each of {n_images} images, "
@@ -342,4 +387,13 @@ def columns_of(clf, y, n_images):
             f"`y` holds labels {unknown} that the classifier does not know. It knows "
             f"{clf.classes_.tolist()}."
         )
+    if y.shape[1:] == (len(clf.classes_),) and len(clf.classes_) > 2 and _are_one_hot(y):
+        raise ValueError(
+            "`y` must name the classes to explain, got rows of a single 1 among zeros, as one-hot "
+            "labels are. Pass `clf.classes_[y.argmax(axis=1)]`."
+        )
     return torch.as_tensor(np.searchsorted(clf.classes_, y))
+
+
+def _are_one_hot(y):
+    return np.isin(y, [0, 1]).all() and (y.sum(axis=1) == 1).all()

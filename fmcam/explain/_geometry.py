@@ -8,7 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from fmcam._network_state import modes_kept
+from fmcam._network_state import evaluating, hooked
 from fmcam.explain._layout import first_tensor
 
 __all__ = ["FollowGrid", "Grid", "half_pixel_grid", "layer_grid", "upsample"]
@@ -99,21 +99,21 @@ def layer_grid(net, layer, image):
     Grid(start=(1.0, 1.0), stride=(4.0, 4.0))
     """
     outputs = []
-    hook = layer.register_forward_hook(
-        lambda module, inputs, output: outputs.append(first_tensor(output))
-    )
-    try:
-        with (
-            torch.inference_mode(False),  # which would run composite operators whole
-            torch.no_grad(),
-            torch.random.fork_rng([image.device] if image.is_cuda else []),
-            modes_kept(net),
-        ):
-            image = image.clone()
-            with FollowGrid(image) as followed:
-                net.eval()(image)
-    finally:
-        hook.remove()
+    (name,) = [name for name, part in net.named_modules() if part is layer]
+
+    def keep(module, inputs, output):
+        outputs.append(first_tensor(output))
+
+    with (
+        torch.inference_mode(False),  # which would run composite operators whole
+        torch.no_grad(),
+        torch.random.fork_rng([image.device] if image.is_cuda else []),
+        hooked(net, {name: keep}),
+        evaluating(net),
+    ):
+        image = image.clone()
+        with FollowGrid(image) as followed:
+            net(image)
     maps = outputs[-1]
     return followed.grids.get(maps) or half_pixel_grid(image.shape[2:], maps.shape[2:])
 

@@ -2,10 +2,12 @@
 
 import contextlib
 import math
+import numbers
 
 import torch
 from torch.nn import functional
 
+from fmcam._network_state import hooked
 from fmcam.explain._base import BaseExplainer, min_max
 from fmcam.explain._cam import BaseCAM
 from fmcam.explain._geometry import upsample
@@ -208,6 +210,10 @@ class Occlusion(BaseExplainer):
         side = min(height, width)
         size = math.ceil(side / 8) if self.size is None else self.size
         stride = math.ceil(size / 2) if self.stride is None else self.stride
+        if not all(isinstance(length, numbers.Integral) for length in (size, stride)):
+            raise ValueError(
+                f"`size` and `stride` must be whole numbers of pixels, got {size!r} and {stride!r}."
+            )
         if not 1 <= size <= side:
             raise ValueError(
                 f"`size` must be in 1..{side} for images of {height}x{width} pixels, got {size}."
@@ -254,15 +260,10 @@ def _run_without(batch, layer, image, chosen):
         kept = _all_but(layout, tensor, chosen)
         return with_first(output, tensor * kept)
 
-    hook = clf.module_.net.get_submodule(layer).register_forward_hook(ablate)
-    try:
+    with hooked(clf.module_.net, {layer: ablate}):
         with contextlib.suppress(ValueError):  # one map from before the layer meets m behind it
-            outputs = run(clf, image)  # the hook turns one image into m
-            if len(outputs) == len(chosen):
-                return outputs
+            return run(clf, image, n_copies=len(chosen))  # the hook makes them of one image
         return run(clf, image.expand(len(chosen), -1, -1, -1))
-    finally:
-        hook.remove()
 
 
 @torch.enable_grad()

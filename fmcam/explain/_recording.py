@@ -1,11 +1,10 @@
 """One forward through a network that keeps the maps and gradients that CAMs need."""
 
-import contextlib
-
 import torch
 from torch import nn
 
 from fmcam._memory_format import memory_format_of
+from fmcam._network_state import hooked
 from fmcam.explain._layout import first_tensor
 from fmcam.explain._survey import undisturbed
 from fmcam.explain._target import class_scores, scores
@@ -44,15 +43,13 @@ class Recording:
         self._clf = clf
         self._layouts = layouts
         self._nodes: dict[str, torch.Tensor] = {}
-        with contextlib.ExitStack() as hooks:
-            for name in layouts:
-                module = clf.module_.net.get_submodule(name)
-                hooks.callback(module.register_forward_hook(self._hook(name)).remove)
+        with hooked(clf.module_.net, {name: self._hook(name) for name in layouts}):
             self._outputs = run(clf, images)
             if layouts and not self._outputs.requires_grad:  # behind the network's own `no_grad`
                 self._nodes.clear()
                 self._outputs = run(clf, images, grad=True)
         self.outputs = self._outputs.detach()
+        _check_numbers(clf.module_.net, self.outputs)
         self.activations = {
             name: _at_least_float32(layouts[name].maps(node.detach()))
             for name, node in self._nodes.items()
@@ -179,11 +176,22 @@ class Recording:
         return _at_least_float32(self._layouts[layer].maps(found))
 
 
-def run(clf, images, *, grad=False):
+def _check_numbers(net, outputs):
+    """Raise ValueError for outputs without a meaning; -inf says that a class cannot be."""
+    bad = (outputs.isnan() | outputs.isposinf()).any(dim=1)
+    if bad.any():
+        raise ValueError(
+            f"{type(net).__name__} gives NaN or infinite outputs for {int(bad.sum())} of "
+            f"{len(outputs)} images, which nothing explains. Did its training diverge, or are "
+            "values too large for float16?"
+        )
+
+
+def run(clf, images, *, grad=False, n_copies=1):
     """The outputs for raw images, in evaluation mode and in the fastest layout that serves."""
     with undisturbed(clf), torch.set_grad_enabled(grad):
         layout = memory_format_of(clf.module_, images)
-        return clf.raw_outputs(images.to(memory_format=layout))
+        return clf.raw_outputs(images.to(memory_format=layout), n_copies=n_copies)
 
 
 def with_first(output, tensor):

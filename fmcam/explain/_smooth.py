@@ -92,6 +92,11 @@ class SmoothedExplainer(BaseExplainer):
 
     def maps_of_batch(self, batch, columns):
         """The mean of the explainer's maps."""
+        if self.n_samples < 1 or self.noise < 0:
+            raise ValueError(
+                "`n_samples` must be at least 1 and `noise` not negative, got "
+                f"{self.n_samples!r} and {self.noise!r}."
+            )
         maps = [
             self.explainer.maps_of_batch(Batch(batch.clf, images, batch.layers), columns)
             for images in self._noisy(batch.images)

@@ -4,12 +4,11 @@ import contextlib
 import difflib
 from functools import cached_property
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 
-from fmcam._network_state import modes_kept
+from fmcam._network_state import Findings, evaluating, hooked
 from fmcam.explain._geometry import FollowGrid, Grid
 from fmcam.explain._graph import Graph
 from fmcam.explain._layout import (
@@ -27,7 +26,7 @@ _AXES = ("nchw", "nhwc", "ntd")
 _MOST_LISTED = 12
 _DIFFERENTIATED = 5 * 256**2  # pixels: a graph of larger images is made of one alone
 _CLEAR = 1.3  # wrong readings of tokens reach 1.25 by chance
-_surveys: WeakKeyDictionary = WeakKeyDictionary()
+_surveys = Findings()
 
 
 def survey_of(clf, images, *, default=False):
@@ -35,7 +34,7 @@ def survey_of(clf, images, *, default=False):
 
     `default`: whether its default layer will be asked for.
     """
-    known = _surveys.setdefault(clf.module_.net, {})
+    known = _surveys.of(clf.module_.net)
     shape = tuple(images.shape[1:])
     if shape not in known:
         known[shape] = Survey(clf, images, default)
@@ -234,18 +233,14 @@ def _noise(clf, images):
     return noise.to(images.device) * standardize.std + standardize.mean
 
 
-@contextlib.contextmanager
 def _watched(clf, note):
     """Call `note(name, args, output)` after each module of the network runs."""
-    with contextlib.ExitStack() as hooks:
-        for name, module in clf.module_.net.named_modules():
-            if name:
 
-                def hook(module, args, output, name=name):
-                    note(name, args, output)
+    def hook_of(name):
+        return lambda module, args, output: note(name, args, output)
 
-                hooks.callback(module.register_forward_hook(hook).remove)
-        yield
+    net = clf.module_.net
+    return hooked(net, {name: hook_of(name) for name, _ in net.named_modules() if name})
 
 
 def _given(output):
@@ -265,8 +260,7 @@ def undisturbed(clf):
     with (
         torch.inference_mode(False),
         torch.no_grad(),
-        modes_kept(clf.module_),
+        evaluating(clf.module_.net),
         torch.random.fork_rng(devices),
     ):
-        clf.module_.eval()
         yield

@@ -15,10 +15,12 @@ from skorch.callbacks import Callback, Checkpoint, EarlyStopping, LRScheduler
 from skorch.dataset import Dataset as ArrayDataset
 from skorch.dataset import ValidSplit
 from torch import nn
+from torch.nn import functional
 
 from fmcam.classifiers import (
     CNNCAMClassifier,
     CNNClassifier,
+    FlipAndShift,
     LeNet5Classifier,
     ResNet18Classifier,
     SimpleCNNClassifier,
@@ -455,8 +457,22 @@ def test_mistyped_parameters(params, message):
         ({"device": "gpu"}, ValueError, "`device` must be 'auto' or a torch device.*got 'gpu'"),
         ({"device": "cuda:7"}, ValueError, "`device` must be 'auto' or a torch device.*'cuda:7'"),
         ({"image_shape": (1, 9, 9)}, ValueError, r"`image_shape` is \(1, 9, 9\)"),
+        ({"criterion": nn.MSELoss}, ValueError, "nn.MSELoss, which compares numbers with numbers"),
+        ({"criterion": functional.cross_entropy}, TypeError, "`criterion` must be a class"),
+        ({"optimizer": "adam"}, TypeError, "`optimizer` must be a class .* got 'adam'"),
+        (
+            {"optimizer": torch.optim.Adam(nn.Linear(1, 1).parameters())},
+            TypeError,
+            r"(?s)`optimizer` must be a class such as torch.optim.Adam, got Adam .*`optimizer__",
+        ),
+        ({"batch_size": 0}, ValueError, "`batch_size` must be an integer of at least 1, .* got 0"),
+        ({"batch_size": 2.5}, ValueError, "`batch_size` must be .* got 2.5"),
+        ({"augment": FlipAndShift}, TypeError, "`augment` must be a function .*FlipAndShift'>"),
+        ({"augment": nn.Identity()}, TypeError, r"`augment` must be a function .*Identity\(\)"),
+        ({"augment": lambda X, _: X[1:]}, ValueError, r"as many images as came, 6, got \(5, "),
+        ({"augment": lambda X, _: None}, ValueError, "as came, 6, got NoneType"),
     ],
-    ids=["criterion", "precision", "unknown device", "absent device", "image_shape"],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_bad_settings(params, error, message):
     with pytest.raises(error, match=message):

@@ -253,6 +253,19 @@ def test_few_of_many_are_named(resnet):
     assert len(str(caught.value)) < 500
 
 
+def test_integers_in_the_place_of_real_numbers(path):
+    torch.save({name: (100 * weight).to(torch.int8) for name, weight in WEIGHTS.items()}, path)
+    with pytest.raises(ValueError, match=r"torch.int8 for real numbers in 10 tensors \(features"):
+        load_classifier(path, module=LeNet5)
+
+
+@pytest.mark.parametrize(("mean", "std"), [([5.0], [0.0]), ([5.0], [-1.0]), ([np.nan], [1.0])])
+def test_a_recipe_that_makes_no_numbers(path, mean, std):
+    torch.save({"model": WEIGHTS, "mean": mean, "std": std}, path)
+    with pytest.raises(ValueError, match=r"`mean` and `std` .* must be 1 numbers each"):
+        load_classifier(path, module=LeNet5)
+
+
 def test_nan(path):
     torch.save({**WEIGHTS, "head.6.bias": torch.full((4,), np.nan)}, path)
     with pytest.raises(ValueError, match=r"holds NaN in 1 of 10 tensors \(head.6.bias\)"):

@@ -8,6 +8,8 @@ import pytest
 import torch
 from skorch.callbacks import Freezer, Initializer
 from torch import nn
+from torch.nn.parameter import UninitializedParameter
+from torch.nn.utils import prune
 
 from fmcam._memory_format import channels_last_is_safe, memory_format_of
 from fmcam.classifiers import CNNClassifier, Frozen, LeNet5Classifier
@@ -265,7 +267,7 @@ def quantized():
             lambda: torch.export.export(Pooled(), (torch.as_tensor(X),)).module(),
             "GraphModule was made by torch.export",
         ),
-        (quantized, "Sequential is quantized: it holds a Linear.*Pass the network in floating"),
+        (quantized, "Sequential is quantized: it holds a Linear.*Pass the floating-point network"),
         (lambda: Pooled().to("meta"), "weights on the device 'meta'"),
         (lambda: nn.Sequential(nn.LazyConv2d(2, 3)), "'0.weight' is lazy"),
     ],
@@ -277,6 +279,41 @@ def test_networks_that_cannot_be_explained_are_refused(make, message):
         net = make()
     with pytest.raises(ValueError, match=message):
         CNNClassifier.from_module(net)
+
+
+@pytest.mark.parametrize("as_instance", [False, True])
+def test_lazy_layers_are_made_for_the_images_of_a_training(as_instance):
+    def make():
+        return nn.Sequential(nn.LazyConv2d(2, 3), nn.Flatten(), nn.LazyLinear(2))
+
+    net = make()
+    clf = CNNClassifier(net if as_instance else make, max_epochs=1, verbose=0).fit(X, LABELS)
+    assert [tuple(w.shape) for w in clf.module_.net.parameters()][::2] == [(2, 1, 3, 3), (2, 72)]
+    assert isinstance(net[0].weight, UninitializedParameter)
+
+
+@pytest.mark.parametrize("as_instance", [False, True])
+def test_pruned_networks_cannot_be_copied(as_instance):
+    def make():
+        net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 2))
+        prune.l1_unstructured(net[0], "weight", 0.5)
+        net(torch.zeros(1, 1, 8, 8))
+        return net
+
+    clf = CNNClassifier(make() if as_instance else make, max_epochs=1, verbose=0)
+    if as_instance:
+        with pytest.raises(ValueError, match=r"Sequential cannot be copied.*prune.remove"):
+            clf.fit(X, LABELS)
+    else:
+        weight = clf.fit(X, LABELS).module_.net[0].weight
+        assert (weight == 0).sum() == 9
+
+
+def test_an_optimizer_that_flattens_weights():
+    clf = CNNClassifier(
+        CNN_CAM, optimizer=torch.optim.LBFGS, lr=0.1, max_epochs=1, random_state=0, verbose=0
+    )
+    assert np.isfinite(clf.fit(X, LABELS).history[-1, "train_loss"])
 
 
 def test_a_network_on_several_devices_is_refused():

@@ -11,6 +11,7 @@ from skorch.callbacks import EpochScoring
 from torch import nn
 
 from fmcam.classifiers import CNNClassifier
+from fmcam.explain import GradCAM
 from fmcam.models import Standardize, StandardizedNet
 
 X = np.random.default_rng(0).normal(size=(6, 1, 8, 8)).astype(np.float32)
@@ -279,9 +280,19 @@ def test_layers_may_multiply_the_rows():
         clf = CNNClassifier.from_module(net)
         hook = net.conv.register_forward_hook(lambda module, args, maps: maps.repeat(2, 1, 1, 1))
         with torch.no_grad():
-            found = clf.raw_outputs(torch.as_tensor(X[:1])).numpy()
+            found = clf.raw_outputs(torch.as_tensor(X[:1]), n_copies=2).numpy()
         hook.remove()
         np.testing.assert_allclose(found, np.repeat(logits_of(net)[:1], 2, axis=0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [lambda z, _: z[:1], lambda z, _: z.repeat(2, 1)])
+def test_a_network_that_gives_no_row_for_each_image(rows):
+    net = Returns(rows)
+    message = r"Returns must give a row of logits for each image; for \d images it gave \(\d+, 3\)"
+    with pytest.raises(ValueError, match=message):
+        CNNClassifier.from_module(net).predict(X[:3])
+    with pytest.raises(ValueError, match=message):
+        GradCAM(net).explain(X[:3], [0, 1, 2])
 
 
 def test_one_output_has_two_labels():

@@ -350,7 +350,7 @@ def test_trainings_that_cannot_be_repeated(tmp_path, params, message):
 
 def test_it_must_be_the_last_callback(tmp_path):
     clf = make("sgd", callbacks=[Resumable(tmp_path / "t.pt"), OneCycle()])
-    with pytest.raises(ValueError, match=r"must be the last of `callbacks`.*there is OneCycle"):
+    with pytest.raises(ValueError, match=r"must be the last of `callbacks`.*OneCycle comes after"):
         clf.fit(IMAGES, LABELS)
 
 
