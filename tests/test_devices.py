@@ -16,7 +16,7 @@ from skorch.callbacks import EarlyStopping
 from skorch.dataset import ValidSplit
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_map_only
 from torch.utils.data import DataLoader, TensorDataset
 
 import fmcam.explain
@@ -70,6 +70,25 @@ class There(torch.Tensor):
         raise AssertionError(f"{operator} ran outside of the device")
 
 
+def _tensors(tree):
+    if isinstance(tree, torch.Tensor):
+        yield tree
+    elif isinstance(tree, tuple | list | dict):
+        for part in tree.values() if isinstance(tree, dict) else tree:
+            yield from _tensors(part)
+
+
+def _mapped(kind, change, tree):
+    """torch's `tree_map_only`, which takes most of the time of these tests."""
+    if isinstance(tree, kind):
+        return change(tree)
+    if isinstance(tree, tuple | list):
+        return type(tree)([_mapped(kind, change, part) for part in tree])
+    if isinstance(tree, dict):
+        return {key: _mapped(kind, change, part) for key, part in tree.items()}
+    return tree
+
+
 class _Operators(TorchDispatchMode):
     """Runs operators on what the tensors hold, and notes what comes back to the processor."""
 
@@ -80,7 +99,7 @@ class _Operators(TorchDispatchMode):
 
     def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
-        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+        tensors = list(_tensors((args, kwargs)))
         theirs = [tensor for tensor in tensors if isinstance(tensor, There)]
         ours = [tensor for tensor in tensors if not isinstance(tensor, There)]
         assert not any(tensor.is_meta for tensor in ours)
@@ -92,14 +111,14 @@ class _Operators(TorchDispatchMode):
             kwargs["device"] = torch.device("cpu")
         if theirs and (not there or operator is aten._local_scalar_dense.default):
             self.read.append(operator)
-        held, named = tree_map_only(There, lambda tensor: tensor.held, (args, kwargs))
+        held, named = _mapped(There, lambda tensor: tensor.held, (args, kwargs))
         output = operator(*held, **named)
         if not there:
             return output
-        dtypes = {leaf.dtype for leaf in tree_leaves(output) if isinstance(leaf, torch.Tensor)}
+        dtypes = {tensor.dtype for tensor in _tensors(output)}
         if torch.float64 in dtypes and not self.has_float64:
             raise TypeError(f"The device has no float64 ({operator})")
-        output = tree_map_only(torch.Tensor, There, output)
+        output = _mapped(torch.Tensor, There, output)
         return return_and_correct_aliasing(operator, args, kwargs, output)
 
 

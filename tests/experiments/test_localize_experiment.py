@@ -15,6 +15,8 @@ from experiments._localization import BLOCKS, FUSED, REFERENCE
 from fmcam.explain import GradCAMPlusPlus
 from fmcam.localize import HeatmapToBox, boxes_from_heatmaps
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
@@ -70,7 +72,6 @@ def test_thresholds_come_from_held_out_canvases(run):
     assert len(masks) == 12
 
 
-@pytest.mark.slow
 def test_finished_trainings_are_kept(run):
     files = sorted(Path(run.out, "checkpoints").iterdir())
     times, before = [file.stat().st_mtime_ns for file in files], read(run, "rows.csv.gz")
@@ -121,7 +122,6 @@ def test_boxes_go_around_the_chosen_region(run):
         np.testing.assert_array_equal(found[["x0", "y0", "x1", "y1"]], boxes)
 
 
-@pytest.mark.slow
 def test_every_method_on_the_same_canvases(run, tmp_path):
     config = compare_methods.Config(
         runs=(run.out,), images=6, validation=6, slow=3, out=str(tmp_path)

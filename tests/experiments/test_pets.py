@@ -136,6 +136,7 @@ def test_heads_are_tested_on_photographs_of_the_trainval_list(config):
 # The tables ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_rows_name_breeds_and_what_is_wrong(run):
     rows = read(run, "rows.csv", keep_default_na=False)
     _, _, test = pets.load(run)
@@ -163,6 +164,7 @@ def test_rows_name_breeds_and_what_is_wrong(run):
     }
 
 
+@pytest.mark.slow
 def test_summary(run):
     rows, summary = read(run, "rows.csv"), read(run, "summary.csv", index_col="method")
     means = rows.groupby("method")[["iou", "mask_iou"]].mean().loc[summary.index]
@@ -183,6 +185,7 @@ def test_summary(run):
 
 
 @pytest.mark.parametrize("method", ["CAM", "LayerCAM, layers 2 to 4", "edges", "Guided Grad-CAM"])
+@pytest.mark.slow
 def test_thresholds_are_those_of_the_validation_photographs(run, method):
     data, held_out, test = pets.load(run)
     explainer = make_explainers(classifier(run), pets.LAYERS, 6)[method]
@@ -297,6 +300,7 @@ def same(some, others):
     return all(torch.equal(some[name], others[name]) for name in some)
 
 
+@pytest.mark.slow
 def test_first_the_head_learns_alone(run):
     folder = Path(run.out, "checkpoints")
     (head,) = folder.glob("head-*.safetensors")
@@ -309,6 +313,7 @@ def test_first_the_head_learns_alone(run):
     assert history["epoch"].max() == 2  # one of each stage
 
 
+@pytest.mark.slow
 def test_stopped_before_the_end_it_goes_on_to_the_same_weights(run, tmp_path, monkeypatch):
     config = dataclasses.replace(run, out=str(tmp_path))
 
@@ -338,6 +343,7 @@ def fit(config):
     return training.fit(data.images, data.target, held_out, folder)[0]
 
 
+@pytest.mark.slow
 def test_weights_of_a_checkpoint_of_ours(run, tmp_path):
     path = f"{run.out}/classifier.safetensors"
     file = _transfer.starting_weights(path, tmp_path)
@@ -357,6 +363,7 @@ def test_weights_that_are_none(tmp_path):
         _transfer.starting_weights(str(tmp_path / "text.pt"), tmp_path)
 
 
+@pytest.mark.slow
 def test_a_finished_training_is_read(run):
     files = sorted(Path(run.out, "checkpoints").glob("*.safetensors"))
     times = [file.stat().st_mtime_ns for file in files]
@@ -408,6 +415,7 @@ def imagenet(config, tmp_path_factory):
     return config
 
 
+@pytest.mark.slow
 def test_the_true_class_is_the_likeliest_of_the_species(imagenet):
     _, _, test = pets.load(imagenet)
     proba = load_network(imagenet.weights, imagenet.arch, SIZE).predict_proba(test.images)
@@ -429,6 +437,7 @@ def test_the_true_class_is_the_likeliest_of_the_species(imagenet):
     assert read(imagenet, "classification.csv")["accuracy"].item() == pytest.approx(1 / 3)
 
 
+@pytest.mark.slow
 def test_nothing_is_trained_and_all_of_the_trainval_list_is_for_thresholds(imagenet):
     data, held_out, test = pets.load(imagenet)
     assert held_out.all()
@@ -443,6 +452,7 @@ def test_nothing_is_trained_and_all_of_the_trainval_list_is_for_thresholds(image
     assert found["validation_mean_iou"] == pytest.approx(boxer.scores_.max(), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_the_report_reads_the_folder_of_an_imagenet_run(imagenet):
     contents = read_folder(Path(imagenet.out))
     assert contents.notes == []
@@ -460,6 +470,7 @@ def test_the_report_reads_the_folder_of_an_imagenet_run(imagenet):
         ({"arch": "torchvision/resnet81"}, "There is no network"),
     ],
 )
+@pytest.mark.slow
 def test_what_is_no_network_of_imagenet(imagenet, config, tmp_path, change, message):
     if change.get("weights") == "other":
         change = {"weights": config.weights}
@@ -470,6 +481,7 @@ def test_what_is_no_network_of_imagenet(imagenet, config, tmp_path, change, mess
 # The pictures -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_report_reads_the_folder(run):
     contents = read_folder(Path(run.out))
     assert contents.notes == []
