@@ -21,11 +21,7 @@ from fmcam.cli._script import run_script
 from fmcam.datasets import get_dataset
 from fmcam.explain import GradCAM
 from fmcam.plot import ComparisonDisplay, HeatmapDisplay, HistoryDisplay, RocCurvesDisplay
-from fmcam.report import (
-    bootstrap_difference,
-    classification_frame,
-    compare_classifiers,
-)
+from fmcam.report import bootstrap_difference, classification_frame, compare_classifiers
 
 NETWORKS = {"SimpleCNN": "simplecnn", "LeNet-5": "lenet5"}
 

@@ -10,23 +10,12 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from experiments._canvas import OPTIMIZERS, CanvasFit, split_rows, trained
-from experiments._localization import (
-    FUSED,
-    REFERENCE,
-    choose_fusion,
-    main_explainers,
-    with_truth,
-)
+from experiments._localization import FUSED, REFERENCE, choose_fusion, main_explainers, with_truth
 from fmcam.cli._config import option
 from fmcam.cli._run import Run
 from fmcam.cli._script import run_script
 from fmcam.datasets import get_dataset, make_canvas
-from fmcam.plot import (
-    HeatmapDisplay,
-    HistoryDisplay,
-    LocalizationCurveDisplay,
-    RocCurvesDisplay,
-)
+from fmcam.plot import HeatmapDisplay, HistoryDisplay, LocalizationCurveDisplay, RocCurvesDisplay
 from fmcam.report import evaluate_localization, overall_frame, summarize
 
 PICTURED = 4

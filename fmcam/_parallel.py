@@ -6,12 +6,7 @@ from contextlib import contextmanager
 from joblib.parallel import get_active_backend
 from threadpoolctl import threadpool_limits
 
-__all__ = [
-    "cluster_is_active",
-    "one_thread",
-    "shared_on_cluster",
-    "torch_threads_restored",
-]
+__all__ = ["cluster_is_active", "one_thread", "shared_on_cluster", "torch_threads_restored"]
 
 
 @contextmanager

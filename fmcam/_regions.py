@@ -15,13 +15,7 @@ from sklearn.utils import gen_batches
 
 from fmcam._validation import as_array, check_heatmaps
 
-__all__ = [
-    "THRESHOLDS",
-    "blocks",
-    "boxes_from_heatmaps",
-    "count_regions",
-    "find_regions",
-]
+__all__ = ["THRESHOLDS", "blocks", "boxes_from_heatmaps", "count_regions", "find_regions"]
 
 THRESHOLDS = np.arange(1, 50) / 50  # where the best threshold of heatmaps is looked for
 _BLOCK = 2**22  # pixels times thresholds that are worked on at once; larger ones leave the cache

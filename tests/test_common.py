@@ -187,10 +187,7 @@ class TestEveryExplainer:
         assert np.isfinite(make(kind).transform(np.zeros_like(X))).all()
 
 
-@pytest.mark.parametrize(
-    ("how", "check"),
-    [("range", check_range), ("batch", check_batch_size)],
-)
+@pytest.mark.parametrize(("how", "check"), [("range", check_range), ("batch", check_batch_size)])
 def test_properties_reject_a_broken_explainer(how, check, X):
     clf = FrozenEstimator(CNNClassifier.from_module(make_net()))
     check(Broken(clf), X)

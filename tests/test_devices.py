@@ -204,11 +204,7 @@ def test_fits(device, data, recipe):
     assert here.history[:, "train_loss"] == there.history[:, "train_loss"]
 
 
-@pytest.mark.parametrize(
-    "clf",
-    RECIPES.values(),
-    ids=RECIPES,
-)
+@pytest.mark.parametrize("clf", RECIPES.values(), ids=RECIPES)
 def test_fits_of_an_ensemble(device, data, clf):
     X, y = data
     rows = [np.arange(30), np.arange(30), np.arange(10, 40)]

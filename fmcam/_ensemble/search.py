@@ -17,13 +17,7 @@ from fmcam._ensemble.training import trained_ensembles
 from fmcam._fit_results import write_result
 from fmcam._hashing import hash_of
 from fmcam._parallel import one_thread
-from fmcam._sklearn_compat import (
-    check_method_params,
-    num_samples,
-    safe_indexing,
-    safe_split,
-    score,
-)
+from fmcam._sklearn_compat import check_method_params, num_samples, safe_indexing, safe_split, score
 
 __all__ = ["ensemble_on_worker", "results_of_ensemble", "sorted_into_ensembles"]
 

@@ -9,13 +9,7 @@ from skorch.callbacks import Callback
 
 from fmcam.classifiers._parameters import check_patterns
 
-__all__ = [
-    "BatchAccuracy",
-    "Frozen",
-    "GrowingSize",
-    "OneCycle",
-    "print_on_terminal",
-]
+__all__ = ["BatchAccuracy", "Frozen", "GrowingSize", "OneCycle", "print_on_terminal"]
 
 _STRIDE = 32
 

@@ -12,11 +12,7 @@ from skorch.helper import predefined_split
 from skorch.utils import to_device
 from torch.utils.data import DataLoader, IterableDataset
 
-from fmcam._data.batches import (
-    ArrayBatches,
-    StreamedBatches,
-    WeightedDataset,
-)
+from fmcam._data.batches import ArrayBatches, StreamedBatches, WeightedDataset
 from fmcam._data.items import IMAGES_ALONE, WeightedLabel
 from fmcam._data.labels import class_indices_of, names_of_dataset
 from fmcam._data.loaders import check_in_order, make_loader

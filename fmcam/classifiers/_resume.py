@@ -18,9 +18,7 @@ from fmcam.classifiers._random_state import generator_states, set_generator_stat
 
 __all__ = ["Resumable"]
 
-_PARTS = {
-    *("settings", "weights", "frozen", "optimizer", "history", "callbacks", "generators"),
-}
+_PARTS = {*("settings", "weights", "frozen", "optimizer", "history", "callbacks", "generators")}
 
 
 class Resumable(Callback):

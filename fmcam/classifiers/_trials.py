@@ -7,13 +7,7 @@ import traceback
 import torch
 from torch import nn
 
-from fmcam._network_state import (
-    FAILURES,
-    OF_THE_DEVICE,
-    modes_kept,
-    noise_images,
-    untouched,
-)
+from fmcam._network_state import FAILURES, OF_THE_DEVICE, modes_kept, noise_images, untouched
 
 __all__ = ["check_rows", "check_width", "count_outputs", "failures_told", "try_on_blank_image"]
 

@@ -9,21 +9,10 @@ import pandas as pd
 
 from fmcam._suggest import suggest
 from fmcam.cli._drawing import AttributionDisplay, PictureDisplay
-from fmcam.cli._explanations import (
-    explain,
-    make_explainers,
-    record,
-    top_classes,
-)
+from fmcam.cli._explanations import explain, make_explainers, record, top_classes
 from fmcam.cli._gallery import transparent
 from fmcam.cli._networks import load_network
-from fmcam.cli._pictures import (
-    draw_rows,
-    fetch_source,
-    label_names,
-    read_photographs,
-    read_rows,
-)
+from fmcam.cli._pictures import draw_rows, fetch_source, label_names, read_photographs, read_rows
 from fmcam.cli._run import Run
 from fmcam.cli._script import mistakes_named
 from fmcam.plot import HeatmapDisplay

@@ -9,12 +9,7 @@ from sklearn.model_selection import train_test_split
 from fmcam.classifiers import save_classifier
 from fmcam.cli._gallery import brightened, overlay, spread, write_gallery
 from fmcam.cli._run import Run
-from fmcam.cli._transfer import (
-    Transfer,
-    best_epoch,
-    save_torch,
-    starting_weights,
-)
+from fmcam.cli._transfer import Transfer, best_epoch, save_torch, starting_weights
 from fmcam.datasets import load_image_folder
 from fmcam.explain import GradCAM, GuidedBackprop, GuidedGradCAM, explain_together
 from fmcam.plot import HeatmapDisplay, HistoryDisplay, RocCurvesDisplay

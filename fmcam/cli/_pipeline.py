@@ -27,22 +27,11 @@ from fmcam.classifiers import (
 from fmcam.models import get_model_builder
 from fmcam.report import overall_frame
 
-__all__ = [
-    "BASELINE",
-    "Fit",
-    "crop_size",
-    "make_classifier",
-    "score",
-    "train",
-]
+__all__ = ["BASELINE", "Fit", "crop_size", "make_classifier", "score", "train"]
 
 BASELINE = {"lr": 0.01, "batch_size": 128, "weight_decay": 0.0}
 OPTIMIZERS: dict[str, dict[str, Any]] = {
-    "sgd": {
-        "optimizer": torch.optim.SGD,
-        "optimizer__momentum": 0.9,
-        "optimizer__nesterov": True,
-    },
+    "sgd": {"optimizer": torch.optim.SGD, "optimizer__momentum": 0.9, "optimizer__nesterov": True},
     "adam": {"optimizer": torch.optim.Adam},
 }
 

@@ -6,14 +6,7 @@ from fmcam.cli._config import option
 from fmcam.datasets import list_datasets
 from fmcam.models import list_models
 
-__all__ = [
-    "DATASETS",
-    "NETWORKS",
-    "OPTIMIZERS",
-    "PRECISIONS",
-    "SCHEDULERS",
-    "TransferSettings",
-]
+__all__ = ["DATASETS", "NETWORKS", "OPTIMIZERS", "PRECISIONS", "SCHEDULERS", "TransferSettings"]
 
 DATASETS = list_datasets()
 NETWORKS = [name for name in list_models() if "/" not in name]

@@ -29,9 +29,7 @@ def main(config):
         for fit in fits:
             fit.forget(folder)
     fitted = train(
-        *(fits, data, folder, config.jobs),
-        save_every=config.save_every,
-        log_every=config.log_every,
+        *(fits, data, folder, config.jobs), save_every=config.save_every, log_every=config.log_every
     )
     rows, probas = zip(*(score(clf, test.images, test.target) for clf in fitted), strict=True)
     rows = pd.concat(rows, keys=config.seeds, names=["seed"]).droplevel(1)

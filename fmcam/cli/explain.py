@@ -65,8 +65,7 @@ class Config:
         ("crop", "stretch"),
     )
     overlay: bool = option(
-        False,
-        "also write each heatmap alone, transparent, at the size of the photograph",
+        False, "also write each heatmap alone, transparent, at the size of the photograph"
     )
     out: str = option("runs/explain", "folder to write the results to")
 
@@ -90,10 +89,7 @@ def check(config):
         (config.random is not None and config.random < 1, "--random must be 1 or more."),
         (None not in (config.class_idx, config.class_name), "Give --class-idx or --class-name."),
         (not 0 < config.threshold <= 1, "--threshold must be in (0, 1]."),
-        (
-            config.image_size is not None and config.image_size < 1,
-            "--image-size must be positive.",
-        ),
+        (config.image_size is not None and config.image_size < 1, "--image-size must be positive."),
     ):
         if wrong:
             raise SystemExit(message)

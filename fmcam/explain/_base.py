@@ -279,11 +279,7 @@ def explain_group(explainers, X, y, out, *, proba=None, quiet=False):
     writers = {name: MapWriter(out.get(name), n_images) for name in explainers}
     try:
         with tqdm(
-            total=n_images,
-            unit="image",
-            disable=quiet or None,
-            delay=_PROGRESS_AFTER,
-            leave=False,
+            total=n_images, unit="image", disable=quiet or None, delay=_PROGRESS_AFTER, leave=False
         ) as progress:
             for batch, chosen in _batches_to_explain(explainers, clf, batches, columns):
                 for name, maps in _explain_batch(explainers, batch, chosen).items():

@@ -17,15 +17,7 @@ from fmcam.metrics._class_probability import check_faithfulness, probability_of_
 
 
 def insertion_auc_score(
-    predict_proba,
-    X,
-    y,
-    heatmaps,
-    *,
-    baseline=None,
-    n_steps=50,
-    classes=None,
-    average="mean",
+    predict_proba, X, y, heatmaps, *, baseline=None, n_steps=50, classes=None, average="mean"
 ):
     """Return the area under the probability of the class as pixels are put in, hottest first.
 
@@ -88,15 +80,7 @@ def insertion_auc_score(
 
 
 def deletion_auc_error(
-    predict_proba,
-    X,
-    y,
-    heatmaps,
-    *,
-    baseline=None,
-    n_steps=50,
-    classes=None,
-    average="mean",
+    predict_proba, X, y, heatmaps, *, baseline=None, n_steps=50, classes=None, average="mean"
 ):
     """Return the area under the probability of the class as pixels are taken out, hottest first.
 

@@ -12,12 +12,7 @@ from fmcam.metrics._wsol import best_iou_of_outlines
 
 
 def max_box_accuracy_score(
-    boxes_true,
-    heatmaps,
-    *,
-    iou_thresholds=(0.3, 0.5, 0.7),
-    average="mean",
-    convention="half-open",
+    boxes_true, heatmaps, *, iou_thresholds=(0.3, 0.5, 0.7), average="mean", convention="half-open"
 ):
     r"""Return the box accuracy at the threshold that is best for these very images: an oracle.
 

@@ -14,12 +14,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from tqdm import tqdm
 
 from fmcam._fit_results import read_result
-from fmcam._parallel import (
-    cluster_is_active,
-    one_thread,
-    shared_on_cluster,
-    torch_threads_restored,
-)
+from fmcam._parallel import cluster_is_active, one_thread, shared_on_cluster, torch_threads_restored
 from fmcam._sklearn_compat import (
     StrOptions,
     callback_context,

@@ -10,12 +10,7 @@ from fmcam.models._names import find_model, own_networks
 
 __all__ = ["get_model", "get_model_builder", "get_preprocessing"]
 
-_SOURCES = {
-    "": "_own",
-    "torchvision/": "_torchvision",
-    "timm/": "_timm",
-    "hf/": "_hugging_face",
-}
+_SOURCES = {"": "_own", "torchvision/": "_torchvision", "timm/": "_timm", "hf/": "_hugging_face"}
 
 
 def get_model(name, *, n_classes=None, in_channels=None, weights=None, **options):

@@ -4,10 +4,7 @@ import pandas as pd
 
 from fmcam.plot._style import BLUE, ORANGE, get_axes
 
-_STYLES = {
-    "train": {"color": BLUE, "marker": "o"},
-    "validation": {"color": ORANGE, "marker": "s"},
-}
+_STYLES = {"train": {"color": BLUE, "marker": "o"}, "validation": {"color": ORANGE, "marker": "s"}}
 
 
 class HistoryDisplay:

@@ -8,12 +8,7 @@ from fmcam._boxes import check_true_boxes
 from fmcam._heatmap_scores import points_at_object, share_in_boxes
 from fmcam._overlap import best_iou
 from fmcam._predictions import check_probabilities
-from fmcam._validation import (
-    check_heatmaps,
-    check_masks,
-    check_same_rows,
-    check_thresholds,
-)
+from fmcam._validation import check_heatmaps, check_masks, check_same_rows, check_thresholds
 from fmcam.localize import boxes_from_heatmaps, count_regions
 
 _CORNERS = ["x0", "y0", "x1", "y1"]
@@ -21,15 +16,7 @@ _SCORES = ["threshold", *_CORNERS, "iou", "hit", "energy", "empty_map", "no_box"
 
 
 def localization_frame(
-    heatmaps,
-    y_true,
-    y_proba,
-    classes,
-    *,
-    boxes=None,
-    masks=None,
-    thresholds=None,
-    region="largest",
+    heatmaps, y_true, y_proba, classes, *, boxes=None, masks=None, thresholds=None, region="largest"
 ):
     """Return how well heatmaps of the true class localize, one row for each image and method.
 

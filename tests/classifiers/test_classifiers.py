@@ -384,22 +384,14 @@ def with_nan():
 @pytest.mark.parametrize(
     ("X", "y", "message"),
     [
-        (
-            np.zeros((2, 3, 1, 16, 16)),
-            [0, 1],
-            r"\(n, c, h, w\) or \(n, h, w\), got \(2, 3, 1",
-        ),
+        (np.zeros((2, 3, 1, 16, 16)), [0, 1], r"\(n, c, h, w\) or \(n, h, w\), got \(2, 3, 1"),
         (with_nan(), LABELS, "contains NaN or infinity in 1 of 6 images"),
         (GOOD[:0], [], r"0 sample\(s\).*minimum of 1 is required"),
         (GOOD, [4] * 6, r"at least two classes, got one class: \[4\]"),
         (GOOD, LABELS[:5], r"inconsistent numbers of samples: \[6, 5\]"),
         (GOOD, None, "requires y to be passed, but the target y is None"),
         (GOOD, np.linspace(0, 1, 6), "Unknown label type: continuous"),
-        (
-            GOOD[:, :, :8, :8],
-            LABELS,
-            r"cannot take images of shape \(c, h, w\) = \(1, 8, 8\)",
-        ),
+        (GOOD[:, :, :8, :8], LABELS, r"cannot take images of shape \(c, h, w\) = \(1, 8, 8\)"),
     ],
     ids=["rank", "nan", "empty", "one class", "short y", "no y", "continuous", "small"],
 )
@@ -416,10 +408,7 @@ def test_images_that_are_no_numbers():
 @pytest.mark.parametrize(
     ("X", "message"),
     [
-        (
-            np.zeros((2, 3, 16, 16)),
-            r"\(3, 16, 16\), but .* was fitted on \(1, 16, 16\)",
-        ),
+        (np.zeros((2, 3, 16, 16)), r"\(3, 16, 16\), but .* was fitted on \(1, 16, 16\)"),
         (np.zeros((2, 28, 28)), r"\(1, 28, 28\), but LeNet5Classifier was fitted on"),
         (np.zeros((2, 255)), "X has 255 features, but LeNet5Classifier is expecting 256"),
     ],

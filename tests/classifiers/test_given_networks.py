@@ -192,10 +192,7 @@ def test_parameter_groups_are_named_as_in_the_network():
             r"like 'net.head.\*'. Did you mean 'head.\*'.*The names are features",
         ),
         ([("fc.*", {"lr": 1})], r"none of those left has a name like 'fc.\*'"),
-        (
-            [("head.*", {}), ("head.6.*", {})],
-            r"'head.6.\*'. The names are features",
-        ),
+        ([("head.*", {}), ("head.6.*", {})], r"'head.6.\*'. The names are features"),
         ([{"params": "head.*"}], r"list of pairs.*got {'params': 'head.\*'} in it"),
     ],
     ids=["prefix", "other name", "taken", "torch's way"],

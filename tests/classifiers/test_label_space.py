@@ -21,12 +21,7 @@ from skorch.dataset import ValidSplit
 from skorch.helper import predefined_split
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
-from fmcam._data.labels import (
-    class_indices_of,
-    label_array,
-    labels_of_dataset,
-    names_of_dataset,
-)
+from fmcam._data.labels import class_indices_of, label_array, labels_of_dataset, names_of_dataset
 from fmcam.classifiers import LeNet5Classifier
 
 LABELS = [[0, 1], [1, 2], [0, 5], [-1.0, 1.0], [False, True], ["cat", "dog"], ["dog", "Cat"]]

@@ -10,14 +10,7 @@ from sklearn.frozen import FrozenEstimator
 from torch import nn
 
 from fmcam.classifiers import CNNClassifier
-from fmcam.explain import (
-    EigenGradCAM,
-    FinerCAM,
-    GradCAM,
-    HiResCAM,
-    ShapleyCAM,
-    SmoothedExplainer,
-)
+from fmcam.explain import EigenGradCAM, FinerCAM, GradCAM, HiResCAM, ShapleyCAM, SmoothedExplainer
 from fmcam.explain._base import Batch
 from fmcam.explain._layout import Layout
 

@@ -12,12 +12,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 from fmcam.classifiers import CNNClassifier
-from fmcam.explain import (
-    GradCAM,
-    GuidedBackprop,
-    GuidedGradCAM,
-    explain_together,
-)
+from fmcam.explain import GradCAM, GuidedBackprop, GuidedGradCAM, explain_together
 from fmcam.models import CNN_CAM, LeNet5, ResNet18, Standardize, StandardizedNet
 
 

@@ -67,8 +67,7 @@ def test_ties_go_to_the_higher_mean_then_to_the_upper_left():
         ]
     )
     np.testing.assert_array_equal(
-        boxes_from_heatmaps(maps, 0.5),
-        [[3, 0, 5, 1], [0, 0, 2, 1], [0, 0, 2, 1], [2, 0, 4, 1]],
+        boxes_from_heatmaps(maps, 0.5), [[3, 0, 5, 1], [0, 0, 2, 1], [0, 0, 2, 1], [2, 0, 4, 1]]
     )
 
 
@@ -193,14 +192,7 @@ def test_wsol_overlap_equals_opencv():
     maps[4] *= 0.4
     maps[5] = 0
     boxes = np.array(
-        [
-            [1, 1, 6, 5],
-            [0, 0, 10, 8],
-            [3, 2, 5, 7],
-            [4, 0, 9, 3],
-            [2, 2, 8, 8],
-            [0, 0, 2, 2],
-        ]
+        [[1, 1, 6, 5], [0, 0, 10, 8], [3, 2, 5, 7], [4, 0, 9, 3], [2, 2, 8, 8], [0, 0, 2, 2]]
     )
     expected = [
         [0.375, 0.8081, 0.225, 0.3, 0.4828, 0.1111],

@@ -148,10 +148,7 @@ def test_labels_name_the_columns():
         ({"classes": [0, 1, 2]}, r"`classes` must name the 2 columns .*got shape \(3,\)"),
         ({"heatmaps": np.ones((1, 7, 7))}, r"`heatmaps` must have shape .*got \(1, 7, 7\) for \(1"),
         ({"heatmaps": np.ones((2, 2, 2))}, r"`heatmaps` must have shape .*got \(2, 2, 2\) for \(1"),
-        (
-            {"baseline": np.zeros_like(X, dtype=np.uint8)},
-            r"`baseline` must have .*float32, got",
-        ),
+        ({"baseline": np.zeros_like(X, dtype=np.uint8)}, r"`baseline` must have .*float32, got"),
         ({"baseline": X[:, :, :1]}, r"`baseline` must have the shape and dtype of `X`"),
         ({"predict_proba": lambda images: np.array([[5.0, -5.0]])}, "Apply a softmax to logits"),
         ({"predict_proba": lambda images: np.ones(1)}, r"must return shape \(1, k\) for 1 images"),

@@ -392,11 +392,7 @@ def test_kept_fits_are_not_trained_again(data, tmp_path):
 
 
 def test_what_cannot_be_trained_together_runs_in_processes_and_is_told(data):
-    grid = [
-        {"lr": [0.01, 0.1]},
-        {"train_split": [halves]},
-        {"optimizer": [torch.optim.RMSprop]},
-    ]
+    grid = [{"lr": [0.01, 0.1]}, {"train_split": [halves]}, {"optimizer": [torch.optim.RMSprop]}]
     text = (
         "strategy='vmap': 6 of 12 fits cannot be trained together and run in processes instead: "
         r"train_split is no ValidSplit with a number \(3 fits\); "

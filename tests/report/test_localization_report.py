@@ -7,12 +7,7 @@ import pytest
 from fmcam.explain import chance_heatmaps
 from fmcam.localize import boxes_from_heatmaps, count_regions
 from fmcam.metrics import energy_in_box_score, paired_box_iou, pointing_game_score
-from fmcam.report import (
-    bootstrap_difference,
-    localization_frame,
-    summarize,
-    wilson_interval,
-)
+from fmcam.report import bootstrap_difference, localization_frame, summarize, wilson_interval
 
 NAN = np.nan
 CORNERS = ["x0", "y0", "x1", "y1"]

@@ -107,8 +107,7 @@ def test_classification_frame_intervals_have_the_n_of_their_rate():
     frame = classification_frame([0, 0, 0, 1, 1, 1], one_hot([0, 0, 1, 0, 0, 1], 2), [0, 1])
     recall, precision = stats.binomtest(2, 3), stats.binomtest(2, 4)
     np.testing.assert_allclose(
-        frame.loc[0, ["recall_low", "recall_high"]].tolist(),
-        recall.proportion_ci(method="wilson"),
+        frame.loc[0, ["recall_low", "recall_high"]].tolist(), recall.proportion_ci(method="wilson")
     )
     np.testing.assert_allclose(
         frame.loc[0, ["precision_low", "precision_high"]].tolist(),
