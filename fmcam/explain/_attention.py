@@ -34,26 +34,26 @@ class BaseAttention(BaseExplainer):
         super().__init__(estimator, normalize=normalize, batch_size=batch_size)
         self.upsample = upsample
 
-    def maps_of_batch(self, batch, columns):
+    def maps_of_batch(self, batch, class_indices):
         """The relevance of the patches, upsampled."""
         tokens = token_grid(batch.clf, batch.images)
         recording = batch.once(
             AttentionRecording, lambda: AttentionRecording(batch.clf, batch.images)
         )
-        maps = tokens.maps_of(self.relevance(recording, columns, tokens.read))
+        maps = tokens.maps_of(self.relevance(recording, class_indices, tokens.read))
         if not self.upsample:
             return maps
         size = batch.images.shape[2:]
         return upsample(maps, size, half_pixel_grid(size, tokens.size))
 
     @abstractmethod
-    def relevance(self, recording, columns, read):
+    def relevance(self, recording, class_indices, read):
         """How much each token means, (n, t), not negative.
 
         Parameters
         ----------
         recording : AttentionRecording
-        columns : tensor of shape (n,), int64
+        class_indices : tensor of shape (n,), int64
             The logit to explain for each image.
         read : tensor of int64
             The rows of the last attention that the logits are read from.
@@ -94,7 +94,7 @@ class AttentionRollout(BaseAttention):
     (2, 32, 32)
     """
 
-    def relevance(self, recording, columns, read):
+    def relevance(self, recording, class_indices, read):
         """The product over the layers, the rows that are read averaged."""
         first, *others = [_with_residual(one.mean(dim=1)) for one in recording.attention]
         flow = first
@@ -126,8 +126,8 @@ class LeGrad(BaseAttention):
         is cloned and fitted in ``fit``.
     target : "logit" or callable, default="logit"
         The number :math:`S_c` to explain: the output of the class, or
-        ``target(outputs, columns)``, of shape (n,), from the network's outputs of shape (n, k) and
-        the classes' columns of shape (n,).
+        ``target(outputs, class_indices)``, of shape (n,), from the outputs of shape (n, k) and the
+        class indices of shape (n,).
     normalize : "minmax" or None, default="minmax"
         "minmax" stretches each map to [0, 1]; a flat one becomes zeros. None leaves raw values.
     upsample : bool, default=True
@@ -165,8 +165,8 @@ class LeGrad(BaseAttention):
         super().__init__(estimator, normalize=normalize, upsample=upsample, batch_size=batch_size)
         self.target = target
 
-    def relevance(self, recording, columns, read):
+    def relevance(self, recording, class_indices, read):
         """The mean over layers, heads and queries of the positive gradients."""
-        gradients = recording.gradients(columns, self.target)
+        gradients = recording.gradients(class_indices, self.target)
         layers = [one.relu().mean(dim=(1, 2)) for one in gradients]
         return torch.stack(layers).mean(dim=0)

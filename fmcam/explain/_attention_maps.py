@@ -70,10 +70,10 @@ class AttentionRecording:
         self._seen, self._n_images = seen.attention, len(images)
         self.attention = [self._by_head(one.detach()) for one in seen.attention]
 
-    def gradients(self, columns, target):
+    def gradients(self, class_indices, target):
         """Gradients of the score of each image by each attention; arguments as in `scores`."""
         with torch.enable_grad():
-            score = scores(self._outputs, columns, target).sum()
+            score = scores(self._outputs, class_indices, target).sum()
         found = torch.autograd.grad(score, self._seen, retain_graph=True, materialize_grads=True)
         return [self._by_head(one) for one in found]
 

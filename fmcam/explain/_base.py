@@ -25,7 +25,14 @@ from fmcam.explain._map_writer import MapWriter
 from fmcam.explain._recording import Recording
 from fmcam.explain._target import check_target
 
-__all__ = ["BaseExplainer", "Batch", "columns_of", "explain_group", "explain_together", "min_max"]
+__all__ = [
+    "BaseExplainer",
+    "Batch",
+    "class_indices_of",
+    "explain_group",
+    "explain_together",
+    "min_max",
+]
 
 _FLAT = 1e-5
 _PROGRESS_AFTER = 2  # seconds
@@ -133,13 +140,13 @@ class BaseExplainer(TransformerMixin, BaseEstimator, ABC):
         return {}
 
     @abstractmethod
-    def maps_of_batch(self, batch, columns):
+    def maps_of_batch(self, batch, class_indices):
         """Maps of one class of each image of a batch, before normalising.
 
         Parameters
         ----------
         batch : Batch
-        columns : tensor of shape (n,), int64
+        class_indices : tensor of shape (n,), int64
             The class to explain for each image.
 
         Returns
@@ -275,13 +282,13 @@ def explain_group(explainers, X, y, out, *, proba=None, quiet=False):
     clf = next(iter(explainers.values())).classifier_
     batch_size = min(explainer.batch_size for explainer in explainers.values())
     batches, n_images = _image_batches(clf, X, batch_size)
-    columns = None if y is None else columns_of(clf, y, n_images)
+    class_indices = None if y is None else class_indices_of(clf, y, n_images)
     writers = {name: MapWriter(out.get(name), n_images) for name in explainers}
     try:
         with tqdm(
             total=n_images, unit="image", disable=quiet or None, delay=_PROGRESS_AFTER, leave=False
         ) as progress:
-            for batch, chosen in _batches_to_explain(explainers, clf, batches, columns):
+            for batch, chosen in _batches_to_explain(explainers, clf, batches, class_indices):
                 for name, maps in _explain_batch(explainers, batch, chosen).items():
                     writers[name].add(maps)
                 if proba is not None:
@@ -293,8 +300,8 @@ def explain_group(explainers, X, y, out, *, proba=None, quiet=False):
             writer.discard()
 
 
-def _batches_to_explain(explainers, clf, batches, columns):
-    """Each Batch and the columns to explain, (n,) or (n, k); all images must be of one shape."""
+def _batches_to_explain(explainers, clf, batches, class_indices):
+    """Each Batch and its classes to explain, (n,) or (n, k); all images must be of one shape."""
     start, shape, layers = 0, None, {}
     for images in batches:
         if shape is None:
@@ -313,21 +320,23 @@ def _batches_to_explain(explainers, clf, batches, columns):
             )
         batch = Batch(clf, images, layers)
         stop = start + len(images)
-        if columns is None:
+        if class_indices is None:
             yield batch, batch.recording.predicted
-        elif stop <= len(columns):
-            yield batch, columns[start:stop].to(images.device)
+        elif stop <= len(class_indices):
+            yield batch, class_indices[start:stop].to(images.device)
         start = stop
-    if columns is not None and start != len(columns):
-        raise ValueError(f"`y` has {len(columns)} labels for {start} images. Give one for each.")
+    if class_indices is not None and start != len(class_indices):
+        raise ValueError(
+            f"`y` has {len(class_indices)} labels for {start} images. Give one for each."
+        )
     if start == 0:
         raise ValueError("`X` gives no images.")
 
 
-def _explain_batch(explainers, batch, columns):
+def _explain_batch(explainers, batch, class_indices):
     """The normalised maps of each explainer, of shape (n, h, w) or (n, k, h, w)."""
     found: dict[str, list[torch.Tensor]] = {name: [] for name in explainers}
-    for one in columns.reshape(len(columns), -1).T.contiguous():
+    for one in class_indices.reshape(len(class_indices), -1).T.contiguous():
         for name, explainer in explainers.items():
             maps = explainer.maps_of_batch(batch, one).float()
             if not maps.isfinite().all():
@@ -337,7 +346,7 @@ def _explain_batch(explainers, batch, columns):
                     "does it divide by zero, or take a root or logarithm of it?"
                 )
             found[name].append(min_max(maps) if explainer.normalize == "minmax" else maps)
-    several = columns.ndim == 2
+    several = class_indices.ndim == 2
     return {name: torch.stack(maps, 1) if several else maps[0] for name, maps in found.items()}
 
 
@@ -368,8 +377,8 @@ def _image_batches(clf, X, batch_size):
     return (part for part, _ in batches), len(images)
 
 
-def columns_of(clf, y, n_images):
-    """Logit columns of shape (n,) or (n, k) for labels."""
+def class_indices_of(clf, y, n_images):
+    """Class indices of shape (n,) or (n, k) for labels."""
     y = y.detach().cpu().numpy() if isinstance(y, torch.Tensor) else np.asarray(y)
     if y.ndim not in (1, 2) or n_images not in (None, len(y)):
         raise ValueError(

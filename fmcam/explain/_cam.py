@@ -39,8 +39,8 @@ class BaseCAM(BaseExplainer):
         which class and register tokens may stand first or last, or a function that makes
         (n, c, h, w) of the output by selecting and reordering. None: as the cells follow the image.
     target : "logit" or callable, default="logit"
-        The number to explain: the output of the class, or ``target(outputs, columns)``, of shape
-        (n,), from the network's outputs of shape (n, k) and the classes' columns of shape (n,).
+        The number to explain: the output of the class, or ``target(outputs, class_indices)``, of
+        shape (n,), from the outputs of shape (n, k) and the class indices of shape (n,).
     normalize : "minmax" or None, default="minmax"
         "minmax" stretches each map to [0, 1]; a flat one becomes zeros. None leaves raw values.
     upsample : bool, default=True
@@ -82,10 +82,10 @@ class BaseCAM(BaseExplainer):
             raise ValueError("`layer` must name at least one layer, got an empty list.")
         return {layer: survey.layout(layer, self.layout) for layer in layers}
 
-    def maps_of_batch(self, batch, columns):
+    def maps_of_batch(self, batch, class_indices):
         """Rectified maps, upsampled, and for several layers their mean."""
         layers = list(self.layers_for(batch.clf, batch.images))
-        maps = [self._map_of_layer(batch, layer, columns) for layer in layers]
+        maps = [self._map_of_layer(batch, layer, class_indices) for layer in layers]
         if len(maps) == 1:
             return maps[0]
         if len({one.shape for one in maps}) > 1:
@@ -95,8 +95,8 @@ class BaseCAM(BaseExplainer):
             )
         return torch.stack([min_max(one) for one in maps]).mean(dim=0)
 
-    def _map_of_layer(self, batch, layer, columns):
-        maps = self.raw_map(batch, layer, columns).relu()
+    def _map_of_layer(self, batch, layer, class_indices):
+        maps = self.raw_map(batch, layer, class_indices).relu()
         if not self.upsample:
             return maps
         return upsample(maps, batch.images.shape[2:], self.grid_of(batch, layer))
@@ -109,14 +109,14 @@ class BaseCAM(BaseExplainer):
         return half_pixel_grid(batch.images.shape[2:], maps.shape[2:])
 
     @abstractmethod
-    def raw_map(self, batch, layer, columns):
+    def raw_map(self, batch, layer, class_indices):
         """Maps of shape (n, h', w') of one layer, before the ReLU.
 
         Parameters
         ----------
         batch : Batch
         layer : str
-        columns : tensor of shape (n,), int64
+        class_indices : tensor of shape (n,), int64
             The logit to explain for each image.
         """
 
@@ -148,9 +148,9 @@ def aligned_grid(batch, layer):
 class BaseGradientCAM(BaseCAM):
     """A CAM that is one formula of a layer's maps and their gradients."""
 
-    def raw_map(self, batch, layer, columns):
+    def raw_map(self, batch, layer, class_indices):
         """The formula on this batch."""
-        gradients = batch.recording.gradient(layer, columns, self.target)
+        gradients = batch.recording.gradient(layer, class_indices, self.target)
         return self.combine(batch.recording.activations[layer], gradients)
 
     @abstractmethod
@@ -182,7 +182,7 @@ class CAM(BaseCAM):
     (2, 32, 32)
     """
 
-    def raw_map(self, batch, layer, columns):
+    def raw_map(self, batch, layer, class_indices):
         """The weighted sum; ValueError where the head is not a linear layer of averages."""
         if self.target != "logit":
             raise ValueError(f"CAM explains a logit, got the target {self.target!r}. Use GradCAM.")
@@ -193,7 +193,7 @@ class CAM(BaseCAM):
                 f"those of {type(batch.clf.module_.net).__name__} are not. Use GradCAM."
             )
         activations = batch.recording.activations[layer]
-        return torch.einsum("nkhw,nk->nhw", activations, weights[columns])
+        return torch.einsum("nkhw,nk->nhw", activations, weights[class_indices])
 
 
 class GradCAM(BaseGradientCAM):
@@ -364,7 +364,7 @@ class EigenCAM(BaseCAM):
     (2, 5, 5)
     """
 
-    def raw_map(self, batch, layer, columns):
+    def raw_map(self, batch, layer, class_indices):
         """The projection, its sum made positive."""
         if self.target != "logit":
             raise ValueError(

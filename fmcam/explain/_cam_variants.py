@@ -81,22 +81,22 @@ class ShapleyCAM(BaseCAM):
     (2, 28, 28)
     """
 
-    def raw_map(self, batch, layer, columns):
+    def raw_map(self, batch, layer, class_indices):
         """The weighted sum, the ReLU left to the caller."""
         activations = batch.recording.activations[layer]
-        gradients = batch.recording.gradient(layer, columns, self.target)
-        weights = (gradients - self._curvature(batch, layer, columns) / 2).mean(dim=(2, 3))
+        gradients = batch.recording.gradient(layer, class_indices, self.target)
+        weights = (gradients - self._curvature(batch, layer, class_indices) / 2).mean(dim=(2, 3))
         return torch.einsum("nkhw,nk->nhw", activations, weights)
 
-    def _curvature(self, batch, layer, columns):
+    def _curvature(self, batch, layer, class_indices):
         try:
-            return batch.recording.curvature(layer, columns, self.target)
+            return batch.recording.curvature(layer, class_indices, self.target)
         except RuntimeError:  # torch's fused attention can be differentiated only once
             with sdpa_kernel(SDPBackend.MATH):
                 unfused = batch.once(
                     ShapleyCAM, lambda: Recording(batch.clf, batch.images, batch.layers)
                 )
-            return unfused.curvature(layer, columns, self.target)
+            return unfused.curvature(layer, class_indices, self.target)
 
 
 class FinerCAM(BaseCAM):
@@ -168,25 +168,27 @@ class FinerCAM(BaseCAM):
         self.alpha = alpha
         self.n_similar = n_similar
 
-    def raw_map(self, batch, layer, columns):
+    def raw_map(self, batch, layer, class_indices):
         """The weighted sum, the ReLU left to the caller."""
-        key = FinerCAM, self.n_similar, columns
-        similar = batch.once(key, lambda: self._similar(batch.recording.class_scores, columns))
-        weights = self._weights(batch, layer, columns)
+        key = FinerCAM, self.n_similar, class_indices
+        similar = batch.once(
+            key, lambda: self._similar(batch.recording.class_scores, class_indices)
+        )
+        weights = self._weights(batch, layer, class_indices)
         others = [self._weights(batch, layer, others) for others in similar]
         weights = weights - self.alpha * torch.stack(others).mean(dim=0)
         return torch.einsum("nkhw,nk->nhw", batch.recording.activations[layer], weights)
 
-    def _similar(self, logits, columns):
+    def _similar(self, logits, class_indices):
         """Columns of the most similar classes, a tensor of shape (n,) for each of them."""
         if self.n_similar < 1:
             raise ValueError(
                 "Finer-CAM compares a class with at least one other: `n_similar` must be 1 or "
                 f"more, got {self.n_similar!r}. Use GradCAM for a class on its own."
             )
-        distance = (logits - logits.gather(1, columns[:, None])).abs()
-        distance = distance.scatter(1, columns[:, None], torch.inf)
+        distance = (logits - logits.gather(1, class_indices[:, None])).abs()
+        distance = distance.scatter(1, class_indices[:, None], torch.inf)
         return distance.argsort(dim=1, stable=True)[:, : min(self.n_similar, logits.shape[1] - 1)].T
 
-    def _weights(self, batch, layer, columns):
-        return batch.recording.gradient(layer, columns, self.target).mean(dim=(2, 3))
+    def _weights(self, batch, layer, class_indices):
+        return batch.recording.gradient(layer, class_indices, self.target).mean(dim=(2, 3))

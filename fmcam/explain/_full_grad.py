@@ -35,8 +35,8 @@ class FullGrad(BaseExplainer):
         is cloned and fitted in ``fit``.
     target : "logit" or callable, default="logit"
         The number :math:`S_c` to explain: the output of the class, or a weighted sum of outputs,
-        such as their difference: ``target(outputs, columns)``, of shape (n,), from the network's
-        outputs of shape (n, k) and the classes' columns of shape (n,).
+        such as their difference: ``target(outputs, class_indices)``, of shape (n,), from the
+        outputs of shape (n, k) and the class indices of shape (n,).
     normalize : "minmax" or None, default="minmax"
         "minmax" stretches each map to [0, 1]; a flat one becomes zeros. None leaves raw values.
     batch_size : int, default=128
@@ -74,11 +74,11 @@ class FullGrad(BaseExplainer):
         super().__init__(estimator, normalize=normalize, batch_size=batch_size)
         self.target = target
 
-    def maps_of_batch(self, batch, columns):
+    def maps_of_batch(self, batch, class_indices):
         """The magnitudes of all terms that have a place, upsampled and summed."""
         recording = batch.once(BiasRecording, lambda: BiasRecording(batch.clf, batch.images))
         size, total = batch.images.shape[2:], 0
-        for term in recording.terms(columns, self.target):
+        for term in recording.terms(class_indices, self.target):
             if term.ndim == 4:
                 maps = term.abs().sum(dim=1)
                 total = total + upsample(maps, size, half_pixel_grid(size, maps.shape[1:]))
@@ -103,18 +103,18 @@ class BiasRecording:
             self._outputs = clf.raw_outputs(self._pixels)
         self._biases = seen.biases
 
-    def terms(self, columns, target="logit"):
+    def terms(self, class_indices, target="logit"):
         """Input and biases times their gradients: tensors (n, ...) whose sum is the score.
 
         Parameters
         ----------
-        columns : tensor of shape (n,), int64
+        class_indices : tensor of shape (n,), int64
             The class of each image.
         target : "logit" or callable, default="logit"
             As in `scores`.
         """
         with torch.enable_grad():
-            score = scores(self._outputs, columns, target)
+            score = scores(self._outputs, class_indices, target)
             total = score.sum()
         by_pixels, *gradients = torch.autograd.grad(
             total,

@@ -46,12 +46,12 @@ class BaseAttribution(BaseExplainer):
         )
         return explain_together({"signed": signed}, X, y, out={"signed": out})["signed"]
 
-    def maps_of_batch(self, batch, columns):
+    def maps_of_batch(self, batch, class_indices):
         """The largest magnitude over the channels."""
-        return self.attributions_of_batch(batch, columns).abs().amax(dim=1)
+        return self.attributions_of_batch(batch, class_indices).abs().amax(dim=1)
 
     @abstractmethod
-    def attributions_of_batch(self, batch, columns):
+    def attributions_of_batch(self, batch, class_indices):
         """Signed tensor of shape (n, c, h, w) for one class of each image of a batch."""
 
 
@@ -71,8 +71,8 @@ class GuidedBackprop(BaseAttribution):
         A frozen classifier and a trained network are explained as they are; any other classifier
         is cloned and fitted in ``fit``.
     target : "logit" or callable, default="logit"
-        The number to explain: the output of the class, or ``target(outputs, columns)``, of shape
-        (n,), from the network's outputs of shape (n, k) and the classes' columns of shape (n,).
+        The number to explain: the output of the class, or ``target(outputs, class_indices)``, of
+        shape (n,), from the outputs of shape (n, k) and the class indices of shape (n,).
     normalize : "minmax" or None, default="minmax"
         "minmax" stretches each map to [0, 1]; a flat one becomes zeros. None leaves raw values.
     batch_size : int, default=128
@@ -105,9 +105,9 @@ class GuidedBackprop(BaseAttribution):
         super().__init__(estimator, normalize=normalize, batch_size=batch_size)
         self.target = target
 
-    def attributions_of_batch(self, batch, columns):
+    def attributions_of_batch(self, batch, class_indices):
         """The guided gradient by the raw images."""
-        return _guided_gradient(batch, columns, self.target)
+        return _guided_gradient(batch, class_indices, self.target)
 
 
 class GuidedGradCAM(BaseAttribution):
@@ -121,8 +121,8 @@ class GuidedGradCAM(BaseAttribution):
     layer, layout
         Those of :class:`GradCAM`.
     target : "logit" or callable, default="logit"
-        The number to explain: the output of the class, or ``target(outputs, columns)``, of shape
-        (n,), from the network's outputs of shape (n, k) and the classes' columns of shape (n,).
+        The number to explain: the output of the class, or ``target(outputs, class_indices)``, of
+        shape (n,), from the outputs of shape (n, k) and the class indices of shape (n,).
     normalize : "minmax" or None, default="minmax"
         "minmax" stretches each map to [0, 1]; a flat one becomes zeros. None leaves raw values.
     batch_size : int, default=128
@@ -167,19 +167,19 @@ class GuidedGradCAM(BaseAttribution):
         """The layers of Grad-CAM."""
         return self._grad_cam.layers_for(clf, images)
 
-    def attributions_of_batch(self, batch, columns):
+    def attributions_of_batch(self, batch, class_indices):
         """The product of both."""
-        cam = self._grad_cam.maps_of_batch(batch, columns)
-        return _guided_gradient(batch, columns, self.target) * cam[:, None]
+        cam = self._grad_cam.maps_of_batch(batch, class_indices)
+        return _guided_gradient(batch, class_indices, self.target) * cam[:, None]
 
     @property
     def _grad_cam(self):
         return GradCAM(self.estimator, layer=self.layer, layout=self.layout, target=self.target)
 
 
-def _guided_gradient(batch, columns, target):
+def _guided_gradient(batch, class_indices, target):
     recording = batch.once(GuidedRecording, lambda: GuidedRecording(batch.clf, batch.images))
-    return recording.gradient(columns, target)
+    return recording.gradient(class_indices, target)
 
 
 class GuidedRecording:
@@ -210,13 +210,13 @@ class GuidedRecording:
             )
         self._key, self._gradient = None, None
 
-    def gradient(self, columns, target):
+    def gradient(self, class_indices, target):
         """Guided gradient of the score of each image, (n,) int64 -> (n, c, h, w) float32."""
-        if self._key is None or self._key[0] is not columns or self._key[1] is not target:
+        if self._key is None or self._key[0] is not class_indices or self._key[1] is not target:
             with torch.enable_grad():
-                score = scores(self._outputs, columns, target).sum()
+                score = scores(self._outputs, class_indices, target).sum()
             (self._gradient,) = torch.autograd.grad(score, self._pixels, retain_graph=True)
-            self._key = columns, target
+            self._key = class_indices, target
         return self._gradient
 
 

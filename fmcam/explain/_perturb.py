@@ -50,11 +50,13 @@ class ScoreCAM(BaseCAM):
     (2, 28, 28)
     """
 
-    def raw_map(self, batch, layer, columns):
+    def raw_map(self, batch, layer, class_indices):
         """The weighted sum; zeros where all maps are flat."""
         key = ScoreCAM, layer, self.align
         outputs, chosen = batch.once(key, lambda: self._masked_outputs(batch, layer))
-        found = scores_of_changed(outputs, columns, self.target).masked_fill(~chosen, -torch.inf)
+        found = scores_of_changed(outputs, class_indices, self.target).masked_fill(
+            ~chosen, -torch.inf
+        )
         weights = found.softmax(dim=1).nan_to_num(0)
         activations = batch.recording.activations[layer]
         return torch.einsum("nkhw,nk->nhw", activations, weights.to(activations))
@@ -110,16 +112,16 @@ class AblationCAM(BaseCAM):
     (2, 28, 28)
     """
 
-    def raw_map(self, batch, layer, columns):
+    def raw_map(self, batch, layer, class_indices):
         """The weighted sum, the ReLU left to the caller."""
         activations = batch.recording.activations[layer]
         head = batch.recording.head_weights(layer)
         if head is not None and self.target == "logit":
-            weights = head[columns] * activations.mean(dim=(2, 3))
+            weights = head[class_indices] * activations.mean(dim=(2, 3))
         else:
             key = AblationCAM, layer
             outputs = batch.once(key, lambda: self._ablated_outputs(batch, layer))
-            weights = _falls(batch, outputs, columns, self.target)
+            weights = _falls(batch, outputs, class_indices, self.target)
         return torch.einsum("nkhw,nk->nhw", activations, weights.to(activations))
 
     def _ablated_outputs(self, batch, layer):
@@ -150,8 +152,8 @@ class Occlusion(BaseExplainer):
         Pixels from one patch to the next, at most `size`. None: half of `size`. An image needs one
         forward for each patch: 225 with the defaults, if it is a square of whole patches.
     target : "logit" or callable, default="logit"
-        The number that falls: the output of the class, or ``target(outputs, columns)``, of shape
-        (n,), from the network's outputs of shape (n, k) and the classes' columns of shape (n,).
+        The number that falls: the output of the class, or ``target(outputs, class_indices)``, of
+        shape (n,), from the outputs of shape (n, k) and the class indices of shape (n,).
     normalize : "minmax" or None, default="minmax"
         "minmax" stretches each map to [0, 1]; a flat one becomes zeros. None leaves raw values.
     batch_size : int, default=128
@@ -194,7 +196,7 @@ class Occlusion(BaseExplainer):
         self.stride = stride
         self.target = target
 
-    def maps_of_batch(self, batch, columns):
+    def maps_of_batch(self, batch, class_indices):
         """The mean fall over the patches that cover each pixel, its negative part cut off."""
         height, width = batch.images.shape[2:]
         size, stride = self._patches(height, width)
@@ -202,7 +204,7 @@ class Occlusion(BaseExplainer):
         cols = _windows(width, size, stride).to(batch.images.device)
         key = Occlusion, size, stride
         outputs = batch.once(key, lambda: self._hidden_outputs(batch, rows, cols))
-        falls = _falls(batch, outputs, columns, self.target).to(rows)
+        falls = _falls(batch, outputs, class_indices, self.target).to(rows)
         sums = rows.T @ falls.unflatten(1, (len(rows), len(cols))) @ cols
         return (sums / torch.outer(rows.sum(dim=0), cols.sum(dim=0))).relu()
 
@@ -245,10 +247,10 @@ def _windows(length, size, stride):
     return ((pixels >= starts) & (pixels < starts + size)).float()
 
 
-def _falls(batch, outputs, columns, target):
+def _falls(batch, outputs, class_indices, target):
     """How far the score of each image falls in each of m copies, (n, m), from outputs (n, m, k)."""
-    intact = scores(batch.recording.outputs, columns, target)
-    return intact[:, None] - scores_of_changed(outputs, columns, target)
+    intact = scores(batch.recording.outputs, class_indices, target)
+    return intact[:, None] - scores_of_changed(outputs, class_indices, target)
 
 
 def _run_without(batch, layer, image, chosen):

@@ -69,7 +69,7 @@ class Recording:
 
     @property
     def predicted(self):
-        """The column of the likeliest class of each image, (n,) int64."""
+        """The class index of the likeliest class of each image, (n,) int64."""
         return self._clf.as_logits(self.outputs).argmax(dim=1)
 
     @property
@@ -113,13 +113,13 @@ class Recording:
                 return torch.cat([-weight, weight]) if len(weight) == 1 else weight
         return None
 
-    def gradient(self, layer, columns, target="logit"):
+    def gradient(self, layer, class_indices, target="logit"):
         """Gradient of the score of each image by the maps of a layer.
 
         Parameters
         ----------
         layer : str
-        columns : tensor of shape (n,), int64
+        class_indices : tensor of shape (n,), int64
             The class of each image.
         target : "logit" or callable, default="logit"
             As in `scores`.
@@ -132,16 +132,16 @@ class Recording:
         maps = self.activations[layer]
         weights = self.head_weights(layer) if target == "logit" else None
         if weights is not None:
-            per_cell = weights[columns] / (maps.shape[2] * maps.shape[3])
+            per_cell = weights[class_indices] / (maps.shape[2] * maps.shape[3])
             return per_cell[:, :, None, None].expand(maps.shape).to(maps.dtype)
-        if self._key is None or self._key[0] is not columns or self._key[1] is not target:
-            self._gradients = self._differentiate(columns, target)
-            self._key = columns, target
+        if self._key is None or self._key[0] is not class_indices or self._key[1] is not target:
+            self._gradients = self._differentiate(class_indices, target)
+            self._key = class_indices, target
         return _at_least_float32(self._layouts[layer].maps(self._gradients[layer]))
 
-    def _differentiate(self, columns, target):
+    def _differentiate(self, class_indices, target):
         with torch.enable_grad():
-            score = scores(self._outputs, columns, target).sum()
+            score = scores(self._outputs, class_indices, target).sum()
         if not score.requires_grad:
             return {name: torch.zeros_like(node) for name, node in self._nodes.items()}
         gradients = torch.autograd.grad(
@@ -149,12 +149,12 @@ class Recording:
         )
         return dict(zip(self._nodes, gradients, strict=True))
 
-    def curvature(self, layer, columns, target="logit"):
+    def curvature(self, layer, class_indices, target="logit"):
         """Hessian of the score of each image by the maps of a layer, times these maps.
 
         Parameters
         ----------
-        layer, columns, target
+        layer, class_indices, target
             As in :meth:`gradient`.
 
         Returns
@@ -165,7 +165,7 @@ class Recording:
         if target == "logit" and self.head_weights(layer) is not None:
             return torch.zeros_like(maps)
         with torch.enable_grad():
-            score = scores(self._outputs, columns, target).sum()
+            score = scores(self._outputs, class_indices, target).sum()
             (gradient,) = torch.autograd.grad(
                 score, node, create_graph=True, materialize_grads=True
             )

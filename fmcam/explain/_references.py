@@ -36,7 +36,7 @@ class CenterMap(BaseExplainer):
     array([0.293, 0.646, 1.   ], dtype=float32)
     """
 
-    def maps_of_batch(self, batch, columns):
+    def maps_of_batch(self, batch, class_indices):
         """The same map for each image."""
         n, _, height, width = batch.images.shape
         y, x = (torch.linspace(-1, 1, side, device=batch.images.device) for side in (height, width))
@@ -72,7 +72,7 @@ class RandomMap(BaseExplainer):
         super().__init__(estimator, normalize=normalize, batch_size=batch_size)
         self.random_state = random_state
 
-    def maps_of_batch(self, batch, columns):
+    def maps_of_batch(self, batch, class_indices):
         """Maps drawn from a generator that `random_state` and the image's pixels seed."""
         seed = check_random_state(self.random_state).randint(2**31)
         maps = []
@@ -103,7 +103,7 @@ class EdgeMap(BaseExplainer):
     array([0., 4., 4., 0.], dtype=float32)
     """
 
-    def maps_of_batch(self, batch, columns):
+    def maps_of_batch(self, batch, class_indices):
         """Gradients of the raw images, borders repeated."""
         across = torch.tensor([1.0, 2, 1]).outer(torch.tensor([-1.0, 0, 1]))
         kernels = torch.stack([across, across.T])[:, None].to(batch.images.device)
@@ -133,7 +133,7 @@ class ForegroundMap(BaseExplainer):
     array([  0.,   0., 110., 110.], dtype=float32)
     """
 
-    def maps_of_batch(self, batch, columns):
+    def maps_of_batch(self, batch, class_indices):
         """Absolute differences of the raw images."""
         images = batch.images.float()
         sides = images[:, :, [0, -1]].flatten(2), images[:, :, 1:-1, [0, -1]].flatten(2)

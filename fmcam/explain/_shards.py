@@ -24,7 +24,7 @@ from tqdm import tqdm
 from fmcam._files import replacing
 from fmcam._hashing import hash_of
 from fmcam._parallel import one_thread, shared_on_cluster, torch_threads_restored
-from fmcam.explain._base import BaseExplainer, columns_of, explain_group
+from fmcam.explain._base import BaseExplainer, class_indices_of, explain_group
 
 __all__ = ["explain_in_shards"]
 
@@ -109,7 +109,7 @@ def _checked(explainer, X, y):
     X = X if isinstance(X, np.ndarray) else np.asarray(X)
     if y is not None:
         y = np.asarray(y)
-        columns_of(explainer.classifier_, y, len(X))
+        class_indices_of(explainer.classifier_, y, len(X))
     return X, y
 
 

@@ -90,7 +90,7 @@ class SmoothedExplainer(BaseExplainer):
         """The layers of the explainer."""
         return self.explainer.layers_for(clf, images)
 
-    def maps_of_batch(self, batch, columns):
+    def maps_of_batch(self, batch, class_indices):
         """The mean of the explainer's maps."""
         if self.n_samples < 1 or self.noise < 0:
             raise ValueError(
@@ -98,13 +98,13 @@ class SmoothedExplainer(BaseExplainer):
                 f"{self.n_samples!r} and {self.noise!r}."
             )
         maps = [
-            self.explainer.maps_of_batch(Batch(batch.clf, images, batch.layers), columns)
+            self.explainer.maps_of_batch(Batch(batch.clf, images, batch.layers), class_indices)
             for images in self._noisy(batch.images)
         ]
         if self.flip:
             maps += [
                 self.explainer.maps_of_batch(
-                    Batch(batch.clf, images.flip(-1), batch.layers), columns
+                    Batch(batch.clf, images.flip(-1), batch.layers), class_indices
                 ).flip(-1)
                 for images in self._noisy(batch.images)
             ]

@@ -1,7 +1,6 @@
 """What there is to know of a network before it is explained: which layers have maps, and where."""
 
 import contextlib
-import difflib
 from functools import cached_property
 from typing import NamedTuple
 
@@ -9,6 +8,7 @@ import torch
 from torch import nn
 
 from fmcam._network_state import Findings, evaluating, hooked
+from fmcam._suggest import nearest
 from fmcam.explain._geometry import FollowGrid, Grid
 from fmcam.explain._graph import Graph
 from fmcam.explain._layout import (
@@ -158,7 +158,7 @@ class Survey:
 
     def _refuse(self, layer, found):
         if layer not in self._seen:
-            near = difflib.get_close_matches(layer, self.layers, n=1)
+            near = nearest(layer, self.layers)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise ValueError(
                 f"{self._name} has no layer {layer!r}{self._idle(layer)}.{hint} "

@@ -9,8 +9,8 @@ def check_target(target):
     """Raise ValueError for what is no target."""
     if target != "logit" and not callable(target):
         raise ValueError(
-            "`target` must be 'logit' or a function (outputs, columns) -> tensor of shape (n,), "
-            f"got {target!r}."
+            "`target` must be 'logit' or a function (outputs, class_indices) -> tensor of shape "
+            f"(n,), got {target!r}."
         )
 
 
@@ -19,18 +19,18 @@ def class_scores(outputs):
     return torch.cat([-outputs, outputs], dim=1) if outputs.shape[1] == 1 else outputs
 
 
-def scores(outputs, columns, target="logit"):
+def scores(outputs, class_indices, target="logit"):
     """The score of each image.
 
     Parameters
     ----------
     outputs : tensor of shape (n, k), or (n, 1) for a network with one output for two classes
         Of the network, in the order of the classes.
-    columns : tensor of shape (n,), int64
+    class_indices : tensor of shape (n,), int64
         The class of each image.
     target : "logit" or callable, default="logit"
         "logit" is the output of the class, as in :func:`class_scores`. A function
-        ``target(outputs, columns)`` gives a tensor of shape (n,) instead.
+        ``target(outputs, class_indices)`` gives a tensor of shape (n,) instead.
 
     Returns
     -------
@@ -49,10 +49,10 @@ def scores(outputs, columns, target="logit"):
     tensor([-2.,  3.])
     """
     if callable(target):
-        found = target(outputs, columns)
+        found = target(outputs, class_indices)
         _check_found(found, outputs)
         return found
-    return class_scores(outputs).gather(1, columns[:, None])[:, 0]
+    return class_scores(outputs).gather(1, class_indices[:, None])[:, 0]
 
 
 def _check_found(found, outputs):
@@ -70,7 +70,7 @@ def _check_found(found, outputs):
         )
 
 
-def scores_of_changed(outputs, columns, target):
+def scores_of_changed(outputs, class_indices, target):
     """Scores (n, m) of m changed copies of each image, from their outputs (n, m, k)."""
-    several = outputs.flatten(0, 1), columns.repeat_interleave(outputs.shape[1])
+    several = outputs.flatten(0, 1), class_indices.repeat_interleave(outputs.shape[1])
     return scores(*several, target).unflatten(0, outputs.shape[:2])

@@ -319,7 +319,10 @@ class TestTarget:
     def test_a_margin(self):
         net = seeded(LeNet5, n_classes=4)
         images = X[:, :1, :28, :28]
-        margin = lambda outputs, columns: outputs.gather(1, columns[:, None])[:, 0] - outputs[:, 3]  # noqa: E731
+
+        def margin(outputs, class_indices):
+            return outputs.gather(1, class_indices[:, None])[:, 0] - outputs[:, 3]
+
         raw = {"layer": "features", **RAW}
         pixels = torch.as_tensor(images)
         A = net.features(pixels).detach().requires_grad_()
@@ -352,7 +355,7 @@ class TestTarget:
         negated.head[-1].weight.data *= -1
         negated.head[-1].bias.data *= -1
         maps, against = (kind(net, **RAW).explain(images, [y, y]) for y in (1, 0))
-        second = GradCAM(net, target=lambda outputs, columns: outputs[:, 0], **RAW)
+        second = GradCAM(net, target=lambda outputs, class_indices: outputs[:, 0], **RAW)
         if kind is GradCAM:
             np.testing.assert_allclose(maps, second.explain(images, [0, 0]), rtol=1e-5)
         np.testing.assert_allclose(
@@ -364,7 +367,7 @@ class TestTarget:
         net, images = seeded(LeNet5), X[:, :1, :28, :28]
         explainers = {
             "logit": GradCAM(net, **RAW),
-            "other": GradCAM(net, target=lambda outputs, columns: outputs[:, 7], **RAW),
+            "other": GradCAM(net, target=lambda outputs, class_indices: outputs[:, 7], **RAW),
         }
         together = explain_together(explainers, images, [3, 1])
         for name, cam in explainers.items():

@@ -38,16 +38,16 @@ def make_net(kind):
     return (TinyViT() if kind is LeGrad else CNN_CAM(n_classes=4)).eval()
 
 
-def logit(outputs, columns):
-    return outputs.gather(1, columns[:, None])[:, 0]
+def logit(outputs, class_indices):
+    return outputs.gather(1, class_indices[:, None])[:, 0]
 
 
-def margin(outputs, columns):
-    return logit(outputs, columns) - outputs[:, 3]
+def margin(outputs, class_indices):
+    return logit(outputs, class_indices) - outputs[:, 3]
 
 
-def probability(outputs, columns):
-    return logit(outputs.softmax(dim=1), columns)
+def probability(outputs, class_indices):
+    return logit(outputs.softmax(dim=1), class_indices)
 
 
 def test_all_that_have_a_class_take_a_target():
@@ -77,7 +77,7 @@ def test_a_probability_is_explained_by_the_chain_rule(kind):
     p = torch.as_tensor(CNNClassifier.from_module(net).predict_proba(X))
     slopes = p[:, 2:3] * (torch.eye(4)[2] - p)  # of the probability of class 2, by each logit
 
-    def linear(outputs, columns):
+    def linear(outputs, class_indices):
         return (outputs * slopes).sum(dim=1)
 
     found, expected = (
@@ -101,8 +101,8 @@ def test_methods_without_a_target_refuse_one(kind):
 
 @pytest.mark.parametrize("kind", [GradCAM, LeGrad, GuidedBackprop, FullGrad, SmoothedExplainer])
 def test_a_target_that_no_gradient_passes(kind):
-    def chosen(outputs, columns):
-        return logit(outputs.detach(), columns)
+    def chosen(outputs, class_indices):
+        return logit(outputs.detach(), class_indices)
 
     cam = GradCAM if kind is SmoothedExplainer else kind
     cam = cam(make_net(kind), target=chosen)
@@ -114,9 +114,9 @@ def test_a_target_that_no_gradient_passes(kind):
 @pytest.mark.parametrize(
     ("target", "came"),
     [
-        (lambda outputs, columns: outputs, r"torch.float32 \(4, 4\)"),
-        (lambda outputs, columns: outputs.argmax(dim=1), r"torch.int64 \(4,\)"),
-        (lambda outputs, columns: outputs.detach().numpy()[:, 0], "ndarray"),
+        (lambda outputs, class_indices: outputs, r"torch.float32 \(4, 4\)"),
+        (lambda outputs, class_indices: outputs.argmax(dim=1), r"torch.int64 \(4,\)"),
+        (lambda outputs, class_indices: outputs.detach().numpy()[:, 0], "ndarray"),
     ],
 )
 @pytest.mark.parametrize("kind", [GradCAM, Occlusion])
@@ -155,7 +155,7 @@ def test_a_network_for_regression():
     net = CNN_CAM(n_classes=1).eval()
     maps = net.features(torch.as_tensor(X)).detach()
     expected = torch.einsum("nkhw,k->nhw", maps, net.head[-1].weight[0]).relu().detach()
-    cam = GradCAM(net, target=lambda outputs, columns: outputs[:, 0], normalize=None)
+    cam = GradCAM(net, target=lambda outputs, class_indices: outputs[:, 0], normalize=None)
     found = cam.set_params(upsample=False).transform(X)
     assert found.max() > 0
     np.testing.assert_allclose(16 * found, expected, rtol=1e-4, atol=1e-6)
