@@ -1,6 +1,8 @@
 """Threads that share a network get the maps and predictions that each would get alone."""
 
 import copy
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from fmcam._network_state import evaluating
 from fmcam.classifiers import CNNClassifier
 from fmcam.explain import AblationCAM, FullGrad, GradCAM, GuidedGradCAM, LayerCAM
 
@@ -43,3 +46,28 @@ def test_explaining_and_predicting_at_once(training):
         np.testing.assert_allclose(one, alone[kind], rtol=1e-5, atol=1e-6)
     assert all(part.training is training for part in net.modules())
     assert not any(part._forward_hooks for part in net.modules())
+
+
+def test_a_thread_waits_for_the_modes_that_another_has_switched():
+    net, inside, may_leave, seen = nn.Dropout().train(), threading.Event(), threading.Event(), []
+
+    def switch():
+        with evaluating(net):
+            inside.set()
+            may_leave.wait(10)
+
+    def look():
+        inside.wait(10)
+        with evaluating(net):
+            first.join(10)  # who came first has put the modes back
+            seen.append(net.training)
+
+    first, second = threading.Thread(target=switch), threading.Thread(target=look)
+    first.start()
+    second.start()
+    inside.wait(10)
+    time.sleep(0.1)  # for the second to arrive
+    may_leave.set()
+    second.join(10)
+    assert seen == [False]
+    assert net.training
