@@ -9,6 +9,7 @@ from torch.nn import functional
 
 __all__ = [
     "CallableLayout",
+    "Evidence",
     "Layout",
     "first_tensor",
     "is_attention",
@@ -54,6 +55,23 @@ class Layout(NamedTuple):
         return cells.transpose(1, 2).unflatten(2, self.size)
 
 
+class Evidence(NamedTuple):
+    """What noise says of a layout: how much more a quarter's own cells depend on it, at the least.
+
+    Attributes
+    ----------
+    among_cells : float
+        Than other cells do. Those that see nearly all of a small image need not show it.
+    among_quarters : float
+        Than on the other quarters. A change that is felt everywhere makes one of them look large.
+    layout : Layout
+    """
+
+    among_cells: float
+    among_quarters: float
+    layout: Layout
+
+
 class CallableLayout(NamedTuple):
     """A layout that a user wrote: a function from a layer's output to maps (n, c, h, w)."""
 
@@ -92,9 +110,7 @@ def possible_layouts(outputs, image_size):
 
     Returns
     -------
-    list of (float, Layout)
-        By how much more the cells of a quarter depend on their own quarter of the image than those
-        of any other quarter do. Cells that see nearly all of a small image need not show it.
+    list of Evidence
 
     Examples
     --------
@@ -103,17 +119,17 @@ def possible_layouts(outputs, image_size):
     >>> outputs = torch.zeros(5, 5, 2)  # a class token, then 2x2 cells
     >>> for quarter in range(4):
     ...     outputs[1 + quarter, 1 + quarter] = 1.0
-    >>> possible_layouts(outputs, (8, 8))[0]
-    (inf, Layout(axes='ntd', size=(2, 2), start=1))
+    >>> possible_layouts(outputs, (8, 8))[0].layout
+    Layout(axes='ntd', size=(2, 2), start=1)
     """
     changes = outputs[1:].float() - outputs[:1].float()
     changes = (changes / changes.abs().amax()).square()  # of tiny ones the squares would be zeros
     summed = {axis: changes.sum(dim=axis, keepdim=True) for axis in range(1, outputs.ndim)}
     found = [
-        (_contrast(layout.maps(summed[_CHANNELS[layout.axes]])[:, 0]), layout)
+        _evidence(layout, summed[_CHANNELS[layout.axes]])
         for layout in _candidates(tuple(outputs.shape), image_size)
     ]
-    return sorted(found, key=lambda pair: -pair[0])
+    return sorted(found, key=lambda evidence: -evidence.among_cells)
 
 
 def _candidates(shape, image_size):
@@ -153,22 +169,24 @@ def _in_proportion(cells, image_size):
     return abs(cells[0] * image_size[1] - cells[1] * image_size[0]) <= max(image_size)
 
 
-def _contrast(changes):
-    """By how much more a quarter's own cells depend on it than the others, at the least.
+def _evidence(layout, changes):
+    """The evidence for a layout in the changes of an output, summed over channels.
 
-    What a cell depends on is the share of each quarter in its changes.
-
-    Parameters
-    ----------
-    changes : tensor of shape (4, h, w)
-        Of the cells where the upper left, upper right, lower left and lower right quarter of the
-        image was changed.
+    What a cell depends on is the share of each quarter in its changes, where the upper left, upper
+    right, lower left and lower right quarter of the image was changed.
     """
+    changes = layout.maps(changes)[:, 0]
     changes = (changes / changes.sum(dim=0)).nan_to_num(0)  # a few tokens may outshine all others
     changes = changes.cpu()  # MPS pools maps into even parts only
     rows, columns = (min(cells, 2) for cells in changes.shape[1:])  # one row is in both halves
     means = functional.adaptive_avg_pool2d(changes, (rows, columns)).flatten(1)
     quarters = torch.arange(4)[:, None]
-    own = quarters // 2 % rows * columns + quarters % 2 % columns
-    others = means.scatter(1, own, 0).amax(dim=1, keepdim=True)
-    return (means.gather(1, own) / others).nan_to_num(0, posinf=math.inf).amin().item()
+    own = quarters // 2 % rows * columns + quarters % 2 % columns == torch.arange(rows * columns)
+    others = means.masked_fill(own, 0)
+    among_cells = means[own] / others.amax(dim=1)
+    among_quarters = (means * own).amax(dim=0) / others.amax(dim=0)
+    return Evidence(_least(among_cells), _least(among_quarters), layout)
+
+
+def _least(ratios):
+    return ratios.nan_to_num(0, posinf=math.inf).amin().item()

@@ -108,12 +108,12 @@ class Survey:
     def _readings(self, output):
         """Layouts of an output, the best first, each with whether it is known to be right."""
         found = [
-            _Reading(contrast > _CLEAR, contrast > _CLEAR, layout)
-            for contrast, layout in possible_layouts(output, self._shape[1:])
+            _Reading(in_cells > _CLEAR, min(in_cells, in_quarters) > _CLEAR, layout)
+            for in_cells, in_quarters, layout in possible_layouts(output, self._shape[1:])
         ]
         if output.ndim == 3:
             self._tokens_came |= any(reading.right for reading in found)
-            return found
+            return [one._replace(clear=one.right) for one in found]
         square = only_in_proportion([reading.layout for reading in found], self._shape[1:])
         if is_attention(output):
             return [one._replace(right=False) for one in found]

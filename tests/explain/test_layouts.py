@@ -125,10 +125,20 @@ class TestLayout:
         for quarter in range(4):
             outputs[1 + quarter] = 1.0
             outputs[1 + quarter, quarter] = 3.0
-        (contrast, layout), *_ = possible_layouts(outputs * scale, (8, 8))
+        (among_cells, among_quarters, layout), *_ = possible_layouts(outputs * scale, (8, 8))
         # a cell changes by 9 with its own quarter and by 1 with each other: 9/12 beside 1/12
         assert layout == Layout("ntd", (2, 2), start=0)
-        assert contrast == pytest.approx(9)
+        assert (among_cells, among_quarters) == pytest.approx((9, 9))
+
+    def test_the_evidence_where_all_cells_follow_one_quarter_by_hand(self):
+        outputs = torch.zeros(5, 1, 2, 2)
+        for quarter in range(4):
+            outputs[1 + quarter, 0, quarter // 2, quarter % 2] = 1.0
+        outputs[1] = torch.tensor([[4.0, 2.0], [2.0, 2.0]])
+        # the upper left quarter has all of its own cell and 4/5 of the others, which have 1/5 left
+        (evidence,) = (e for e in possible_layouts(outputs, (8, 8)) if e.layout.axes == "nchw")
+        assert evidence.among_cells == pytest.approx(1 / 0.8)
+        assert evidence.among_quarters == pytest.approx(0.25)
 
     def test_weights_of_attention_are_no_map(self):
         """Of a network that has no tokens in any module, 4x4 cells give squares of 16x16."""
