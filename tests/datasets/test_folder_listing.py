@@ -131,7 +131,8 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", guarded)
     message = (
-        f"got {folder.resolve() / 'dog'} (Permission denied). Change its permissions, or move it"
+        f"The folder {folder.resolve() / 'dog'} in {folder} cannot be listed (Permission denied). "
+        "Change its permissions, or move it"
     )
     with pytest.raises(PermissionError, match=re.escape(message)):
         load_image_folder(folder)
