@@ -40,6 +40,7 @@ HUGGING_FACE = {
     "PoolFormer": {},
 }
 CLASSES = 7
+VERDICTS = ["right", "refused", "wrong"]
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,8 @@ def main(config):
         rows.append(tried(source, name, build))
         print(*rows[-1].values(), flush=True)
         run.write_table("rows.csv", pd.DataFrame(rows))
-    counts = pd.DataFrame(rows).groupby(["source", "verdict"]).size().unstack(fill_value=0)
+    counts = pd.DataFrame(rows).groupby(["source", "verdict"]).size().unstack()
+    counts = counts.reindex(columns=VERDICTS).fillna(0).astype(int)
     run.write_table("summary.csv", counts)
     print(counts.to_string())
     run.finish()

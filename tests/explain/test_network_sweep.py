@@ -16,8 +16,8 @@ QUICK = [
     *("test_vit", "test_vit2", "test_vit3"),
 ]
 SLOW = [
-    *("resnet18", "squeezenet1_1", "densenet121", "regnet_x_400mf", "vit_b_32", "swin_t"),
-    *("maxvit_t", "mixer_s32_224", "visformer_tiny", "xcit_nano_12_p16_224"),
+    *("resnet18", "squeezenet1_1", "regnet_x_400mf", "swin_t", "maxvit_t"),
+    *("mixer_s32_224", "visformer_tiny", "xcit_nano_12_p16_224"),
     *("deit_tiny_distilled_patch16_224", "ViT"),
 ]
 
@@ -96,5 +96,5 @@ def test_a_stopped_sweep_resumes(tmp_path):
     rows = pd.read_csv(tmp_path / "rows.csv")
     assert rows["network"].tolist() == ["test_vit2", "test_resnet"]
     assert rows["seconds"][0] == first["seconds"][0]
-    summary = pd.read_csv(tmp_path / "summary.csv")
-    assert summary.to_dict("records") == [{"source": "timm", "right": 2}]
+    (summary,) = pd.read_csv(tmp_path / "summary.csv").to_dict("records")
+    assert summary == {"source": "timm", "right": 2, "refused": 0, "wrong": 0}
