@@ -19,6 +19,8 @@ from fmcam.models import ResNet18
 COLORS = {"fern": (40, 160, 60), "moss": (120, 140, 20), "rose": (200, 40, 80)}
 SIZE = 64
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", autouse=True)
 def cache(tmp_path_factory):
