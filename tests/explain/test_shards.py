@@ -56,7 +56,7 @@ class Logged(BaseExplainer):
                 Path(f"{self.log}.fatal").touch(exist_ok=False)
                 if self.fatal == "stop":
                     raise KeyboardInterrupt
-                time.sleep(2)  # the word of the shard before arrives, or that is done again
+                time.sleep(5)  # the word of the shard before arrives, or that is done again
                 os.kill(os.getpid(), signal.SIGKILL)
         return batch.images[:, 0] / 255
 
