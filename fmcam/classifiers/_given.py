@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
-from fmcam._network_state import modes_kept
+from fmcam._network_state import evaluating, modes_kept
 from fmcam.classifiers._trials import failures_told
 
 __all__ = ["check_weights", "copied", "make_lazy_weights", "plain_network"]
@@ -129,7 +129,7 @@ def _check_kind(net):
             f"{name} has no weights yet: {unborn[0]!r} is lazy. Run the network on an image first."
         )
     try:
-        with modes_kept(net):
+        with evaluating(net), modes_kept(net):  # in turn with threads that switch the modes
             net.eval()
     except NotImplementedError as error:
         raise ValueError(_WITHOUT_PYTHON.format(f"{name} was made by torch.export")) from error

@@ -7,7 +7,14 @@ import traceback
 import torch
 from torch import nn
 
-from fmcam._network_state import FAILURES, OF_THE_DEVICE, modes_kept, noise_images, untouched
+from fmcam._network_state import (
+    FAILURES,
+    OF_THE_DEVICE,
+    evaluating,
+    modes_kept,
+    noise_images,
+    untouched,
+)
 
 __all__ = ["check_rows", "check_width", "count_outputs", "failures_told", "try_on_blank_image"]
 
@@ -31,7 +38,12 @@ def try_on_blank_image(module, image_shape, classes):
         If the network cannot take the image, or gives another number of logits.
     """
     images = torch.zeros(1, *image_shape, device=module.standardize.mean.device)
-    with failures_told(module.net, images), torch.no_grad(), modes_kept(module):
+    with (
+        failures_told(module.net, images),
+        torch.no_grad(),
+        evaluating(module.net),
+        modes_kept(module),
+    ):
         logits = module.eval()(images)
     check_width(module.net, logits, classes)
     module.n_outputs = logits.shape[1]
