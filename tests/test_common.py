@@ -202,7 +202,7 @@ def test_a_touched_network_is_noticed(how, X):
 
     def explain_and_compare():
         with untouched(net), torch.enable_grad():
-            batch = fmcam.explain._base.Batch(explainer.classifier_, torch.as_tensor(X))
+            batch = fmcam.explain._together.Batch(explainer.classifier_, torch.as_tensor(X))
             explainer.maps_of_batch(batch, None)
 
     with pytest.raises(AssertionError, match=f"{how} changed"):

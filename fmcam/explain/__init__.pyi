@@ -1,6 +1,5 @@
 from ._attention import AttentionRollout as AttentionRollout
 from ._attention import LeGrad as LeGrad
-from ._base import explain_together as explain_together
 from ._cam import CAM as CAM
 from ._cam import EigenCAM as EigenCAM
 from ._cam import GradCAM as GradCAM
@@ -28,3 +27,4 @@ from ._registry import list_explainers as list_explainers
 from ._sanity import randomized as randomized
 from ._shards import explain_in_shards as explain_in_shards
 from ._smooth import SmoothedExplainer as SmoothedExplainer
+from ._together import explain_together as explain_together

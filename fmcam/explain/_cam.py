@@ -4,9 +4,10 @@ from abc import abstractmethod
 
 import torch
 
-from fmcam.explain._base import BaseExplainer, min_max
+from fmcam.explain._base import BaseExplainer
 from fmcam.explain._geometry import half_pixel_grid, upsample
 from fmcam.explain._survey import survey_of
+from fmcam.explain._together import min_max
 
 __all__ = [
     "CAM",

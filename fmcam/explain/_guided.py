@@ -8,10 +8,11 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from fmcam._memory_format import memory_format_of
-from fmcam.explain._base import BaseExplainer, explain_together
+from fmcam.explain._base import BaseExplainer
 from fmcam.explain._cam import GradCAM
 from fmcam.explain._survey import undisturbed
 from fmcam.explain._target import scores
+from fmcam.explain._together import explain_together
 
 __all__ = ["BaseAttribution", "GuidedBackprop", "GuidedGradCAM"]
 

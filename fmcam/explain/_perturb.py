@@ -8,12 +8,13 @@ import torch
 from torch.nn import functional
 
 from fmcam._network_state import hooked
-from fmcam.explain._base import BaseExplainer, min_max
+from fmcam.explain._base import BaseExplainer
 from fmcam.explain._cam import BaseCAM
 from fmcam.explain._geometry import upsample
 from fmcam.explain._layout import first_tensor
 from fmcam.explain._recording import run, with_first
 from fmcam.explain._target import scores, scores_of_changed
+from fmcam.explain._together import min_max
 
 __all__ = ["AblationCAM", "Occlusion", "ScoreCAM"]
 

@@ -11,9 +11,10 @@ from torch.nn import functional
 from fmcam._boxes import check_true_boxes
 from fmcam._data.images import as_image_array
 from fmcam._validation import check_masks
-from fmcam.explain._base import BaseExplainer, Batch, min_max
+from fmcam.explain._base import BaseExplainer
 from fmcam.explain._cam import BaseCAM, aligned_grid
 from fmcam.explain._geometry import upsample
+from fmcam.explain._together import Batch, min_max
 
 __all__ = ["CenterMap", "EdgeMap", "ForegroundMap", "RandomMap"]
 __all__ += ["chance_heatmaps", "oracle_heatmaps"]

@@ -24,7 +24,8 @@ from tqdm import tqdm
 from fmcam._files import replacing
 from fmcam._hashing import hash_of
 from fmcam._parallel import one_thread, shared_on_cluster, torch_threads_restored
-from fmcam.explain._base import BaseExplainer, class_indices_of, explain_group
+from fmcam.explain._base import BaseExplainer
+from fmcam.explain._together import class_indices_of, explain_group
 
 __all__ = ["explain_in_shards"]
 

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-from fmcam.explain._base import BaseExplainer, Batch
+from fmcam.explain._base import BaseExplainer
+from fmcam.explain._together import Batch
 
 __all__ = ["SmoothedExplainer"]
 

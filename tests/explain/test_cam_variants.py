@@ -11,8 +11,8 @@ from torch import nn
 
 from fmcam.classifiers import CNNClassifier
 from fmcam.explain import EigenGradCAM, FinerCAM, GradCAM, HiResCAM, ShapleyCAM, SmoothedExplainer
-from fmcam.explain._base import Batch
 from fmcam.explain._layout import Layout
+from fmcam.explain._together import Batch
 
 IMAGES = np.random.default_rng(0).normal(size=(4, 1, 8, 8)).astype(np.float32)
 RAW = {"normalize": None, "upsample": False}

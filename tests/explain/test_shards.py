@@ -21,7 +21,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from fmcam.classifiers import CNNClassifier, LeNet5Classifier
 from fmcam.explain import GradCAM, GradCAMPlusPlus, SmoothedExplainer, explain_in_shards
-from fmcam.explain._base import BaseExplainer, min_max
+from fmcam.explain._base import BaseExplainer
+from fmcam.explain._together import min_max
 from fmcam.models import CNN_CAM, LeNet5
 
 X = np.random.default_rng(0).integers(0, 256, (22, 1, 28, 28), dtype=np.uint8)
