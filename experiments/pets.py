@@ -154,7 +154,7 @@ def write_localization(run, rows, numbers, test, fusion):
         predicted=np.array(test.target_names)[rows["predicted"]],
         file=test.filenames[rows["id"]],
     ).round(4)
-    run.write_table("rows.csv", named)
+    run.write_table("rows.csv.gz", named)
     summary = summary_of(rows, numbers)
     run.write_table("summary.csv", summary)
     run.write_table("alignment.csv", compare_alignment(rows))

@@ -138,7 +138,7 @@ def test_heads_are_tested_on_photographs_of_the_trainval_list(config):
 
 @pytest.mark.slow
 def test_rows_name_breeds_and_what_is_wrong(run):
-    rows = read(run, "rows.csv", keep_default_na=False)
+    rows = read(run, "rows.csv.gz", keep_default_na=False)
     _, _, test = pets.load(run)
     assert (rows.groupby("method").size() == 6).all()
     assert rows.groupby("file")["y"].agg("first").to_dict() == {
@@ -166,7 +166,7 @@ def test_rows_name_breeds_and_what_is_wrong(run):
 
 @pytest.mark.slow
 def test_summary(run):
-    rows, summary = read(run, "rows.csv"), read(run, "summary.csv", index_col="method")
+    rows, summary = read(run, "rows.csv.gz"), read(run, "summary.csv", index_col="method")
     means = rows.groupby("method")[["iou", "mask_iou"]].mean().loc[summary.index]
     np.testing.assert_allclose(summary["mean_iou"], means["iou"], atol=1e-4)
     np.testing.assert_allclose(summary["mask_iou"], means["mask_iou"], atol=1e-4)
@@ -205,7 +205,7 @@ def test_thresholds_are_those_of_the_validation_photographs(run, method):
     }
     assert scores[found["mask_threshold"]] == max(scores.values())
     maps = explainer.explain(test.images, test.target)
-    rows = read(run, "rows.csv").query("method == @method")
+    rows = read(run, "rows.csv.gz").query("method == @method")
     np.testing.assert_allclose(
         rows["iou"], paired_box_iou(test.boxes, boxer.transform(maps)), atol=6e-5
     )
@@ -420,7 +420,7 @@ def test_the_true_class_is_the_likeliest_of_the_species(imagenet):
     _, _, test = pets.load(imagenet)
     proba = load_network(imagenet.weights, imagenet.arch, SIZE).predict_proba(test.images)
     names = torchvision.models.ResNet18_Weights.DEFAULT.meta["categories"]
-    rows = read(imagenet, "rows.csv")
+    rows = read(imagenet, "rows.csv.gz")
     for _, row in rows.iterrows():
         dog, of_image = "bulldog" in row["file"], proba[row["id"]]
         kinds = [*range(151, 269)] if dog else [*range(281, 286)]  # as ImageNet numbers them
@@ -487,7 +487,7 @@ def test_the_report_reads_the_folder(run):
     assert contents.notes == []
     names = {"best", "worst", "box_accuracy", "history"}
     assert contents.figures.keys() == {f"figures/{name}.png" for name in names}
-    rows = read(run, "rows.csv").set_index(["method", "file"])
+    rows = read(run, "rows.csv.gz").set_index(["method", "file"])
     (chosen,) = re.findall("best on the validation photographs: (.*)", contents.texts[TEXT])
     shown = {chosen, "CAM", "CAM, not aligned", "LayerCAM, layers 3 and 4", "Guided Grad-CAM"}
     assert len(contents.gallery) == 3 * len(shown)
