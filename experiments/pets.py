@@ -228,13 +228,14 @@ def metrics_summary(config, accuracy, chosen, summary, held_out, test):
 def main(config):
     """Train, explain, score, write."""
     if len(config.layers) != len(LAYERS):
-        raise SystemExit(f"--layers must be {len(LAYERS)}, got {len(config.layers)}.")
+        raise SystemExit(f"--layers must name {len(LAYERS)} layers, got {len(config.layers)}.")
+    learned = config.arch and imagenet_classifier(config.arch, config.weights, config.image_size)
     run = Run(config, "python -m experiments.pets", kept=("checkpoints",))
     data, held_out, test = load(config)
-    if config.arch is None:
+    if learned is None:
         clf, accuracy = trained_classifier(run, config, data, held_out, test)
     else:
-        clf = imagenet_classifier(config.arch, config.weights, config.image_size)
+        clf = learned
         breeds = np.take(test.target_names, test.target)
         data, test = (with_species_classes(clf, part) for part in (data, test))
         accuracy = write_species(run, clf, test, breeds)

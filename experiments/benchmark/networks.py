@@ -170,13 +170,16 @@ def tried(source, name, build):
 
 def main(config):
     """Build, explain, judge, write."""
+    wanted = config.only or ("",)
+    networks = [one for one in all_networks() if any(part in one[1] for part in wanted)]
+    if not networks:
+        raise SystemExit(f"--only: no network has {' or '.join(config.only)} in its name.")
     run = Run(config, "benchmark networks")
     table = run.folder / "rows.csv"
     rows = pd.read_csv(table).to_dict("records") if config.resume and table.exists() else []
     finished = {(row["source"], row["network"]) for row in rows}
-    for source, name, build in all_networks():
-        left_out = config.only and not any(part in name for part in config.only)
-        if left_out or (source, name) in finished:
+    for source, name, build in networks:
+        if (source, name) in finished:
             continue
         rows.append(tried(source, name, build))
         print(*rows[-1].values(), flush=True)

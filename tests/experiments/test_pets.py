@@ -465,7 +465,7 @@ def test_the_report_reads_the_folder_of_an_imagenet_run(imagenet):
     ("change", "message"),
     [
         ({"weights": None}, "needs --weights"),
-        ({"layers": ("layer4",)}, "--layers must be 3, got 1"),
+        ({"layers": ("layer4",)}, "--layers must name 3 layers, got 1"),
         ({"weights": "other"}, "ImageNet's 1,000 classes, but torchvision/resnet18 has 10"),
         ({"arch": "torchvision/resnet81"}, "There is no network"),
     ],
@@ -475,7 +475,8 @@ def test_what_is_no_network_of_imagenet(imagenet, config, tmp_path, change, mess
     if change.get("weights") == "other":
         change = {"weights": config.weights}
     with pytest.raises(SystemExit, match=message):
-        pets.main(dataclasses.replace(imagenet, out=str(tmp_path), **change))
+        pets.main(dataclasses.replace(imagenet, out=str(tmp_path / "out"), **change))
+    assert not (tmp_path / "out").exists()  # results of an earlier run would be left as they are
 
 
 # The pictures -------------------------------------------------------------------------------------

@@ -98,3 +98,9 @@ def test_a_stopped_sweep_resumes(tmp_path):
     assert rows["seconds"][0] == first["seconds"][0]
     (summary,) = pd.read_csv(tmp_path / "summary.csv").to_dict("records")
     assert summary == {"source": "timm", "right": 2, "refused": 0, "wrong": 0}
+
+
+def test_no_network_of_that_name(tmp_path):
+    with pytest.raises(SystemExit, match=r"--only: no network has resnot or vitt in its name\."):
+        networks.main(networks.Config(only=("resnot", "vitt"), out=str(tmp_path / "out")))
+    assert not (tmp_path / "out").exists()
