@@ -266,18 +266,31 @@ def cut(path):
     path.write_bytes(path.read_bytes()[:-30])
 
 
+def nested(n_lists):
+    """What writes a record of lists in each other, in a name's value."""
+    return lambda path: path.write_text('{"a": ' + "[" * n_lists + "[1]" + "]" * n_lists + "}")
+
+
 @pytest.mark.parametrize(
     ("name", "damage", "said"),
     [
         ("rows.csv.gz", cut, "rows.csv.gz : Compressed file ended"),
         ("rows.csv.gz", lambda p: p.write_bytes(b"no gzip"), "rows.csv.gz : Not a gzipped file"),
         ("more.csv", lambda p: p.write_text("a,b\n1,2\n1,2,3\n"), "Expected 2 fields in line 3"),
-        ("more.csv", lambda p: p.write_text(""), "more.csv : No columns"),
-        ("more.csv", lambda p: p.write_bytes(b"a\n\xff\n"), "more.csv : 'utf-8' codec"),
-        ("config.json", lambda p: p.write_text('{"a": '), "config.json : Expecting value"),
+        ("more.csv", lambda p: p.write_text(""), "more.csv : is empty"),
+        ("more.csv", lambda p: p.write_text("a,b\n1,2,3\n4\n"), "more.csv : is no table (Len"),
+        ("more.csv", Path.mkdir, "more.csv : is no file"),
+        ("more.csv", os.mkfifo, "more.csv : is no file"),
+        ("more.csv", lambda p: p.symlink_to("gone.csv"), "more.csv : No such file or directory"),
+        ("more.csv", lambda p: p.write_bytes(b"a\n\xff\n"), "more.csv : is no text in UTF-8"),
+        ("config.json", lambda p: p.write_text('{"a": '), "config.json : is no JSON (Expec"),
+        ("config.json", nested(49), "config.json : is nested deeper than 50 levels"),
+        ("best.json", nested(100_000), "best.json : is nested deeper than 50 levels"),
         ("best.json", lambda p: p.write_text("[1]"), "must hold names and values, got [1]"),
-        ("more.txt", lambda p: p.write_bytes(b"\xff"), "more.txt : 'utf-8' codec"),
+        ("more.txt", lambda p: p.write_bytes(b"\xff"), "more.txt : is no text in UTF-8"),
         ("figures/box_accuracy.png", cut, "box_accuracy.png : is no whole PNG or JPEG picture"),
+        ("figures/a.png", lambda p: Image.new("1", (9500, 9500)).save(p), "a.png : is too large"),
+        ("figures/a.png", lambda p: Image.new("1", (9500, 19000)).save(p), "a.png : is too large"),
         ("figures/a.jpg", lambda p: p.write_text(EVIL), "figures/a.jpg : is no whole PNG or JPEG"),
         ("gallery/0.jpg", cut, "gallery/0.jpg : is no whole PNG or JPEG picture"),
         ("gallery/0.jpg", Path.unlink, "gallery/0.jpg : No such file or directory"),
@@ -304,6 +317,46 @@ def test_gallery_pictures_must_lie_in_the_folder(folder):
     html, text, _ = read(folder)
     assert "../secret.png : lies outside the folder" in text
     assert html.count('alt="Heatmap.') == 1
+
+
+@pytest.mark.parametrize("name", ["more.txt", "more.csv", "more.json", "figures/more.png"])
+def test_a_link_that_leads_out_of_the_folder_is_not_followed(folder, name):
+    outside = folder.parent / name.replace("/", "-")
+    outside.write_text('{"secret": 1}')
+    (folder / name).symlink_to(outside)
+    _, text, _ = read(folder)
+    assert f"{name} : lies outside the folder" in text
+    assert "secret" not in text
+
+
+def test_a_link_within_the_folder_is_followed(folder):
+    (folder / "again.csv").symlink_to("summary.csv")
+    assert read_folder(folder).tables["again.csv"].equals(pd.DataFrame(SUMMARY))
+
+
+def test_records_of_fifty_levels_are_shown(folder):
+    nested(48)(folder / "config.json")
+    assert "config.json" not in {name for name, _ in read_folder(folder).notes}
+    assert "<h3>Settings</h3>" in read(folder)[0]
+
+
+def test_of_long_texts_and_cells_the_start_is_shown(folder):
+    (folder / "metrics_summary.txt").write_text("a" * 300_000)
+    (folder / "more.csv").write_text(f"name,n\n{'b' * 2000},1\n")
+    html, text, _ = read(folder)
+    assert html.count("a" * 200_000) == 1
+    assert "a" * 200_001 not in html
+    assert "... the first 200,000 characters; all are in the file" in text
+    assert f">{'b' * 1000}...</th>" in html
+    assert "b" * 1001 not in html
+
+
+def test_an_endless_interval_is_not_drawn():
+    ends = {"low": [0.0, 0.0, -np.inf], "high": [np.inf, 2.0, 1.0]}
+    html = table_html("x.csv", pd.DataFrame({"d": [np.inf, 1.0, 0.5]} | ends))
+    assert html.count('class="strip"') == 1
+    assert 'style="--at:50.0%;--low:0.0%;--high:100.0%"' in html
+    assert "nan" not in html
 
 
 def test_hidden_files_are_left_alone(folder):
@@ -522,3 +575,29 @@ def test_light_and_dark(page):
     assert brightness("backgroundColor") < 100 < 600 < brightness("color")
     page.emulate_media(color_scheme="dark", media="print")
     assert brightness("color") < 200
+
+
+def test_a_large_gallery_shows_some_pictures_at_a_time(browser, tmp_path):
+    write_picture(tmp_path / "one.png")
+    methods = ["CAM"] * 100 + ["Grad-CAM"] * 30
+    write_gallery(tmp_path, [("one.png", method, *GALLERY[0][2:]) for method in methods])
+    page = browser.new_page()
+    page.goto(write_report(tmp_path).as_uri())
+    shown, more = page.locator(".gallery figure:visible"), page.get_by_text("Show more")
+
+    def decoded():
+        return page.locator(".gallery img").evaluate_all("all => all.filter(one => one.src).length")
+
+    def state():
+        return shown.count(), decoded(), more.is_visible(), page.get_by_role("status").inner_text()
+
+    assert state() == (60, 60, True, "130 of 130 pictures")
+    more.click()
+    assert state() == (120, 120, True, "130 of 130 pictures")
+    more.click()
+    assert state() == (130, 130, False, "130 of 130 pictures")
+    page.get_by_label("Method").select_option("Grad-CAM (30)")
+    assert state() == (30, 130, False, "30 of 130 pictures")
+    page.get_by_label("Method").select_option("CAM (100)")
+    assert state() == (60, 130, True, "100 of 130 pictures")
+    page.close()

@@ -3,8 +3,11 @@
 import base64
 import io
 import json
+import os
+import warnings
 import zlib
 from dataclasses import dataclass, field
+from itertools import chain
 
 import pandas as pd
 from PIL import Image
@@ -12,6 +15,8 @@ from PIL import Image
 __all__ = ["GALLERY_COLUMNS", "Contents", "Picture", "read_folder"]
 
 GALLERY_COLUMNS = ("file", "method", "y_true", "y_pred", "error_type", "iou")
+_DEEPEST = 50
+_TOO_DEEP = f"is nested deeper than {_DEEPEST} levels"
 _LOOKED_FOR = "*.csv, *.csv.gz, *.json, *.txt, and *.png and *.jpg here and in figures/"
 
 
@@ -81,7 +86,7 @@ def read_folder(folder):
             if path.name == "gallery.csv" or path.name.startswith("."):
                 continue
             name = path.relative_to(folder).as_posix()
-            content = contents.read(name, read, path)
+            content = contents.read(name, _inside, folder, name, read)
             if content is not None:
                 found[name] = content
     _read_gallery(contents, folder)
@@ -96,55 +101,88 @@ def _nothing_in(folder):
     return f"There is nothing to show in {folder}: looked for {_LOOKED_FOR}.{hint}"
 
 
-def _table(path):
-    # Only an empty field is a missing value: a class may be called "None" or "NA".
-    return pd.read_csv(path, keep_default_na=False, na_values=[""], low_memory=False)
+def _inside(folder, name, read):
+    """Return what `read` makes of a file; ValueError if that is none, or lies elsewhere."""
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise ValueError("lies outside the folder")
+    if path.exists() and not path.is_file():
+        raise ValueError("is no file")
+    return read(path)
+
+
+def _table(path, **options):
+    # Only an empty field is a missing value: a class may be called "None" or "NA". Without
+    # `index_col`, a row's first value is lost where rows have one more than the heading.
+    options |= {"keep_default_na": False, "na_values": [""], "index_col": False}
+    try:
+        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
+            return pd.read_csv(path, low_memory=False, **options)
+    except pd.errors.EmptyDataError as error:
+        raise ValueError("is empty") from error
+    except UnicodeDecodeError as error:
+        raise ValueError("is no text in UTF-8") from error
+    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+        raise ValueError(f"is no table ({str(error).strip()})") from error
 
 
 def _record(path):
-    record = json.loads(_text(path))
+    try:
+        record = json.loads(_text(path))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is no JSON ({error})") from error
+    except RecursionError as error:
+        raise ValueError(_TOO_DEEP) from error
     if not isinstance(record, dict):
         raise ValueError(f"must hold names and values, got {str(record)[:80]}")
+    level: list = [record]
+    for _ in range(_DEEPEST):
+        parts = (part.values() if isinstance(part, dict) else part for part in level)
+        level = [part for part in chain(*parts) if isinstance(part, dict | list)]
+    if level:
+        raise ValueError(_TOO_DEEP)
     return record
 
 
 def _text(path):
-    return path.read_text(encoding="utf-8")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError("is no text in UTF-8") from error
 
 
 def _picture(path):
     content = path.read_bytes()
     try:
-        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
+        with (
+            warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning),
+            Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image,
+        ):
             image.load()
             size, kind = image.size, image.get_format_mimetype()
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise ValueError(f"is too large: over {Image.MAX_IMAGE_PIXELS:,} pixels") from error
+    except (OSError, SyntaxError) as error:
         raise ValueError("is no whole PNG or JPEG picture") from error
     return Picture(*size, f"data:{kind};base64,{base64.b64encode(content).decode()}")
 
 
 def _read_gallery(contents, folder):
     path = folder / "gallery.csv"
-    rows = contents.read(path.name, _gallery_rows, path) if path.exists() else None
+    listed = os.path.lexists(path)
+    rows = contents.read(path.name, _inside, folder, path.name, _gallery_rows) if listed else None
     for row in rows or ():
-        picture = contents.read(row["file"], _gallery_picture, folder, row["file"])
+        picture = contents.read(row["file"], _inside, folder, row["file"], _picture)
         if picture is not None:
             contents.gallery.append((row, picture))
             contents.figures.pop(row["file"], None)
 
 
 def _gallery_rows(path):
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    frame = _table(path, dtype=str).fillna("")
     missing = [name for name in GALLERY_COLUMNS if name not in frame]
     if missing:
         raise ValueError(
             f"must have the columns {', '.join(GALLERY_COLUMNS)}, lacks {', '.join(missing)}"
         )
     return frame.to_dict("records")
-
-
-def _gallery_picture(folder, name):
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise ValueError("lies outside the folder")
-    return _picture(path)

@@ -12,6 +12,7 @@ from fmcam.cli._report._text import element, words
 __all__ = ["page_html"]
 
 _FILES = Path(__file__).parent
+_MOST_CHARACTERS = 200_000  # of a text or a record
 _RUN = ("provenance.json", "config.json")
 
 
@@ -103,6 +104,9 @@ def _value(value):
 
 
 def _code(text, label):
+    if len(text) > _MOST_CHARACTERS:
+        text = text[:_MOST_CHARACTERS]
+        text += f"\n... the first {_MOST_CHARACTERS:,} characters; all are in the file"
     return element("pre", escape(text), {"tabindex": 0, "role": "region", "aria-label": label})
 
 

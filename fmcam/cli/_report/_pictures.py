@@ -11,6 +11,8 @@ from fmcam.cli._report._text import element, format_numbers, words
 
 __all__ = ["figures_html", "gallery_html"]
 
+FIRST_PICTURES = 60
+_MORE = {"type": "button", "class": "more", "value": FIRST_PICTURES, "hidden": ""}
 FILTERS = {"y_true": "True class", "method": "Method", "error_type": "Error type"}
 
 
@@ -37,6 +39,8 @@ def figures_html(figures):
 def gallery_html(gallery):
     """Return pictures of single images with what is known about them, and filters for them.
 
+    The first are shown; the page's script sets the `src` of others when they are shown.
+
     Parameters
     ----------
     gallery : list of (dict of str to str, Picture)
@@ -51,11 +55,15 @@ def gallery_html(gallery):
     filters.append('<button type="reset">Show all</button>')
     filters.append(f"<output>{len(rows)} of {len(rows)} pictures</output>")
     ious = format_numbers(pd.to_numeric(pd.Series([row["iou"] for row in rows]), errors="coerce"))
-    cards = [_card(row, iou, picture) for iou, (row, picture) in zip(ious, gallery, strict=True)]
+    cards = [
+        _card(row, iou, picture, shown=place < FIRST_PICTURES)
+        for place, (iou, (row, picture)) in enumerate(zip(ious, gallery, strict=True))
+    ]
     return "".join(
         [
             element("form", "".join(filters), {"class": "filters", "autocomplete": "off"}),
             element("div", "".join(cards), {"class": "gallery"}),
+            element("button", "Show more", _MORE),
         ]
     )
 
@@ -69,7 +77,7 @@ def _filter(name, counts):
     return element("label", f"{FILTERS[name]} {select}")
 
 
-def _card(row, iou, picture):
+def _card(row, iou, picture, *, shown):
     wrong = "" not in (row["y_true"], row["y_pred"]) and row["y_true"] != row["y_pred"]
     facts = {
         "True": row["y_true"],
@@ -85,14 +93,15 @@ def _card(row, iou, picture):
         element("div", element("dt", escape(name)) + element("dd", escape(value)))
         for name, value in facts.items()
     ]
-    attributes = {f"data-{name}": row[name] for name in FILTERS}
+    attributes = {f"data-{name}": row[name] for name in FILTERS} | ({} if shown else {"hidden": ""})
     if wrong:
         attributes["class"] = "wrong"
-    return _figure(picture, alt, element("dl", "".join(pairs)), attributes)
+    return _figure(picture, alt, element("dl", "".join(pairs)), attributes, shown=shown)
 
 
-def _figure(picture, alt, caption, attributes=None):
+def _figure(picture, alt, caption, attributes=None, *, shown=True):
     size = f'width="{picture.width}" height="{picture.height}"'
-    image = f'<img src="{picture.uri}" alt="{escape(alt)}" {size}>'
+    source = "src" if shown else "data-src"
+    image = f'<img {source}="{picture.uri}" alt="{escape(alt)}" {size}>'
     button = element("button", image, {"type": "button", "class": "enlarge", "title": "Enlarge"})
     return element("figure", button + element("figcaption", caption), attributes)

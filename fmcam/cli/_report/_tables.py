@@ -13,6 +13,7 @@ __all__ = ["table_html"]
 
 MOST_ROWS = 500
 FIRST_ROWS = 20
+_MOST_CHARACTERS = 1000  # of a cell
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,9 @@ def _is_spread(mean, std, count):
 def _plain(values):
     if is_number(values):
         return Column(values.name, values, format_numbers(values))
-    return Column(values.name, values, ["—" if pd.isna(v) else escape(str(v)) for v in values])
+    texts = ["—" if pd.isna(value) else str(value) for value in values]
+    short = [text[:_MOST_CHARACTERS] + "..." * (len(text) > _MOST_CHARACTERS) for text in texts]
+    return Column(values.name, values, [escape(text) for text in short])
 
 
 def _with_interval(values, low, high):
@@ -97,7 +100,8 @@ def _with_interval(values, low, high):
 
 
 def _strips(values, low, high):
-    """Return, for each value, a bar from low to high with a tick; "" where one is missing."""
+    """Return, for each value, a bar from low to high with a tick; "" where one is not finite."""
+    values, low, high = (x.replace([math.inf, -math.inf], math.nan) for x in (values, low, high))
     start = low.min()
     end = max(high.max(), 0) if start < 0 else high.max()
     span = end - start or 1.0
@@ -150,4 +154,4 @@ def _kind(column):
 def _sort_key(value):
     if pd.isna(value):
         return ""
-    return value if isinstance(value, str) else json.dumps(value)
+    return value[:_MOST_CHARACTERS] if isinstance(value, str) else json.dumps(value)

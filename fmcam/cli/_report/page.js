@@ -24,24 +24,36 @@ for (const button of document.querySelectorAll("thead button")) {
   button.addEventListener("click", () => sortTable(button.parentElement));
 }
 
-// The gallery shows the pictures that fit all of its filters.
+// The gallery shows the pictures that fit all of its filters, some at a time: the browser decodes a
+// picture only once it has been shown.
 
 const filters = document.querySelector(".filters");
+const more = document.querySelector(".more");
 
-function filterGallery() {
+function showGallery(most) {
   const selects = [...filters.querySelectorAll("select")];
   const chosen = selects.filter((select) => select.selectedIndex > 0);
   const pictures = [...document.querySelectorAll(".gallery figure")];
-  for (const picture of pictures) {
-    picture.hidden = chosen.some((select) => picture.dataset[select.name] !== select.value);
+  const fitting = pictures.filter((picture) =>
+    chosen.every((select) => picture.dataset[select.name] === select.value));
+  const shown = new Set(fitting.slice(0, most));
+  for (const picture of pictures) picture.hidden = !shown.has(picture);
+  for (const picture of shown) {
+    const image = picture.querySelector("img");
+    image.src ||= image.dataset.src;
   }
-  const shown = pictures.filter((picture) => !picture.hidden).length;
-  filters.querySelector("output").textContent = `${shown} of ${pictures.length} pictures`;
+  filters.querySelector("output").textContent =
+    `${fitting.length} of ${pictures.length} pictures`;
+  more.hidden = shown.size === fitting.length;
+  more.value = shown.size;
 }
 
 if (filters) {
-  filters.addEventListener("change", filterGallery);
-  filters.addEventListener("reset", () => setTimeout(filterGallery)); // once the filters are reset
+  const step = Number(more.value);
+  filters.addEventListener("change", () => showGallery(step));
+  filters.addEventListener("reset", () => setTimeout(showGallery, 0, step)); // after the reset
+  more.addEventListener("click", () => showGallery(Number(more.value) + step));
+  showGallery(step);
 }
 
 // A click on a picture shows it large; Escape, the button or a click beside it closes it.
