@@ -1,31 +1,17 @@
 """One typed dataclass is a command's settings, its flags and its YAML file."""
 
 import argparse
-import dataclasses
 import functools
-import math
-import types
-import typing
+import sys
+from pathlib import Path
 
-import yaml
+from fmcam._suggest import nearest
+from fmcam.cli._config_file import as_yaml, values_in_file
+from fmcam.cli._option import fields_of, option, other_names, settings_of, typed
 
-from fmcam._suggest import nearest, suggest
-from fmcam.cli._yaml import read_settings
-
-__all__ = ["make_parser", "option", "parse"]
+__all__ = ["make_parser", "option", "parse", "settings_of"]
 
 _LISTED = 6  # choices that a usage line has room for
-_NAMES = {int: "a whole number", float: "a finite number", str: "a text"}
-
-
-def option(default, help, choices=None, *, yaml=None, positional=False):
-    """A field of a configuration, with the text of its flag; `positional`: it has no flag.
-
-    `yaml` is its other name in a file, such as "training.learning_rate": `learning_rate` (or the
-    field's own name) in the section `training`.
-    """
-    metadata = {"help": help, "choices": choices, "yaml": yaml, "positional": positional}
-    return dataclasses.field(default=default, metadata=metadata)
 
 
 def parse(config_class, arguments, *, prog, description):
@@ -35,7 +21,8 @@ def parse(config_class, arguments, *, prog, description):
     ----------
     config_class : dataclass
         With fields made by :func:`option`. ``batch_size: int`` becomes ``--batch-size``, a tuple
-        takes several values, a bool is ``--flag`` or ``--no-flag``.
+        takes several values, a bool is ``--flag`` or ``--no-flag``; underscores of a flag are
+        hyphens. A class with a `CONFIG_FILE` reads the file of that name, if there is one.
     arguments : list of str
         ``--config file.yaml`` reads the same names from a file, or those of :func:`option` in
         their sections; flags win over the file. ``--print-config`` prints such a file.
@@ -43,9 +30,12 @@ def parse(config_class, arguments, *, prog, description):
         For the help text.
     """
     parser = make_parser(config_class, prog, description)
-    first = parser.parse_or_suggest(arguments)
-    if first.config is not None:
-        parser.set_defaults(**_of_file(parser, config_class, first.config))
+    file = parser.parse_or_suggest(arguments).config or _usual_file(config_class)
+    if file is not None:
+        try:
+            parser.set_defaults(**values_in_file(config_class, file))
+        except ValueError as error:
+            parser.error(f"--config: {file}{error}")
     given = vars(parser.parse_or_suggest(arguments))
     del given["config"]
     printed = given.pop("print_config")
@@ -53,25 +43,49 @@ def parse(config_class, arguments, *, prog, description):
         given[name] = tuple(value) if isinstance(value, list) else value
     config = config_class(**given)
     if printed:
-        print(_as_yaml(config), end="")
+        print(as_yaml(config), end="")
         parser.exit()
     return config
 
 
+def _usual_file(config_class):
+    """The file that a command reads if none is named; it says so."""
+    name = getattr(config_class, "CONFIG_FILE", None)
+    if name is None or not Path(name).is_file():
+        return None
+    print(f"Settings from {name}.", file=sys.stderr)
+    return name
+
+
 class _Parser(argparse.ArgumentParser):
-    """argparse's, whose errors are one line and name what was probably meant."""
+    """argparse's, whose errors are one line and name what was probably meant.
+
+    `also` are other names of flags, without their hyphens in front.
+    """
+
+    def __init__(self, *args, also=(), **kwargs):
+        super().__init__(*args, **kwargs)
+        self.also = {f"--{other}": f"--{own}" for other, own in dict(also).items()}
 
     def parse_or_suggest(self, arguments):
-        given, unknown = self.parse_known_intermixed_args(arguments)
+        given, unknown = self.parse_known_intermixed_args([*map(self._spelled, arguments)])
         for argument in unknown:
             flag = argument.partition("=")[0]
             if flag.startswith("-"):
-                near = nearest(flag, self._option_string_actions)
+                near = nearest(flag, [*self._option_string_actions, *self.also])
                 hint = f"Did you mean {near[0]}?" if near else f"See {self.prog} --help."
                 self.error(f"there is no option {flag}. {hint}")
         if unknown:
             self.error(f"got {' '.join(unknown)}, which no option takes. See {self.prog} --help.")
         return given
+
+    def _spelled(self, argument):
+        """An argument, with the name of a flag as the parser knows it."""
+        flag, equals, value = argument.partition("=")
+        if not flag.startswith("--"):
+            return argument
+        flag = flag.replace("_", "-")
+        return self.also.get(flag, flag) + equals + value
 
     def error(self, message):
         self.exit(2, f"{self.prog}: error: {message.removeprefix('argument ')}\n")
@@ -84,18 +98,25 @@ def make_parser(config_class, prog, description):
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        also={
+            other.replace("_", "-"): own.replace("_", "-")
+            for other, own in other_names(config_class).items()
+        },
     )
-    parser.add_argument("--config", metavar="FILE", help="YAML file with any of these settings")
+    usual = getattr(config_class, "CONFIG_FILE", None)
+    text = "YAML file with any of these settings"
+    text += f"; by default {usual}, if there is one" if usual else ""
+    parser.add_argument("--config", metavar="FILE", help=text)
     parser.add_argument(
         "--print-config", action="store_true", help="print the settings as such a file, and stop"
     )
-    for field, kind, several in _fields(config_class):
+    for field, kind, several in fields_of(config_class):
         options = {"default": field.default, "help": _help(field), "dest": field.name}
         choices = field.metadata["choices"]
         if kind is bool:
             options |= {"action": argparse.BooleanOptionalAction}
         else:
-            options |= {"type": functools.partial(_typed, kind=kind, choices=choices)}
+            options |= {"type": functools.partial(typed, kind=kind, choices=choices)}
             options |= {"choices": list(choices)} if choices else {}
             if not choices or len(choices) > _LISTED:
                 options |= {"metavar": field.name.upper() if choices else kind.__name__.upper()}
@@ -108,82 +129,9 @@ def make_parser(config_class, prog, description):
     return parser
 
 
-def _fields(config_class):
-    """Yield each field, the type of its values, and whether there may be several."""
-    hints = typing.get_type_hints(config_class)
-    for field in dataclasses.fields(config_class):
-        kind = hints[field.name]
-        if isinstance(kind, types.UnionType):
-            kind, *_ = (part for part in typing.get_args(kind) if part is not type(None))
-        several = typing.get_origin(kind) is tuple
-        yield field, typing.get_args(kind)[0] if several else kind, several
-
-
 def _help(field):
     text, default = field.metadata["help"].replace("%", "%%"), field.default
     if default is None or default is False or default == ():
         return text
     shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
     return f"{text} (default: {shown})"
-
-
-def _typed(value, kind, choices):
-    """A value of a flag or a file; raises ArgumentTypeError, with what is needed, if it is none."""
-    try:
-        if isinstance(value, bool | list | dict | None):
-            raise ValueError(value)
-        found = kind(str(value))
-        if kind is float and not math.isfinite(found):
-            raise ValueError(value)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"must be {_NAMES[kind]}, got {value!r}") from error
-    if choices and found not in choices:
-        raise argparse.ArgumentTypeError(f"cannot be {found!r}. {suggest(str(found), choices)}")
-    return found
-
-
-def _of_file(parser, config_class, path):
-    """The values of the fields that a file sets; ends with a message if it is not right."""
-    fields = {field.name: (field, kind, several) for field, kind, several in _fields(config_class)}
-    sections: dict[str, dict[str, str]] = {}
-    for field, *_ in fields.values():
-        if field.metadata["yaml"]:
-            section, _, name = field.metadata["yaml"].partition(".")
-            sections.setdefault(section, {}).update({name: field.name, field.name: field.name})
-    try:
-        given = read_settings(path, list(fields), sections)
-        return {
-            name: _of_yaml(name, value, *fields[name])
-            for name, value in given.items()
-            if value is not None
-        }
-    except ValueError as error:
-        parser.error(f"--config: {path}{error}")
-
-
-def _of_yaml(name, value, field, kind, several):
-    if kind is bool:
-        if not isinstance(value, bool):
-            raise ValueError(f": {name} must be true or false, got {value!r}")
-        return value
-    if isinstance(value, list) and not several:
-        raise ValueError(f": {name} must be {_NAMES[kind]}, got a list")
-    values = value if isinstance(value, list) else [value]
-    if not values and field.default:
-        raise ValueError(f": {name} must have one value or more, got none")
-    try:
-        found = [_typed(one, kind, field.metadata["choices"]) for one in values]
-    except argparse.ArgumentTypeError as error:
-        raise ValueError(f": {name} {error}") from error
-    return tuple(found) if several else found[0]
-
-
-def _as_yaml(config):
-    """A file that sets each field to its value, with the text of its flag behind."""
-    lines = []
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        value = list(value) if isinstance(value, tuple) else value
-        text = yaml.safe_dump(value, default_flow_style=True, width=math.inf).splitlines()[0]
-        lines.append(f"{field.name}: {text}  # {field.metadata['help']}\n")
-    return "".join(lines)

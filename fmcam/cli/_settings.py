@@ -8,11 +8,28 @@ from fmcam.models import list_models
 
 __all__ = ["DATASETS", "NETWORKS", "OPTIMIZERS", "PRECISIONS", "SCHEDULERS", "TransferSettings"]
 
-DATASETS = list_datasets()
-NETWORKS = [name for name in list_models() if "/" not in name]
+# Some have other names elsewhere, which mean the same here.
+_NAMED = {
+    "imagenette": ("imagenette2", "imagenette2-160"),
+    "pets": ("oxford-pets", "oxford-iiit-pet", "oxford-iiit-pets"),
+    "resnet18": ("resnet_cam",),
+}
+
+
+def _with_other_names(names):
+    return {name: _NAMED.get(name, ()) for name in names}
+
+
+DATASETS = _with_other_names(list_datasets())
+NETWORKS = _with_other_names(name for name in list_models() if "/" not in name)
 OPTIMIZERS = ("sgd", "adam")
 PRECISIONS = ("float32", "bfloat16")
-SCHEDULERS = ("one-cycle", "cosine", "reduce-on-plateau", "none")
+SCHEDULERS = {
+    "one-cycle": ("OneCycleLR",),
+    "cosine": ("cosine_annealing", "CosineAnnealingLR"),
+    "reduce-on-plateau": ("plateau", "reduce_lr", "ReduceLROnPlateau"),
+    "none": (),
+}
 
 
 @dataclass(frozen=True, kw_only=True)

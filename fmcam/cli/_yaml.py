@@ -1,59 +1,10 @@
-"""Settings in a YAML file, which says each of them once and holds nothing else."""
+"""A YAML file of `name: value` lines, which says each of them once and has no aliases."""
 
 from pathlib import Path
 
 import yaml
 
-from fmcam._suggest import suggest
-
-__all__ = ["read_settings"]
-
-
-def read_settings(path, fields, sections):
-    """The value of each setting in a file, also in its sections.
-
-    Parameters
-    ----------
-    path : str
-    fields : sequence of str
-        Names of the settings.
-    sections : dict of str to dict of str to str
-        The names in each section of a file, and the settings that they stand for.
-
-    Returns
-    -------
-    dict of str to object
-        As YAML has them, by the names of `fields`.
-
-    Raises
-    ------
-    ValueError
-        If the file cannot be read, names something unknown, or the same twice. The message goes on
-        after the path.
-    """
-    found: dict[str, object] = {}
-    known = {**{section: section for section in sections}, **{name: name for name in fields}}
-    for name, value in _mapping(_load(path), "").items():
-        if name in sections and (isinstance(value, dict) or name not in fields):
-            for inner, inner_value in _mapping(value, f": {name}").items():
-                _add(found, inner, inner_value, sections[name], f": {name}")
-        else:
-            _add(found, name, value, known, "")
-    return found
-
-
-def _add(found, name, value, known, place):
-    if name not in known:
-        raise ValueError(f"{place} has an unknown setting {name!r}. {suggest(str(name), known)}")
-    if known[name] in found:
-        raise ValueError(f"{place} sets {known[name]} a second time")
-    found[known[name]] = value
-
-
-def _mapping(content, place):
-    if not isinstance(content, dict):
-        raise ValueError(f"{place} must hold `name: value` lines, got {content!r}")
-    return content
+__all__ = ["mapping_of", "read_yaml"]
 
 
 class _Loader(yaml.SafeLoader):
@@ -77,7 +28,23 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _load(path):
+def read_yaml(path):
+    """The lines `name: value` of a file.
+
+    Parameters
+    ----------
+    path : str
+
+    Returns
+    -------
+    dict
+        As YAML has them.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, or it holds something else. The message goes on after the path.
+    """
     if not Path(path).is_file():
         raise ValueError(" is no file")
     try:
@@ -88,4 +55,11 @@ def _load(path):
     except (OSError, RecursionError, ValueError, yaml.YAMLError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f" cannot be read as YAML: {reason}") from error
-    return {} if content is None else content
+    return mapping_of({} if content is None else content, "")
+
+
+def mapping_of(content, place):
+    """The content, if it is a mapping; else raise ValueError, with its place in front."""
+    if not isinstance(content, dict):
+        raise ValueError(f"{place} must hold `name: value` lines, got {content!r}")
+    return content

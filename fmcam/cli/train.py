@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from typing import ClassVar
 
 from fmcam.cli._config import option
 from fmcam.cli._settings import DATASETS, NETWORKS, OPTIMIZERS, PRECISIONS, SCHEDULERS
@@ -11,77 +12,82 @@ from fmcam.cli._settings import DATASETS, NETWORKS, OPTIMIZERS, PRECISIONS, SCHE
 class Config:
     """Settings of a training."""
 
-    model: str = option("lenet5", "network to train", NETWORKS, yaml="model.name")
-    dataset: str = option("fashion-mnist", "data set to train on", DATASETS, yaml="dataset.name")
-    lr: float = option(0.1, "peak learning rate", yaml="training.learning_rate")
-    batch_size: int = option(128, "images in a batch", yaml="training.batch_size")
-    weight_decay: float = option(5e-4, "weight decay (L2)", yaml="training.weight_decay")
-    epochs: int = option(16, "passes over the training images", yaml="training.num_epochs")
+    CONFIG_FILE: ClassVar = "cam_config.yaml"
+
+    model: str = option("lenet5", "network to train", NETWORKS, also="model.name")
+    dataset: str = option("fashion-mnist", "data set to train on", DATASETS, also="dataset.name")
+    lr: float = option(0.1, "peak learning rate", also="training.learning_rate")
+    batch_size: int = option(128, "images in a batch", also="training.batch_size")
+    weight_decay: float = option(5e-4, "weight decay (L2)", also="training.weight_decay")
+    epochs: int = option(16, "passes over the training images", also="training.num_epochs")
     precision: str = option(
-        "float32", "number type of the forward pass", PRECISIONS, yaml="training.precision"
+        "float32", "number type of the forward pass", PRECISIONS, also="training.precision"
     )
     optimizer: str = option(
-        "sgd", "optimizer; sgd has Nesterov momentum", OPTIMIZERS, yaml="training.optimizer"
+        "sgd", "optimizer; sgd has Nesterov momentum", OPTIMIZERS, also="training.optimizer"
     )
     scheduler: str = option(
-        "one-cycle", "schedule of the learning rate", SCHEDULERS, yaml="training.scheduler"
+        "one-cycle", "schedule of the learning rate", SCHEDULERS, also="training.scheduler"
     )
     label_smoothing: float = option(
-        0.05, "share of the label that is spread over all classes", yaml="training.label_smoothing"
+        0.05, "share of the label that is spread over all classes", also="training.label_smoothing"
     )
     patience: int | None = option(
         None,
         "stop after this many epochs without a lower loss on the held-out images",
-        yaml="training.early_stopping_patience",
+        also="training.early_stopping_patience",
     )
     image_size: int | None = option(
         None,
         "size of the crops of photographs; by default that of the photographs",
-        yaml="dataset.img_size",
+        also="dataset.img_size",
     )
     first_size: int | None = option(
         None,
         "size of the crops in the first epochs, which grows to --image-size",
-        yaml="dataset.first_size",
+        also="dataset.first_size",
     )
     color: float = option(
         0.0,
         "largest change of brightness, contrast and saturation of photographs, in [0, 1]",
-        yaml="training.color",
+        also="training.color",
     )
-    val_size: int = option(0, "number of training images to hold out", yaml="dataset.val_size")
+    val_size: int = option(0, "number of training images to hold out", also="dataset.val_size")
     data_dir: str | None = option(
         None,
         "folder of the data sets; by default the environment variable FMCAM_DATA",
-        yaml="dataset.data_dir",
+        also="dataset.data_dir",
     )
     input_shape: tuple[int, ...] | None = option(
         None,
         "channels, height and width that the images are expected to have",
-        yaml="model.input_shape",
+        also="model.input_shape",
     )
     num_classes: int | None = option(
-        None, "number of classes that the data set is expected to have", yaml="model.num_classes"
+        None, "number of classes that the data set is expected to have", also="model.num_classes"
+    )
+    residual: bool | None = option(
+        None, "whether the network is expected to have residual connections", also="model.residual"
     )
     weights: str | None = option(
         None,
         "pretrained weights for resnet18: a name of torchvision's, or a file",
-        yaml="model.weights",
+        also="model.weights",
     )
     checkpoint_dir: str | None = option(
-        None, "folder of the checkpoints; by default inside --out", yaml="training.checkpoint_dir"
+        None, "folder of the checkpoints; by default inside --out", also="training.checkpoint_dir"
     )
     save_every: int = option(
-        1, "save the state of the training after every this many epochs", yaml="training.save_every"
+        1, "save the state of the training after every this many epochs", also="training.save_every"
     )
     log_every: int | None = option(
-        None, "print the loss after every this many batches", yaml="training.log_every"
+        None, "print the loss after every this many batches", also="training.log_every"
     )
     seeds: tuple[int, ...] = option(
-        (0,), "random states, one for each training", yaml="training.seeds"
+        (0,), "random states, one for each training", also="training.seeds"
     )
-    jobs: int = option(os.cpu_count(), "number of parallel processes", yaml="training.jobs")
-    out: str = option("runs/train", "folder to write the results to")
+    jobs: int = option(os.cpu_count(), "number of parallel processes", also="training.jobs")
+    out: str = option("runs/train", "folder to write the results to", also="output_dir")
     resume: bool = option(False, "keep finished trainings, and continue an unfinished one")
 
 
@@ -95,6 +101,12 @@ def check(config):
         raise SystemExit("--patience watches held-out images: hold some out with --val-size.")
     if config.weights and config.model != "resnet18":
         raise SystemExit(f"--weights is for resnet18, not for {config.model}.")
+    if config.residual is not None and config.residual != (config.model == "resnet18"):
+        has = "has no" if config.residual else "has"
+        raise SystemExit(
+            f"residual is {str(config.residual).lower()}, but {config.model} {has} residual "
+            "connections. Choose another network with --model, or leave `residual` out."
+        )
 
 
 def main(config):

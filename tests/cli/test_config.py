@@ -16,14 +16,29 @@ ROOT = Path(__file__).parent.parent.parent
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    lr: tuple[float, ...] = option((0.1,), "rates", yaml="training.learning_rate")
-    batch_size: int | None = option(None, "size", yaml="training.batch_size")
-    dataset: str = option("shapes", "images", ("shapes", "fashion-mnist"), yaml="dataset.name")
+    lr: tuple[float, ...] = option((0.1,), "rates", also="training.learning_rate")
+    batch_size: int | None = option(None, "size", also="training.batch_size")
+    dataset: str = option("shapes", "images", ("shapes", "fashion-mnist"), also="dataset.name")
+    scheduler: str = option("one-cycle", "schedule", {"one-cycle": ("OneCycleLR",), "none": ()})
     resume: bool = option(False, "go on")
+    out: str = option("runs/x", "folder", also="output_dir")
 
 
 def settings_of(*arguments):
     return parse(Settings, list(arguments), prog="x", description="d")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--batch_size", "8", "--out", "x", "--scheduler", "none"],
+        ["--batch-size=8", "--output_dir=x", "--scheduler=None"],
+        ["--batch_size=8", "--output-dir", "x", "--scheduler", "NONE"],
+    ],
+)
+def test_underscores_of_flags_and_their_other_names(arguments):
+    assert settings_of(*arguments) == Settings(batch_size=8, out="x", scheduler="none")
+    assert settings_of("--learning_rate", "0.2", "--scheduler", "one_cycle_lr") == Settings((0.2,))
 
 
 def test_defaults_and_flags():
@@ -34,10 +49,20 @@ def test_defaults_and_flags():
 
 def test_a_yaml_file_is_the_same_as_flags_and_flags_win(tmp_path):
     file = tmp_path / "settings.yaml"
-    file.write_text("lr: [0.1, 0.2]\nbatch_size: 8\nresume: true\ndataset: null\n")
+    file.write_text("lr: [0.1, 0.2]\nbatch_size: 8\nresume: true\n")
     assert settings_of("--config", str(file)) == Settings((0.1, 0.2), 8, resume=True)
     given = settings_of("--config", str(file), "--batch-size", "4", "--no-resume")
     assert given == Settings((0.1, 0.2), 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("batch_size: null", Settings()), ("scheduler: null", Settings(scheduler="none"))],
+)
+def test_no_value_in_a_file_is_the_default_only_where_that_is_none(tmp_path, text, expected):
+    file = tmp_path / "settings.yaml"
+    file.write_text(text)
+    assert settings_of("--config", str(file)) == expected
 
 
 @pytest.mark.parametrize(
@@ -45,6 +70,8 @@ def test_a_yaml_file_is_the_same_as_flags_and_flags_win(tmp_path):
     [
         "training: {learning_rate: [0.1, 0.2], batch_size: 8}\ndataset: {name: fashion-mnist}",
         "training: {lr: [0.1, 0.2]}\nbatch_size: 8\ndataset: fashion-mnist",
+        "batch_size: 8\nlearning_rate: [0.1, 0.2]\ndataset: FashionMNIST",
+        "Dataset: {Name: Fashion_MNIST}\nTRAINING: {Learning-Rate: [0.1, 0.2], BATCH_SIZE: 8}",
     ],
 )
 def test_sections_of_a_yaml_file(tmp_path, text):
@@ -65,7 +92,16 @@ def test_sections_of_a_yaml_file(tmp_path, text):
         ),
         ("training: 3", "settings.yaml: training must hold `name: value` lines, got 3"),
         ("training: {leraning_rate: 1}", "training has an unknown setting 'leraning_rate'. Did"),
-        ("training: {name: 1}", "setting 'name'. Known are learning_rate, lr, batch_size"),
+        ("training: {xyz: 1}", "setting 'xyz'. Known are learning_rate, lr, batch_size"),
+        ("training: {name: 1}", "training has an unknown setting 'name'. It belongs to dataset."),
+        ("dataset: {lr: 1}", "dataset has an unknown setting 'lr'. It belongs to training."),
+        ("dataset: {out: x}", "an unknown setting 'out'. It stands outside of sections."),
+        (
+            "trainng: {lr: 1}\nbatchsize: 8\nxyz: [1]\ntraining: {learing_rate: 1, 3: 4}",
+            "settings.yaml has 5 unknown settings: 'trainng' (Did you mean 'training'?), "
+            "'batchsize' (Did you mean 'batch_size'?), 'xyz', "
+            "training: 'learing_rate' (Did you mean 'learning_rate'?), training: '3'",
+        ),
         ("dataset: {nam: shapes}", "dataset has an unknown setting 'nam'. Did you mean 'name'?"),
         ("lr: [", "settings.yaml, line 1: expected the node content"),
         ("batchsize: 8", "unknown setting 'batchsize'. Did you mean 'batch_size'?"),
@@ -80,10 +116,12 @@ def test_sections_of_a_yaml_file(tmp_path, text):
         ("lr: [[0.1]]", "lr must be a finite number, got [0.1]"),
         ("lr: [null]", "lr must be a finite number, got None"),
         ("lr: []", "lr must have one value or more, got none"),
+        ("lr:", "lr has no value. Leave it out for its default, (0.1,)"),
         ("resume: 1", "resume must be true or false, got 1"),
         ("resume: 'true'", "resume must be true or false, got 'true'"),
         ("lr: 1\nbatch_size: 8\nlr: 2", "settings.yaml, line 3: lr is set a second time"),
         ("lr: 1\ntraining: {learning_rate: 2}", "settings.yaml: training sets lr a second time"),
+        ("lr: 1\nLR: 2", "settings.yaml sets lr a second time"),
         ("lr: &rate [1]\ntraining: *rate", "settings.yaml, line 2: aliases (*) are not read"),
         ("lr: !!python/object:os.system x", "line 1: could not determine a constructor"),
         ("? [lr]\n: 1", "line 1: found unhashable key"),
@@ -133,6 +171,10 @@ def test_a_missing_yaml_file(capsys):
         (["--batch-sise", "8"], "there is no option --batch-sise. Did you mean --batch-size?"),
         (["--batch-sise=8"], "there is no option --batch-sise. Did you mean --batch-size?"),
         (["--batch", "8"], "there is no option --batch. Did you mean --batch-size?"),
+        (
+            ["--learning-rte", "8"],
+            "there is no option --learning-rte. Did you mean --learning-rate?",
+        ),
         (["--zzz"], "there is no option --zzz. See x --help."),
         (["8"], "got 8, which no option takes. See x --help."),
         (["--batch-size", "8.5"], "--batch-size: must be a whole number, got '8.5'"),
@@ -174,5 +216,7 @@ def test_what_is_printed_says_what_each_setting_is(capsys):
         "lr: [0.1, 0.2]  # rates\n"
         "batch_size: null  # size\n"
         "dataset: shapes  # images\n"
+        "scheduler: one-cycle  # schedule\n"
         "resume: false  # go on\n"
+        "out: runs/x  # folder\n"
     )
