@@ -36,13 +36,13 @@ _CLASSIFIERS["CNNClassifier"] = CNNClassifier
 _TORCH = {"torch.optim.": torch.optim, "torch.nn.": nn}
 
 
-def save_classifier(clf, path, *, class_names=None, metrics=None):
+def save_classifier(clf, path, *, class_names=None, dataset=None, metrics=None):
     """Write a fitted classifier to one safetensors file.
 
     The header holds, as JSON: the kind of classifier and network, the parameters that are numbers,
     strings, tuples or classes of torch (others, such as callbacks, are left out), `classes_`,
     `image_shape_`, the number of epochs trained and the `history_` of each, `class_names`,
-    `metrics` and fmcam's version.
+    `dataset`, `metrics` and fmcam's version.
 
     Parameters
     ----------
@@ -52,6 +52,8 @@ def save_classifier(clf, path, *, class_names=None, metrics=None):
         Written beside and renamed, so a file that is there is whole.
     class_names : sequence of k str, optional
         For people to read, in the order of `classes_`.
+    dataset : str, optional
+        What it learned from, such as a name of :func:`fmcam.datasets.list_datasets`.
     metrics : mapping of str to float, optional
         For example the accuracies.
 
@@ -76,6 +78,7 @@ def save_classifier(clf, path, *, class_names=None, metrics=None):
         "epoch": len(clf.history),
         "history": [_scalars(row) for row in clf.history],
         "class_names": None if class_names is None else [str(name) for name in class_names],
+        "dataset": dataset,
         "of_unit_range": clf.module_.standardize.of_unit_range,
         "metrics": {name: float(value) for name, value in (metrics or {}).items()},
         "fmcam": fmcam.__version__,
@@ -164,8 +167,8 @@ def load_classifier(path, *, module=None, classes=None, key=None):
     -------
     CNNClassifier
         `checkpoint_` is a dict of what the file says beside weights and parameters: `epoch`,
-        `class_names`, `metrics` and, for torch files, every other entry of the dictionary; for
-        "hf/FOLDER" also what the folder says of `mean`, `std` and `class_names`.
+        `class_names`, `dataset`, `metrics` and, for torch files, every other entry of the
+        dictionary; for "hf/FOLDER" also what the folder says of `mean`, `std` and `class_names`.
 
     Raises
     ------
@@ -228,7 +231,8 @@ def _rebuild(path, header, module, tensors):
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         what = "is damaged or was changed" if module is None else "is damaged, or of another module"
         raise ValueError(f"{path} {what}: {error}") from error
-    clf.checkpoint_ = {k: header.get(k) for k in ("epoch", "class_names", "metrics", "fmcam")}
+    told = ("epoch", "class_names", "dataset", "metrics", "fmcam")
+    clf.checkpoint_ = {name: header.get(name) for name in told}
     return clf
 
 

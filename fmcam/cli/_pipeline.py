@@ -225,6 +225,7 @@ def _fit_and_save(fit, data, folder, threads, save_every, log_every):
         clf,
         fit.file(folder),
         class_names=[data.target_names[label] for label in clf.classes_],
+        dataset=fit.dataset,
         metrics={"fit_time": seconds},
     )
     state_file.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from fmcam.cli._pipeline import Fit, crop_size, score, train
 from fmcam.cli._run import Run
 from fmcam.cli._script import mistakes_named
 from fmcam.datasets import get_dataset
+from fmcam.models import get_model
 from fmcam.plot import HistoryDisplay, RocCurvesDisplay
 from fmcam.report import classification_frame
 
@@ -22,6 +23,7 @@ def main(config):
             for subset in ("train", "test")
         )
     check_data(config, data)
+    check_weights(config, data)
     run = Run(config, "fmcam train", kept=("checkpoints",))
     folder = Path(config.checkpoint_dir or run.folder / "checkpoints")
     fits = plan(config, data)
@@ -40,18 +42,36 @@ def main(config):
 
 def check_data(config, data):
     """End with a message if the images are not those that the settings speak of."""
-    found = {"input_shape": data.images.shape[1:], "num_classes": len(data.target_names)}
+    n_images, n_classes = len(data.target), len(np.unique(data.target))
+    found = {"input_shape": data.images.shape[1:], "num_classes": n_classes}
     for name, value in found.items():
         if getattr(config, name) not in (None, value):
             raise SystemExit(
                 f"{name} is {getattr(config, name)}, but {config.dataset} has {value}."
             )
+    if config.val_size and not n_classes <= config.val_size <= n_images - n_classes:
+        raise SystemExit(
+            f"--val-size must leave images of each class on both sides: {n_classes} to "
+            f"{n_images - n_classes} of the {n_images} of {config.dataset}, got {config.val_size}."
+        )
     crops = config.image_size or config.first_size or config.color
     if crops and crop_size(data) is None:
         raise SystemExit(
             "--image-size, --first-size and --color are for photographs in colour; the images of "
             f"{config.dataset} have the shape {data.images.shape[1:]}."
         )
+
+
+def check_weights(config, data):
+    """End with a message if the network cannot start from the weights that are asked for."""
+    if config.weights is None:
+        return
+    sizes = {"n_classes": len(np.unique(data.target)), "in_channels": data.images.shape[1]}
+    with mistakes_named():
+        try:
+            get_model(config.model, weights=config.weights, **sizes)
+        except ConnectionError as error:
+            raise ValueError(f"{error} On the command line: --weights FILE.") from error
 
 
 def plan(config, data):
@@ -76,7 +96,7 @@ def write(run, rows, clf, proba, test):
     run.write_table("rows.csv", rows)
     summary = rows.agg(["mean", "std", "count"]).T.rename_axis("number")
     run.write_table("summary.csv", summary)
-    names = test.target_names
+    names = [test.target_names[label] for label in clf.classes_]
     per_class = classification_frame(test.target, proba, clf.classes_, class_names=names)
     run.write_table("per_class.csv", per_class)
     run.write_table("history.csv", HistoryDisplay.from_estimator(clf).frame())
@@ -84,6 +104,8 @@ def write(run, rows, clf, proba, test):
     roc = RocCurvesDisplay.from_predictions(test.target, proba, clf.classes_, class_names=names)
     run.write_figure("roc.png", roc)
     confusion = ConfusionMatrixDisplay.from_predictions(
-        np.array(names)[test.target], np.array(names)[proba.argmax(axis=1)], labels=names
+        np.array(test.target_names)[test.target],
+        np.array(names)[proba.argmax(axis=1)],
+        labels=names,
     )
     run.write_figure("confusion.png", confusion, xticks_rotation=45, cmap="Blues", colorbar=False)

@@ -37,7 +37,9 @@ def clf():
 @pytest.fixture
 def saved(clf, tmp_path):
     path = tmp_path / "lenet.safetensors"
-    save_classifier(clf, path, class_names=["Ant", "Bee", "Cow"], metrics={"accuracy": 0.25})
+    save_classifier(
+        clf, path, class_names=["Ant", "Bee", "Cow"], dataset="lines", metrics={"accuracy": 0.25}
+    )
     return path
 
 
@@ -57,6 +59,7 @@ def test_round_trip(clf, saved):
         "epoch": 2,
         "class_names": ["Ant", "Bee", "Cow"],
         "metrics": {"accuracy": 0.25},
+        "dataset": "lines",
         "fmcam": "0.1.0",
     }
     with pytest.raises(ValueError, match="was fitted on"):

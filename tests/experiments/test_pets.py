@@ -20,7 +20,7 @@ from experiments._receptive_fields import effective_centres
 from experiments._species import with_species_classes
 from fmcam._boxes import masks_of_boxes
 from fmcam.classifiers import CNNClassifier, load_classifier, save_classifier
-from fmcam.cli import _transfer
+from fmcam.cli import _transfer, train
 from fmcam.cli._gallery import brightened, overlay, spread
 from fmcam.cli._networks import load_network
 from fmcam.cli._report._folder import read_folder
@@ -104,6 +104,25 @@ def read(config, name, **options):
 
 def classifier(config):
     return load_classifier(f"{config.out}/classifier.safetensors")
+
+
+def test_fmcam_train_takes_a_folder_of_some_breeds(config, tmp_path):
+    settings = {"lr": 0.001, "epochs": 1, "batch_size": 6, "jobs": 1, "image_size": SIZE}
+    settings |= {"data_dir": config.data_dir, "out": str(tmp_path / "run")}
+    train.main(train.Config("cnn-cam", "pets", val_size=3, num_classes=3, **settings))
+    (checkpoint,) = (tmp_path / "run" / "checkpoints").iterdir()
+    names = ["Abyssinian", "American Bulldog", "Bengal"]
+    told = load_classifier(checkpoint).checkpoint_
+    assert (told["class_names"], told["dataset"]) == (names, "pets")
+    assert pd.read_csv(tmp_path / "run" / "per_class.csv")["class"].tolist() == names
+    for wrong, message in (
+        ({"num_classes": 37}, "num_classes is 37, but pets has 3"),
+        ({"val_size": 16}, "on both sides: 3 to 15 of the 18 of pets, got 16"),
+        ({"model": "resnet18", "weights": "none.pth"}, "there is no none.pth"),
+    ):
+        with pytest.raises(SystemExit, match=message):
+            train.main(train.Config(dataset="pets", **{**settings, "out": "nowhere", **wrong}))
+    assert not Path("nowhere").exists()
 
 
 # The data -----------------------------------------------------------------------------------------
