@@ -126,7 +126,7 @@ def trained_classifier(run, config, data, held_out, test):
     """A classifier of the breeds, and the row of its accuracy; both are written."""
     folder = run.folder / "checkpoints"
     training = Transfer.of(config, starting_weights(config.weights, folder))
-    clf, history = training.fit(data.images, data.target, held_out, folder)
+    clf, _, history = training.fit(data.images, data.target, held_out, folder)
     names = [test.target_names[label] for label in clf.classes_]
     return clf, write_classification(run, clf, history, test, names)
 

@@ -7,7 +7,9 @@ from sklearn.metrics import ConfusionMatrixDisplay
 from sklearn.model_selection import train_test_split
 
 from fmcam.classifiers import save_classifier
+from fmcam.cli._class_names import read_class_names
 from fmcam.cli._gallery import brightened, overlay, spread, write_gallery
+from fmcam.cli._pictures import label_names
 from fmcam.cli._run import Run
 from fmcam.cli._transfer import Transfer, best_epoch, save_torch, starting_weights
 from fmcam.datasets import load_image_folder
@@ -15,7 +17,8 @@ from fmcam.explain import GradCAM, GuidedBackprop, GuidedGradCAM, explain_togeth
 from fmcam.plot import HeatmapDisplay, HistoryDisplay, RocCurvesDisplay
 from fmcam.report import classification_frame, overall_frame
 
-PARTS = ("training", "validation", "test")
+PARTS = ("train", "validation", "test")
+SHORT = {"train": "train_acc", "validation": "val_acc", "test": "test_acc"}
 LAYERS = [f"features.layer{number}" for number in (1, 2, 3, 4)]
 IN_GALLERY = ("Grad-CAM", "Guided Grad-CAM")
 PICTURED = 6
@@ -23,25 +26,36 @@ PICTURED = 6
 
 def load(config):
     """The photographs; ends with a message if there are none with labels."""
+    options = {"labels": config.labels, "class_names": read_class_names(config.class_names)}
     try:
-        return load_image_folder(config.folder, size=config.image_size, labels=config.labels)
+        data = load_image_folder(config.folder, size=config.image_size, **options)
     except ValueError as error:
         raise SystemExit(f"--folder: {error}") from error
+    if config.class_names is not None:
+        without = sorted(set(range(len(data.target_names))) - set(data.target.tolist()))
+        if without:
+            names = ", ".join(f"{data.target_names[number]} ({number})" for number in without)
+            raise SystemExit(f"--class-names: there is no photograph of {names}.")
+    return data
 
 
-def split(target, config):
-    """The part that each photograph belongs to: an array of str, classes alike in all parts."""
-    classes, counts = np.unique(target, return_counts=True)
-    if len(classes) < 2 or counts.min() < len(PARTS):
-        raise SystemExit(
-            f"Needed are two classes of {len(PARTS)} photographs or more, got "
-            + ", ".join(f"{n} of {name}" for name, n in zip(classes, counts, strict=True))
-        )
-    parts = np.full(len(target), "training", dtype=object)
-    for part, share in (("test", config.test), ("validation", config.validation)):
-        left = np.flatnonzero(parts == "training")
-        size = max(round(share * len(target)), len(classes))
-        options = {"stratify": target[left], "random_state": config.seed}
+def split(data, config):
+    """The part that each photograph belongs to: an array of str.
+
+    As the folders say; what no folder says is drawn from the photographs to train on, classes
+    alike in all parts.
+    """
+    given = data.subset is not None and config.split == "folders"
+    parts = (
+        data.subset.astype(object) if given else np.full(len(data.target), "train", dtype=object)
+    )
+    drawn = [part for part in ("test", "validation") if part not in parts]
+    _check_photographs(data, parts, drawn)
+    n_train = (parts == "train").sum()
+    for part in drawn:
+        left = np.flatnonzero(parts == "train")
+        size = max(round(getattr(config, part) * n_train), len(np.unique(data.target)))
+        options = {"stratify": data.target[left], "random_state": config.seed}
         try:
             _, chosen = train_test_split(left, test_size=size, **options)
         except ValueError as error:
@@ -50,63 +64,86 @@ def split(target, config):
     return parts
 
 
-def evaluate(data, parts, y_proba, classes):
+def _check_photographs(data, parts, drawn):
+    needed = 1 + len(drawn)
+    counts = {
+        name: (data.target[parts == "train"] == label).sum()
+        for label, name in label_names(data).items()
+    }
+    if len(counts) < 2 or min(counts.values()) < needed:
+        raise SystemExit(
+            f"Needed to train are two classes of {needed} photographs or more, got "
+            + ", ".join(f"{count} of {name}" for name, count in counts.items())
+        )
+
+
+def evaluate(y_true, parts, y_proba, names):
     """Overall numbers of each part, one row a part."""
+    columns = range(len(names))
     frames = [
-        overall_frame(data.target[parts == part], y_proba[parts == part], classes) for part in PARTS
+        overall_frame(y_true[parts == part], y_proba[parts == part], columns) for part in PARTS
     ]
     return pd.concat(frames, keys=PARTS, names=["part"]).droplevel(1)
 
 
-def predict(data, parts, y_proba, classes):
+def predict(data, parts, y_true, y_proba, names):
     """One row a photograph."""
     return pd.DataFrame(
         {
             "file": data.filenames,
             "part": parts,
-            "y_true": data.target,
-            "y_pred": classes[y_proba.argmax(axis=1)],
+            "y_true": names[y_true],
+            "y_pred": names[y_proba.argmax(axis=1)],
             "probability": y_proba.max(axis=1).round(4),
         }
     )
 
 
-def write_tables(run, found, y_proba, classes, history):
+def write_tables(run, found, y_true, y_proba, names, history):
     """The test report: tables and curves; returns the table of the classes."""
-    per_class = classification_frame(found["y_true"], y_proba, classes)
+    columns, options = range(len(names)), {"class_names": names}
+    per_class = classification_frame(y_true, y_proba, columns, **options)
     run.write_table("per_class.csv", per_class)
     display = HistoryDisplay.from_history(history)
     run.write_table("history.csv", display.frame())
     run.write_figure("history.png", display)
-    roc = RocCurvesDisplay.from_predictions(found["y_true"], y_proba, classes)
+    roc = RocCurvesDisplay.from_predictions(y_true, y_proba, columns, **options)
     run.write_figure("roc.png", roc)
     confusion = ConfusionMatrixDisplay.from_predictions(
-        found["y_true"], found["y_pred"], labels=classes
+        found["y_true"], found["y_pred"], labels=names
     )
     run.write_figure("confusion.png", confusion, xticks_rotation=45, cmap="Blues", colorbar=False)
     return per_class
 
 
-def write_checkpoints(run, clf, summary, history, image_size):
-    """The classifier as a safetensors file and as a torch file that torchvision's network loads."""
-    names = clf.classes_.tolist()
-    accuracies = {f"{part}_accuracy": summary.loc[part, "accuracy"] for part in PARTS}
-    save_classifier(
-        clf, run.folder / "classifier.safetensors", class_names=names, metrics=accuracies
-    )
-    weights = clf.module_.net.state_dict()
+def write_checkpoints(run, best, last, names, image_size):
+    """The best epoch's network as a safetensors file, and it and the last one as torch files.
+
+    `best` and `last` are each a classifier, the accuracy of each part, and the epoch.
+    """
+    metrics = {SHORT[part]: float(accuracy) for part, accuracy in best[1].items()}
+    options = {"class_names": names.tolist(), "metrics": metrics}
+    save_classifier(best[0], run.folder / "classifier.safetensors", **options)
+    save_torch(_torch_content(best, names, image_size), run.folder / "classifier_best.pth")
+    save_torch(_torch_content(last, names, image_size), run.folder / "classifier_final.pth")
+    files = ("classifier.safetensors", "classifier_best.pth", "classifier_final.pth")
+    run.written += [run.folder / file for file in files]
+
+
+def _torch_content(found, names, image_size):
+    """Plain values; torchvision's network loads the weights."""
+    clf, accuracy, epoch = found
     standardize = clf.module_.standardize
-    content = {
-        "model_state_dict": {_torchvision_key(key): value for key, value in weights.items()},
-        "class_names": names,
-        **{name: float(value) for name, value in accuracies.items()},
-        "epoch": best_epoch(history),
+    weights = clf.module_.net.state_dict()
+    return {
+        "model_state_dict": {_torchvision_key(key): value.cpu() for key, value in weights.items()},
+        "class_names": names.tolist(),
+        **{SHORT[part]: float(share) for part, share in accuracy.items()},
+        "epoch": epoch,
         "image_size": image_size,
         "mean": standardize.mean.flatten().tolist(),  # of each channel, 0..255
         "std": standardize.std.flatten().tolist(),
     }
-    save_torch(content, run.folder / "classifier.pth")
-    run.written += [run.folder / f"classifier.{kind}" for kind in ("safetensors", "pth")]
 
 
 def _torchvision_key(key):
@@ -134,7 +171,7 @@ def write_pictures(run, data, found, explainers, n_gallery):
         some = found.loc[rows]
         display = HeatmapDisplay.from_heatmaps(
             data.images[rows],
-            brightened(explain_together(group, data.images[rows], some["y_pred"])),
+            brightened(explain_together(group, data.images[rows])),
             y_true=some["y_true"],
             y_pred=some["y_pred"],
             probability=some["probability"],
@@ -148,7 +185,7 @@ def write_pictures(run, data, found, explainers, n_gallery):
 def _gallery(images, found, explainers):
     """Yield what is known about a picture, and the picture, method by method."""
     shown = {name: explainers[name] for name in IN_GALLERY}
-    found_maps = brightened(explain_together(shown, images, found["y_pred"]))
+    found_maps = brightened(explain_together(shown, images))
     for method, maps in found_maps.items():
         for row, image, heatmap in zip(found.to_dict("records"), images, maps, strict=True):
             right = row["y_true"] == row["y_pred"]
@@ -158,14 +195,16 @@ def _gallery(images, found, explainers):
             yield known, overlay(image, heatmap)
 
 
-def metrics_summary(config, parts, summary, per_class, unreadable):
+def metrics_summary(config, data, parts, summary, per_class):
     """The numbers in words."""
     row, counts = summary.loc["test"], pd.Series(parts).value_counts()
+    given = set() if data.subset is None or config.split == "random" else set(data.subset)
+    origin = {True: "as its folders say", False: "drawn at random"}
     return "\n".join(
         [
             f"{config.folder}: "
-            + ", ".join(f"{counts[part]} {part}" for part in PARTS)
-            + f" photographs; {unreadable} files not read",
+            + ", ".join(f"{counts[part]} {part} ({origin[part in given]})" for part in PARTS)
+            + f"; {len(data.unreadable)} files not read",
             f"test accuracy  {row['accuracy']:.4f} "
             f"({row['accuracy_low']:.4f} to {row['accuracy_high']:.4f})",
             "",
@@ -182,22 +221,26 @@ def main(config):
     training = Transfer.of(config, starting_weights(config.weights, folder))
     data = load(config)
     run.write_table("unreadable.csv", data.unreadable)
-    parts = split(data.target, config)
+    parts = split(data, config)
     learned = np.flatnonzero(parts != "test")
-    clf, history = training.fit(
+    clf, last, history = training.fit(
         data.images[learned], data.target[learned], parts[learned] == "validation", folder
     )
-    y_proba = clf.predict_proba(data.images)
-    summary = evaluate(data, parts, y_proba, clf.classes_)
+    names = np.array([label_names(data)[label] for label in clf.classes_.tolist()])
+    y_true, y_proba = np.searchsorted(clf.classes_, data.target), clf.predict_proba(data.images)
+    summary = evaluate(y_true, parts, y_proba, names)
     run.write_table("summary.csv", summary)
-    predictions = predict(data, parts, y_proba, clf.classes_)
+    predictions = predict(data, parts, y_true, y_proba, names)
     run.write_table("predictions.csv", predictions)
     test = parts == "test"
     found = predictions[test]
-    per_class = write_tables(run, found, y_proba[test], clf.classes_, history)
-    write_checkpoints(run, clf, summary, history, config.image_size)
+    per_class = write_tables(run, found, y_true[test], y_proba[test], names, history)
+    best = clf, summary["accuracy"], best_epoch(history)
+    at_end = evaluate(y_true, parts, last.predict_proba(data.images), names)
+    last = last, at_end["accuracy"], len(history)
+    write_checkpoints(run, best, last, names, config.image_size)
     write_pictures(run, data, found, make_explainers(clf, config.batch_size), config.gallery)
-    text = metrics_summary(config, parts, summary, per_class, len(data.unreadable))
+    text = metrics_summary(config, data, parts, summary, per_class)
     run.write_text("metrics_summary.txt", text)
     print(text)
     run.finish()

@@ -36,11 +36,28 @@ SCHEDULERS = {
 class TransferSettings:
     """Settings of every script that fine-tunes a network."""
 
-    lr: float = option(1e-3, "learning rate of the head; the convolutions learn at a tenth of it")
+    optimizer: str | None = option(
+        None,
+        "optimizer of a plain training with cross-entropy, all weights at one rate: frozen epochs, "
+        "schedule, label smoothing, weight decay and early stopping are off unless set; by default "
+        "Adam in two stages",
+        OPTIMIZERS,
+    )
+    lr: float = option(
+        1e-3,
+        "learning rate of the head; the convolutions learn at a tenth of it, or with --optimizer "
+        "at the same",
+    )
+    scheduler: str | None = option(
+        None, "schedule of the rate, by default reduce-on-plateau", SCHEDULERS
+    )
     batch_size: int = option(32, "photographs in a batch")
-    weight_decay: float = option(1e-4, "weight decay (L2)")
-    head_epochs: int = option(3, "epochs in which only the head is trained")
+    weight_decay: float | None = option(None, "weight decay (L2), by default 1e-4")
+    label_smoothing: float | None = option(None, "label smoothing, by default 0.05")
+    head_epochs: int | None = option(None, "epochs in which only the head is trained, by default 3")
     epochs: int = option(20, "epochs in which the whole network is trained, at most")
-    patience: int = option(6, "stop after this many epochs without a lower validation loss")
+    patience: int | None = option(
+        None, "stop after this many epochs without a lower validation loss, by default 6"
+    )
     precision: str = option("float32", "number type of the forward pass", PRECISIONS)
     seed: int = option(0, "random state")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from sklearn.model_selection import PredefinedSplit
+from skorch.callbacks import TrainEndCheckpoint
 from skorch.dataset import ValidSplit
 from torchvision.models import ResNet18_Weights
 
@@ -19,14 +20,25 @@ from fmcam.models import ResNet18
 __all__ = ["Transfer", "best_epoch", "save_torch", "starting_weights"]
 
 
+_TWO_STAGES = {
+    "scheduler": "reduce-on-plateau",
+    "weight_decay": 1e-4,
+    "label_smoothing": 0.05,
+    "head_epochs": 3,
+    "patience": 6,
+}
+_PLAIN = {"scheduler": "none", "weight_decay": 0.0, "label_smoothing": 0.0, "head_epochs": 0}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Transfer(TransferSettings):
-    """A training in two stages; the fields are those of a script's configuration.
+    """A training; the fields are those of a script's configuration.
 
-    In the first one the convolutions stay as they are. In the second one they learn at a tenth of
-    the head's rate, until the loss on the images held out has not fallen for `patience` epochs; the
-    weights of the lowest loss are kept. Random weights (None) learn in the second stage alone, all
-    at the same rate.
+    By default in two stages. In the first one the convolutions stay as they are. In the second one
+    they learn at a tenth of the head's rate, until the loss on the images held out has not fallen
+    for `patience` epochs. Random weights (None) learn in the second stage alone, all at the same
+    rate. With an `optimizer` all weights learn at one rate, `epochs` long. In each case the weights
+    of the lowest loss on the images held out are kept, and the last ones beside them.
     """
 
     weights: str | None
@@ -36,7 +48,9 @@ class Transfer(TransferSettings):
     def of(cls, config, weights):
         """The training that a configuration asks for, from `weights` of `starting_weights`."""
         given = {field.name: getattr(config, field.name) for field in fields(cls)}
-        return cls(**given | {"weights": weights})
+        usual = _TWO_STAGES if config.optimizer is None else _PLAIN
+        unset = {name: value for name, value in usual.items() if given[name] is None}
+        return cls(**given | unset | {"weights": weights})
 
     def fit(self, X, y, held_out, folder):
         """Train, or go on with a training, or read a finished one.
@@ -46,56 +60,59 @@ class Transfer(TransferSettings):
         X : ndarray of shape (n, 3, h, w), uint8
         y : ndarray of shape (n,)
         held_out : ndarray of shape (n,), bool
-            Whether to hold an image out for early stopping.
+            Whether to hold an image out to choose the epoch by.
         folder : Path
             Of what is kept.
 
         Returns
         -------
-        clf : ResNet18Classifier
+        clf, last : ResNet18Classifier
+            With the weights of the lowest loss on the images held out, and with the last ones.
         history : list of dict
             One row an epoch, with its `stage`, "head" or "all".
         """
         stages, changes = {}, {}
-        if self.weights is not None:
-            stages["head"] = self._stage(
+        if self.weights is not None and self.head_epochs:
+            stages["head"], _ = self._stage(
                 *("head", X, y, held_out, folder),
                 frozen="features.*",
                 epochs=self.head_epochs,
                 patience=None,
             )
-            changes = {
-                "lr": self.lr / 10,
-                "param_groups": [("head.*", {"lr": self.lr})],
-                "weights": _state_dict_file(stages["head"], folder),
-            }
-        stages["all"] = self._stage("all", X, y, held_out, folder, **changes)
+            changes["weights"] = _state_dict_file(stages["head"], folder)
+        if self.weights is not None and self.optimizer is None:
+            changes["lr"] = self.lr / 10
+            changes["param_groups"] = [("head.*", {"lr": self.lr})]
+        patience = self.patience or self.epochs  # all epochs, and then the best one's weights
+        stages["all"], last = self._stage(
+            "all", X, y, held_out, folder, patience=patience, **changes
+        )
         rows = [{**row, "stage": name} for name, clf in stages.items() for row in clf.history]
         history = [{**row, "epoch": number} for number, row in enumerate(rows, start=1)]
-        return stages["all"], history
+        return stages["all"], last, history
 
     def _stage(self, name, X, y, held_out, folder, *, frozen=None, param_groups=None, **changes):
         stem = f"{name}-{self._digest(y, held_out)}"
         finished, unfinished = folder / f"{stem}.safetensors", folder / f"{stem}.unfinished"
+        last = f"{stem}-last.pt"
         if not finished.exists():
-            settings = asdict(self) | changes
-            del settings["head_epochs"]
-            clf = make_classifier(
-                "resnet18",
-                optimizer="adam",
-                scheduler="reduce-on-plateau",
-                val_size=int(held_out.sum()),
-                **settings,
-            )
-            clf.set_params(train_split=ValidSplit(PredefinedSplit(held_out.astype(int) - 1)))
+            clf = self._classifier(held_out, changes)
             if param_groups:
                 clf.set_params(optimizer__param_groups=param_groups)
             if frozen:
                 clf.callbacks.append(("frozen", Frozen(frozen)))
             clf.callbacks.append(("resumable", Resumable(unfinished)))
+            clf.callbacks.insert(0, ("last", _last_weights(folder, last)))  # before the best ones
             save_classifier(clf.fit(X, y), finished)
             unfinished.unlink(missing_ok=True)
-        return load_classifier(finished)
+        return load_classifier(finished), _with_weights(load_classifier(finished), folder / last)
+
+    def _classifier(self, held_out, changes):
+        settings = asdict(self) | {"optimizer": self.optimizer or "adam"} | changes
+        settings["smoothing"] = settings.pop("label_smoothing")
+        del settings["head_epochs"]
+        clf = make_classifier("resnet18", val_size=int(held_out.sum()), **settings)
+        return clf.set_params(train_split=ValidSplit(PredefinedSplit(held_out.astype(int) - 1)))
 
     def _digest(self, y, held_out):
         known = [asdict(self), hash_of((y, held_out)), fmcam.__version__, torch.__version__]
@@ -124,6 +141,16 @@ def starting_weights(weights, folder):
         return _state_dict_file(load_classifier(weights, module=ResNet18), folder)
     except ValueError as error:
         raise SystemExit(f"--weights: {error}") from error
+
+
+def _last_weights(folder, file):
+    others = dict.fromkeys(["f_optimizer", "f_criterion", "f_history"])
+    return TrainEndCheckpoint(file, **others, fn_prefix="", dirname=str(folder))
+
+
+def _with_weights(clf, file):
+    clf.module_.load_state_dict(torch.load(file, map_location=clf.device, weights_only=True))
+    return clf
 
 
 def _state_dict_file(clf, folder):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from fmcam.cli._class_names import CLASS_NAMES
 from fmcam.cli._config import option
 from fmcam.cli._settings import TransferSettings
 
@@ -18,12 +19,19 @@ class Config(TransferSettings):
         "file, as in cat_1.jpg",
         ("folder", "name"),
     )
+    class_names: tuple[str, ...] | None = option(None, CLASS_NAMES)
+    split: str = option(
+        "folders",
+        "which photographs are for training, validation and test: as folders named train, val and "
+        "test say, where there are such, or a random split of all",
+        ("folders", "random"),
+    )
     weights: str = option(
         "DEFAULT",
         "weights to start from: a checkpoint, a file of weights, or a name of torchvision's",
     )
     image_size: int = option(224, "height and width of the photographs, in pixels")
-    validation: float = option(0.15, "share of the photographs to hold out for early stopping")
+    validation: float = option(0.15, "share of the photographs to hold out to choose the epoch by")
     test: float = option(0.15, "share of the photographs to hold out for the test")
     gallery: int = option(24, "number of test photographs in the gallery")
     out: str = option("runs/finetune", "folder to write the results to")
@@ -36,6 +44,8 @@ def check(config):
         raise SystemExit("--folder must name the folder of the photographs.")
     if not Path(config.folder).is_dir():
         raise SystemExit(f"--folder: there is no folder {config.folder}.")
+    if config.patience is not None and config.patience < 1:
+        raise SystemExit(f"--patience must be 1 or more, got {config.patience}.")
     if min(config.validation, config.test) <= 0 or config.validation + config.test >= 1:
         raise SystemExit(
             "--validation and --test must be positive and leave photographs to train on, got "

@@ -1,6 +1,5 @@
 """A folder of one's own photographs, labelled by folder or by file name."""
 
-import re
 import unicodedata
 import warnings
 from collections import defaultdict
@@ -14,22 +13,20 @@ from sklearn.utils import Bunch
 from fmcam._listing import Listing
 from fmcam._pictures import read_picture
 from fmcam._placement import check_fit
+from fmcam._suggest import suggest
 from fmcam._text import printable
 from fmcam.datasets._decode import decode_pictures
+from fmcam.datasets._subsets import SUBSETS, is_subset_name, subsets_of
 
 _LAYOUTS = {
     "folder": "a folder for each class, such as cat/1.jpg",
     "name": "files named after class and number, such as cat_1.jpg",
 }
 
-_PARTS = re.compile(
-    r"(train|training|trainval|val|valid|validation|test|testing|dev|eval)"
-    r"([ _-]?(set|data|images|\d+))?",
-    re.IGNORECASE,
-)
 
-
-def load_image_folder(folder, *, size=224, fit="crop", labels="folder"):
+def load_image_folder(
+    folder, *, size=224, fit="crop", labels="folder", subset=None, class_names=None
+):
     r"""Return the pictures of a folder with their labels, and a table of files that are not read.
 
     The first call decodes the pictures into the folder `fmcam/pictures` of the user's cache
@@ -49,17 +46,26 @@ def load_image_folder(folder, *, size=224, fit="crop", labels="folder"):
     labels : {"folder", "name"}, default="folder"
         What a class is called: the topmost folder inside `folder` ("cat/indoors/1.jpg" is a cat),
         or the file's name up to its last underscore ("american_bulldog_10.jpg" is an
-        american_bulldog).
+        american_bulldog). Folders called train, val or test, or alike in other spellings, are no
+        classes but parts of the data set: "train/cat/1.jpg" and "cat/train/1.jpg" are cats.
+    subset : {"train", "validation", "test"} or None, default=None
+        The part to load; None: all.
+    class_names : sequence of k str, optional
+        What the labels 0 to k-1 are called, as in "2_ab12.jpg"; where the labels are these names
+        themselves, only their order. `target` is then of numbers.
 
     Returns
     -------
     sklearn.utils.Bunch
         images : memmap of shape (n, 3, size, size), uint8, 0..255
             Red, green and blue, read-only, see :func:`load_image`.
-        target : ndarray of shape (n,), str
+        target : ndarray of shape (n,), str, or with `class_names` int
             Class of each image. A byte of its name that is no UTF-8 is written ``\udc..``.
         target_names : list of str
-            The classes, sorted.
+            The classes, sorted, or `class_names`.
+        subset : ndarray of shape (n,), str, or None
+            The part that each image is in, "train", "validation" or "test"; None where folders do
+            not say.
         filenames : ndarray of shape (n,), str
             Relative to `folder`, sorted.
         root : Path
@@ -77,8 +83,9 @@ def load_image_folder(folder, *, size=224, fit="crop", labels="folder"):
         If `folder` is no folder, a folder in it cannot be listed, or the cache cannot be written
         to.
     TypeError, ValueError
-        If an argument is out of its range, no picture with a label can be read, or folders are
-        named like parts of a data set, such as train and val, instead of classes.
+        If an argument is out of its range, no picture with a label can be read, a folder named like
+        a part of a data set, such as test, lies among those of classes, or a label is not in
+        `class_names`.
 
     Warns
     -----
@@ -93,33 +100,88 @@ def load_image_folder(folder, *, size=224, fit="crop", labels="folder"):
     (['Abyssinian', 'Bengal', 'american_bulldog'], 0)
     """
     check_fit(size, fit)
-    if labels not in _LAYOUTS:
-        raise ValueError(f"`labels` must be 'folder' or 'name', got {labels!r}.")
+    _check_choices(labels, subset)
     folder = Path(folder)
     if not folder.is_dir():
         raise NotADirectoryError(f"`folder` must be a folder that exists, got {str(folder)!r}.")
     found = Listing(folder)
-    label_of = _folder_label if labels == "folder" else _name_label
-    named = {name: label for name in found.pictures if (label := label_of(name)) is not None}
-    if not named:
-        raise ValueError(_wrong_layout(folder, labels, found.pictures))
-    if labels == "folder":
-        _check_classes(folder, named)
-    _warn_of_likes(set(named.values()))
+    parts = subsets_of(found.pictures, folder) if found.pictures else None
+    named, left_out = _labelled(folder, found, parts, labels)
+    if subset is not None:
+        named = {name: label for name, label in named.items() if parts and parts[name][0] == subset}
+        _check_subset(folder, subset, named)
     filenames = np.array(list(named))
     read = partial(read_picture, size=size, fit=fit)
     pictures = decode_pictures(folder, list(named), read, (3, size, size))
     target = np.array([printable(label) for label in named.values()])[pictures.rows]
-    unreadable = pictures.unreadable + _left_out(found, named, labels)
+    target, target_names = _named_classes(target, class_names)
+    unreadable = pictures.unreadable + left_out
     return Bunch(
         images=pictures.images,
         target=target,
-        target_names=np.unique(target).tolist(),
+        target_names=target_names,
+        subset=None if parts is None else _subset_of(filenames[pictures.rows], parts),
         filenames=filenames[pictures.rows],
         unreadable=pd.DataFrame(unreadable, columns=["file", "reason"]),
         root=folder,
         DESCR=f"Photographs in {printable(folder)}, labelled by {labels}\n",
     )
+
+
+def _check_choices(labels, subset):
+    if labels not in _LAYOUTS:
+        raise ValueError(f"`labels` must be 'folder' or 'name', got {labels!r}.")
+    if subset not in (None, *SUBSETS):
+        raise ValueError(f"`subset` must be None or one of {SUBSETS}, got {subset!r}.")
+
+
+def _labelled(folder, found, parts, labels):
+    """The label of each picture by its name, and names and reasons of what is left out."""
+    label_of = _folder_label if labels == "folder" else _name_label
+    inside = {name: name for name in found.pictures}
+    beside = []
+    if parts is not None:
+        inside = {name: rest for name, (subset, rest) in parts.items() if subset}
+        beside = [(name, "lies in no part") for name, (subset, _) in parts.items() if not subset]
+    named = {name: label for name, rest in inside.items() if (label := label_of(rest)) is not None}
+    if not named:
+        raise ValueError(_wrong_layout(folder, labels, found.pictures))
+    if labels == "folder":
+        _check_classes(folder, set(named.values()))
+    _warn_of_likes(set(named.values()))
+    return named, beside + _left_out(found, inside, named, labels)
+
+
+def _subset_of(names, parts):
+    return np.array([parts[name][0] for name in names])
+
+
+def _check_subset(folder, subset, named):
+    if not named:
+        raise ValueError(
+            f"{printable(folder)} must hold photographs of the part {subset!r}, such as "
+            f"{subset}/cat/1.jpg; there are none."
+        )
+
+
+def _named_classes(target, class_names):
+    """Labels and the names of classes: as they are, or as numbers of given names."""
+    if class_names is None:
+        return target, np.unique(target).tolist()
+    names = [printable(name) for name in class_names]
+    if len(set(names)) < len(names):
+        raise ValueError(f"`class_names` must name each class once, got {names}.")
+    numbers = {name: number for number, name in enumerate(names)}
+    if not set(target.tolist()) <= numbers.keys():
+        numbers |= {str(number): number for number in range(len(names))}
+        target = np.array([str(int(one)) if one.isdecimal() else one for one in target.tolist()])
+    unknown = sorted(set(target.tolist()) - numbers.keys())
+    if unknown:
+        raise ValueError(
+            f"`class_names` must name all labels: the numbers 0 to {len(names) - 1}, or the names "
+            f"themselves. There is the label {unknown[0]!r}. {suggest(unknown[0], names)}"
+        )
+    return np.array([numbers[label] for label in target.tolist()]), names
 
 
 def _folder_label(name):
@@ -132,27 +194,20 @@ def _name_label(name):
     return label or None
 
 
-def _check_classes(folder, named):
-    """Refuse the parts of a data set as classes, also where they lie in folders one in another."""
-    folders = [PurePosixPath(name).parts[:-1] for name in named]
-    while True:
-        tops = sorted({names[0] for names in folders})
-        if parts := [printable(name) for name in tops if _PARTS.fullmatch(name)]:
-            raise ValueError(
-                f"{printable(folder)} must hold {_LAYOUTS['folder']}; got what seems to be parts "
-                f"of a data set: {', '.join(parts)}. Pass one of them, such as "
-                f"{printable(folder / parts[0])}. If a class is called so, rename its folder."
-            )
-        if len(tops) > 1 or any(len(names) == 1 for names in folders):
-            return
-        folder, folders = folder / tops[0], [names[1:] for names in folders]
+def _check_classes(folder, labels):
+    if parts := sorted(printable(label) for label in labels if is_subset_name(label)):
+        raise ValueError(
+            f"{printable(folder)} must hold {_LAYOUTS['folder']}; got what seems to be parts of a "
+            f"data set among the classes: {', '.join(parts)}. If a class is called so, rename its "
+            "folder."
+        )
 
 
-def _left_out(found, named, labels):
+def _left_out(found, inside, named, labels):
     """Names and reasons of what is not read, other than pictures that cannot be decoded."""
     unlabelled = [
         (name, f"is not where its label would be: {_LAYOUTS[labels]}")
-        for name in found.pictures
+        for name in inside
         if name not in named
     ]
     empty = sorted(set(found.folders) - {name.partition("/")[0] for name in found.pictures})

@@ -9,17 +9,19 @@ import pytest
 import torch
 import torchvision
 from PIL import Image
+from sklearn.utils import Bunch
 
 from fmcam.classifiers import load_classifier
 from fmcam.cli import _finetune, finetune
+from fmcam.cli._class_names import read_class_names
 from fmcam.cli._report._folder import read_folder
+from fmcam.cli._transfer import Transfer
 from fmcam.datasets import load_image_folder
 from fmcam.models import ResNet18
 
 COLORS = {"fern": (40, 160, 60), "moss": (120, 140, 20), "rose": (200, 40, 80)}
 SIZE = 64
-
-pytestmark = pytest.mark.slow
+ACCURACIES = {"train": "train_acc", "validation": "val_acc", "test": "test_acc"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -62,10 +64,11 @@ def read(config, name, **options):
     return pd.read_csv(f"{config.out}/{name}", **options)
 
 
+@pytest.mark.slow
 def test_each_part_has_its_share_of_every_class(run):
     rows = read(run, "predictions.csv")
     counts = pd.crosstab(rows["part"], rows["y_true"])
-    assert counts.loc[["training", "validation", "test"]].to_numpy().tolist() == [
+    assert counts.loc[list(_finetune.PARTS)].to_numpy().tolist() == [
         [5, 5, 5],
         [2, 2, 2],
         [3, 3, 3],
@@ -74,6 +77,7 @@ def test_each_part_has_its_share_of_every_class(run):
     assert (rows["file"].str.split("/").str[0] == rows["y_true"]).all()
 
 
+@pytest.mark.slow
 def test_the_report_is_that_of_the_predictions(run):
     rows, summary = read(run, "predictions.csv"), read(run, "summary.csv", index_col="part")
     right = (rows["y_true"] == rows["y_pred"]).groupby(rows["part"])
@@ -88,10 +92,12 @@ def test_the_report_is_that_of_the_predictions(run):
         {"file": "fern/empty.jpg", "reason": "is empty: it has no bytes"}
     ]
     text = Path(run.out, "metrics_summary.txt").read_text()
-    assert "15 training, 6 validation, 9 test photographs; 1 files not read" in text
+    drawn = "(drawn at random)"
+    assert f"15 train {drawn}, 6 validation {drawn}, 9 test {drawn}; 1 files not read" in text
     assert f"test accuracy  {summary.loc['test', 'accuracy']:.4f} (" in text
 
 
+@pytest.mark.slow
 def test_both_checkpoints_are_the_classifier(run):
     data = load_image_folder(run.folder, size=SIZE)
     rows = read(run, "predictions.csv")
@@ -100,11 +106,11 @@ def test_both_checkpoints_are_the_classifier(run):
     assert ours.classes_[y_proba.argmax(axis=1)].tolist() == rows["y_pred"].tolist()
     np.testing.assert_allclose(y_proba.max(axis=1), rows["probability"], atol=6e-5)
     summary = read(run, "summary.csv", index_col="part")["accuracy"]
-    accuracies = {f"{part}_accuracy": summary[part] for part in _finetune.PARTS}
+    accuracies = {name: summary[part] for part, name in ACCURACIES.items()}
     assert ours.checkpoint_["metrics"] == pytest.approx(accuracies)
     assert ours.checkpoint_["class_names"] == list(COLORS)
 
-    content = torch.load(f"{run.out}/classifier.pth", weights_only=True)
+    content = torch.load(f"{run.out}/classifier_best.pth", weights_only=True)
     assert content["class_names"] == list(COLORS)
     assert content["epoch"] in (2, 3)  # after the one of the head
     assert content["image_size"] == SIZE
@@ -117,15 +123,16 @@ def test_both_checkpoints_are_the_classifier(run):
         logits = peer.eval()((torch.tensor(data.images) - mean) / std)
     np.testing.assert_allclose(logits.softmax(dim=1), y_proba, atol=1e-5)
 
-    read_back = load_classifier(f"{run.out}/classifier.pth", module=ResNet18)
+    read_back = load_classifier(f"{run.out}/classifier_best.pth", module=ResNet18)
     assert read_back.classes_.tolist() == list(COLORS)
     assert read_back.checkpoint_["epoch"] == content["epoch"]
     for name, value in read_back.module_.net.state_dict().items():
         assert torch.equal(value.cpu(), ours.module_.net.state_dict()[name].cpu())
 
 
+@pytest.mark.slow
 def test_the_epoch_is_that_of_the_weights(run):
-    content = torch.load(f"{run.out}/classifier.pth", weights_only=True)
+    content = torch.load(f"{run.out}/classifier_best.pth", weights_only=True)
     history = read(run, "history.csv").query("metric == 'loss' and split == 'validation'")
     losses = history.set_index("epoch")["value"]
     assert len(losses) == 3
@@ -140,6 +147,7 @@ def test_the_epoch_is_that_of_the_weights(run):
     assert -smoothed.mean() == pytest.approx(losses[content["epoch"]], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_report_reads_the_folder(run):
     contents = read_folder(Path(run.out))
     assert contents.notes == []
@@ -154,6 +162,26 @@ def test_the_report_reads_the_folder(run):
         assert row["error_type"] == ("correct" if right else "wrong class")
 
 
+@pytest.mark.slow
+def test_the_last_epoch_is_in_a_file_of_its_own(run):
+    final, best = (
+        torch.load(f"{run.out}/classifier_{name}.pth", weights_only=True)
+        for name in ("final", "best")
+    )
+    assert final["epoch"] == 3
+    assert final.keys() == best.keys()
+    data = load_image_folder(run.folder, size=SIZE)
+    rows = read(run, "predictions.csv")
+    clf = load_classifier(f"{run.out}/classifier_final.pth", module=ResNet18)
+    right = pd.Series(clf.predict(data.images) == data.target).groupby(rows["part"]).mean()
+    assert {part: final[name] for part, name in ACCURACIES.items()} == pytest.approx(dict(right))
+    same = [
+        torch.equal(w, best["model_state_dict"][n]) for n, w in final["model_state_dict"].items()
+    ]
+    assert all(same) == (best["epoch"] == 3)
+
+
+@pytest.mark.slow
 def test_labels_of_names(run, tmp_path):
     for path in Path(run.folder).glob("*/*.png"):
         (tmp_path / f"{path.parent.name}_{path.name}").write_bytes(path.read_bytes())
@@ -162,10 +190,113 @@ def test_labels_of_names(run, tmp_path):
         _finetune.load(config)
     data = _finetune.load(dataclasses.replace(config, labels="name"))
     assert data.target_names == list(COLORS)
-    parts = _finetune.split(data.target, config)
-    assert parts.tolist() == _finetune.split(data.target, config).tolist()
-    other = _finetune.split(data.target, dataclasses.replace(config, seed=1))
+    parts = _finetune.split(data, config)
+    assert parts.tolist() == _finetune.split(data, config).tolist()
+    other = _finetune.split(data, dataclasses.replace(config, seed=1))
     assert parts.tolist() != other.tolist()
+
+
+class TestPartsThatFoldersName:
+    """What a folder says is kept; what none says is drawn from the photographs to train on."""
+
+    config = finetune.Config(validation=0.25, test=0.25)
+
+    def bunch(self, **counts):
+        target = [name for n in counts.values() for name in ("fern", "rose") for _ in range(n)]
+        subset = [part for part, n in counts.items() for _ in range(2 * n)]
+        return Bunch(target=np.array(target), subset=np.array(subset))
+
+    def counts(self, data, **changes):
+        parts = _finetune.split(data, dataclasses.replace(self.config, **changes))
+        return parts, pd.Series(parts).value_counts().to_dict()
+
+    def test_all_three(self):
+        data = self.bunch(train=5, validation=1, test=2)
+        assert self.counts(data)[0].tolist() == data.subset.tolist()
+
+    @pytest.mark.parametrize(("given", "missing"), [("validation", "test"), ("test", "validation")])
+    def test_one_is_missing(self, given, missing):
+        data = self.bunch(train=8, **{given: 3})
+        parts, counts = self.counts(data)
+        assert counts == {"train": 12, missing: 4, given: 6}
+        assert ((parts == given) == (data.subset == given)).all()
+
+    def test_but_for_a_random_split(self):
+        data = self.bunch(train=4, validation=4, test=4)
+        parts, counts = self.counts(data, split="random")
+        assert counts == {"train": 12, "validation": 6, "test": 6}
+        assert parts.tolist() != data.subset.tolist()
+
+    def test_nothing_to_train_on(self):
+        message = "Needed to train are two classes of 1 photographs or more, got 0 of fern, 0 of"
+        with pytest.raises(SystemExit, match=message):
+            self.counts(self.bunch(validation=4, test=4))
+        data = self.bunch(train=4, validation=1, test=1)
+        data.target[-1] = "moss"
+        with pytest.raises(SystemExit, match=r"classes of 1 photographs or more, .* 0 of moss"):
+            self.counts(data)
+
+
+def test_every_class_has_photographs(tmp_path):
+    for name in ("0_a.png", "2_b.png"):
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    names = ("Rudo", "Baya", "Greg")
+    config = finetune.Config(folder=str(tmp_path), labels="name", class_names=names, image_size=8)
+    with pytest.raises(SystemExit, match=r"--class-names: there is no photograph of Baya \(1\)\.$"):
+        _finetune.load(config)
+
+
+def test_names_of_classes(tmp_path):
+    assert read_class_names(None) is None
+    assert read_class_names(("Rudo", "Baya")) == ["Rudo", "Baya"]
+    file = tmp_path / "names.txt"
+    file.write_bytes("\ufefftench\r\ngreat white shark \r\n\n".encode())
+    assert read_class_names((str(file),)) == ["tench", "great white shark"]
+    (tmp_path / "gap.txt").write_text("a\n\nb\n")
+    (tmp_path / "latin.txt").write_bytes(b"a\nAndr\xe9\n")
+    for given, message in (
+        (("a", "b", "a"), "'a' is there several times"),
+        (("Rudo",), r"there is no file Rudo\. Give two names or more, or a file"),
+        ((f"{tmp_path}/gap.txt",), r"two names or more, none of them empty, got \['a', '', 'b'\]"),
+        ((f"{tmp_path}/latin.txt",), r"latin\.txt is no text in UTF-8"),
+    ):
+        with pytest.raises(SystemExit, match=f"^--class-names.*{message}"):
+            read_class_names(given)
+
+
+class TestOptimizer:
+    """Naming one asks for a plain training."""
+
+    def transfer(self, **settings):
+        return Transfer.of(finetune.Config(**settings), "DEFAULT")
+
+    def stage(self, training):
+        changes = {"patience": training.patience or training.epochs, "weights": None}
+        return training._classifier(np.arange(4) < 2, changes)
+
+    def test_plain(self):
+        clf = self.stage(self.transfer(optimizer="adam", lr=0.01))
+        assert clf.optimizer is torch.optim.Adam
+        assert (clf.lr, clf.optimizer__weight_decay, clf.criterion__label_smoothing) == (0.01, 0, 0)
+        assert [name for name, _ in clf.callbacks] == ["clip", "early"]
+        assert self.transfer(optimizer="adam").head_epochs == 0
+
+    def test_what_is_asked_for_is_done(self):
+        asked = {"label_smoothing": 0.2, "weight_decay": 0.3, "scheduler": "cosine", "patience": 2}
+        training = self.transfer(optimizer="sgd", head_epochs=1, **asked)
+        clf = self.stage(training)
+        assert clf.optimizer is torch.optim.SGD
+        assert (clf.optimizer__weight_decay, clf.criterion__label_smoothing) == (0.3, 0.2)
+        assert [name for name, _ in clf.callbacks] == ["cosine", "clip", "early"]
+        assert dict(clf.callbacks)["early"].patience == 2
+        assert training.head_epochs == 1
+
+    def test_two_stages(self):
+        training = self.transfer()
+        clf = self.stage(training)
+        assert (clf.optimizer__weight_decay, clf.criterion__label_smoothing) == (1e-4, 0.05)
+        assert [name for name, _ in clf.callbacks] == ["plateau", "clip", "early"]
+        assert (training.head_epochs, training.patience) == (3, 6)
 
 
 @pytest.mark.parametrize(
@@ -174,19 +305,21 @@ def test_labels_of_names(run, tmp_path):
         ({"folder": None}, "--folder must name the folder of the photographs"),
         ({"test": 0.6, "validation": 0.4}, "--validation and --test must be positive"),
         ({"test": 0.0}, "--validation and --test must be positive"),
+        ({"patience": 0}, "--patience must be 1 or more, got 0"),
     ],
 )
-def test_wrong_settings(run, changes, message):
+def test_wrong_settings(tmp_path, changes, message):
     with pytest.raises(SystemExit, match=message):
-        finetune.main(dataclasses.replace(run, **changes))
+        finetune.main(finetune.Config(**{"folder": str(tmp_path), **changes}))
 
 
-def test_too_few_photographs(run):
-    few = np.array(["fern"] * 9 + ["rose"] * 2)
+def test_too_few_photographs():
+    config = finetune.Config()
+    few = Bunch(target=np.array(["fern"] * 9 + ["rose"] * 2), subset=None)
     with pytest.raises(SystemExit, match="two classes of 3 photographs or more, got 9 of fern, 2"):
-        _finetune.split(few, run)
+        _finetune.split(few, config)
     with pytest.raises(SystemExit, match=r"photographs or more, got 9 of fern$"):
-        _finetune.split(few[:9], run)
-    few = np.array(["fern"] * 3 + ["rose"] * 3)
+        _finetune.split(Bunch(target=few.target[:9], subset=None), config)
+    few = Bunch(target=np.array(["fern"] * 3 + ["rose"] * 3), subset=None)
     with pytest.raises(SystemExit, match="3 photographs cannot be held out: The "):
-        _finetune.split(few, dataclasses.replace(run, test=0.3, validation=0.5))
+        _finetune.split(few, dataclasses.replace(config, test=0.3, validation=0.5))

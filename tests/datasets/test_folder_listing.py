@@ -138,58 +138,6 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
         load_image_folder(folder)
 
 
-@pytest.mark.parametrize(
-    "names",
-    [
-        ("train/cat/1.png", "train/dog/2.png", "val/cat/3.png"),
-        ("Train/cat/1.png", "TEST/cat/2.png"),
-        ("training/cat/1.png", "validation/cat/2.png"),
-        ("train/cat/1.png",),
-        ("train/1.png", "valid/2.png"),
-        ("cat/1.png", "dog/2.png", "test/3.png"),
-        ("train2017/cat/1.png", "val2017/cat/2.png"),
-        ("train_set/cat/1.png", "test_set/dog/2.png"),
-        ("dev/cat/1.png", "eval/cat/2.png"),
-        ("pets/train/cat/1.png", "pets/val/cat/2.png"),
-        ("a/b/train/cat/1.png", "a/b/val/cat/2.png"),
-    ],
-)
-def test_parts_of_a_data_set_are_no_classes(tmp_path, names):
-    folder = make_folder(tmp_path, *names)
-    with pytest.raises(
-        ValueError, match=r"seems to be parts of a data set: .* rename its folder\."
-    ):
-        load_image_folder(folder)
-
-
-def test_the_parts_are_named_and_one_of_them_works(tmp_path):
-    folder = make_folder(tmp_path / "pets", "train/cat/1.png", "train/dog/2.png", "val/cat/3.png")
-    message = (
-        f"{folder} must hold a folder for each class, such as cat/1.jpg; got what seems to be "
-        f"parts of a data set: train, val. Pass one of them, such as {folder}/train."
-    )
-    with pytest.raises(ValueError, match=re.escape(message)):
-        load_image_folder(folder)
-    assert load(folder / "train") == (["cat/1.png", "dog/2.png"], {})
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ("test tube/1.png", "trainer/2.png", "valley/3.png"),
-        ("cat/train/1.png", "dog/test/2.png"),
-        ("cat/1.png", "cat/train/2.png"),
-    ],
-)
-def test_classes_with_names_like_these(tmp_path, names):
-    assert load(make_folder(tmp_path, *names)) == (sorted(names), {})
-
-
-def test_labels_by_name_may_lie_in_parts(tmp_path):
-    folder = make_folder(tmp_path, "train/cat_1.png", "test/dog_2.png")
-    assert load_image_folder(folder, size=4, labels="name").target.tolist() == ["dog", "cat"]
-
-
 def test_folders_of_systems_are_left_out_and_empty_ones_named(tmp_path):
     folder = make_folder(
         tmp_path,
