@@ -49,15 +49,18 @@ def check_writable(path):
         raise PermissionError(f"The folder {path.parent} cannot be written to.")
 
 
-def writable_folder(memory):
-    """Return the absolute path of a folder, made if need be; ValueError if it takes no file."""
+def writable_folder(path, name):
+    """Return the absolute path of a folder, made if need be; ValueError if it takes no file.
+
+    `name` is what the folder is called where it was given, such as "`memory`" or "--out".
+    """
     try:
-        folder = Path(memory).absolute()
+        folder = Path(path).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except (OSError, TypeError) as error:
         raise ValueError(
-            f"`memory` must be a folder that can be written to, got {memory!r} ({error}). Choose "
+            f"{name} must be a folder that can be written to, got {path!r} ({error}). Choose "
             "another folder or change its permissions."
         ) from error
     return folder

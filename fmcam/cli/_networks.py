@@ -32,8 +32,10 @@ def load_network(model, arch=None, image_size=None):
     Raises
     ------
     ValueError
-        If there is no such network, the weights do not fit or cannot be downloaded, or the file
-        does not say for which images the network was made.
+        If there is no such network, the weights do not fit, or the file does not say for which
+        images the network was made.
+    ConnectionError
+        If published weights cannot be downloaded.
     """
     if arch is not None:
         return _named_classifier(model, arch, image_size)
@@ -53,7 +55,7 @@ def _named_classifier(model, arch, image_size):
     if model is not None and Path(model).is_file():
         clf = _for_photographs(load_classifier(model, module=arch))
     else:
-        clf = CNNClassifier.from_module(_published(arch, model))
+        clf = CNNClassifier.from_module(get_model(arch, weights=model))
         clf.checkpoint_ = {}
     own_size = clf.image_shape_[-1] if clf.image_shape_ else clf.checkpoint_.get("image_size")
     standardized = not clf.module_.standardize.leaves_images
@@ -74,13 +76,6 @@ def _for_photographs(clf):
         mean, std = 255 * standardize.mean, 255 * standardize.std
         clf.module_.standardize = Standardize(mean.numel(), mean, std)
     return clf
-
-
-def _published(arch, weights):
-    try:
-        return get_model(arch, weights=weights)
-    except ConnectionError as error:
-        raise ValueError(f"{error} On the command line: --model FILE.") from error
 
 
 def _published_preparation(arch, model, needed):

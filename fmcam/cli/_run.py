@@ -8,7 +8,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +17,7 @@ import matplotlib.pyplot as plt
 
 import fmcam
 from fmcam._files import replacing
+from fmcam.cli._checks import check_folder
 from fmcam.cli._script import command_line
 from fmcam.report import write_csv
 
@@ -47,20 +47,11 @@ class Run:
         self.started = time.perf_counter()
         self.commit = _commit()
         self.written = []
-        self._check_writable()
+        check_folder(config.out)
         for part in kept:
             if not config.resume:
                 shutil.rmtree(self.folder / part, ignore_errors=True)
         self.write_json("config.json", dataclasses.asdict(config))
-
-    def _check_writable(self):
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=self.folder).close()
-        except OSError as error:
-            raise SystemExit(
-                f"Cannot write to {self.folder} ({error.strerror}). Name another folder with --out."
-            ) from error
 
     def write_json(self, name, content):
         """Write a JSON file."""

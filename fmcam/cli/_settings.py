@@ -6,7 +6,15 @@ from fmcam.cli._config import option
 from fmcam.datasets import list_datasets
 from fmcam.models import list_models
 
-__all__ = ["DATASETS", "NETWORKS", "OPTIMIZERS", "PRECISIONS", "SCHEDULERS", "TransferSettings"]
+__all__ = [
+    "DATASETS",
+    "NETWORKS",
+    "OPTIMIZERS",
+    "PHOTOGRAPHS",
+    "PRECISIONS",
+    "SCHEDULERS",
+    "TransferSettings",
+]
 
 # Some have other names elsewhere, which mean the same here.
 _NAMED = {
@@ -21,6 +29,7 @@ def _with_other_names(names):
 
 
 DATASETS = _with_other_names(list_datasets())
+PHOTOGRAPHS = ("imagenette", "pets")  # of them, those in colour and of any size
 NETWORKS = _with_other_names(name for name in list_models() if "/" not in name)
 OPTIMIZERS = ("sgd", "adam")
 PRECISIONS = ("float32", "bfloat16")

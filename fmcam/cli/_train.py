@@ -54,12 +54,6 @@ def check_data(config, data):
             f"--val-size must leave images of each class on both sides: {n_classes} to "
             f"{n_images - n_classes} of the {n_images} of {config.dataset}, got {config.val_size}."
         )
-    crops = config.image_size or config.first_size or config.color
-    if crops and crop_size(data) is None:
-        raise SystemExit(
-            "--image-size, --first-size and --color are for photographs in colour; the images of "
-            f"{config.dataset} have the shape {data.images.shape[1:]}."
-        )
 
 
 def check_weights(config, data):
@@ -68,10 +62,7 @@ def check_weights(config, data):
         return
     sizes = {"n_classes": len(np.unique(data.target)), "in_channels": data.images.shape[1]}
     with mistakes_named():
-        try:
-            get_model(config.model, weights=config.weights, **sizes)
-        except ConnectionError as error:
-            raise ValueError(f"{error} On the command line: --weights FILE.") from error
+        get_model(config.model, weights=config.weights, **sizes)
 
 
 def plan(config, data):

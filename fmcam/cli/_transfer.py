@@ -1,13 +1,11 @@
 """A ResNet-18 that learned elsewhere learns other classes: its head first, then all of it."""
 
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 
 import torch
 from sklearn.model_selection import PredefinedSplit
 from skorch.callbacks import TrainEndCheckpoint
 from skorch.dataset import ValidSplit
-from torchvision.models import ResNet18_Weights
 
 import fmcam
 from fmcam._files import replacing
@@ -15,7 +13,7 @@ from fmcam._hashing import digest_of, hash_of
 from fmcam.classifiers import Frozen, Resumable, load_classifier, save_classifier
 from fmcam.cli._pipeline import make_classifier
 from fmcam.cli._settings import TransferSettings
-from fmcam.models import ResNet18
+from fmcam.models import ResNet18, list_weights
 
 __all__ = ["Transfer", "best_epoch", "save_torch", "starting_weights"]
 
@@ -132,11 +130,8 @@ def starting_weights(weights, folder):
     A file may be anything that `load_classifier` reads as a ResNet-18.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    names = list(ResNet18_Weights.__members__)
-    if weights is None or weights in names:
+    if weights is None or weights in list_weights("resnet18"):
         return weights
-    if not Path(weights).is_file():
-        raise SystemExit(f"--weights must be a file or one of {names}, got {weights!r}.")
     try:
         return _state_dict_file(load_classifier(weights, module=ResNet18), folder)
     except ValueError as error:

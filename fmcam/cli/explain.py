@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from fmcam.cli._checks import check_folder, check_weights
 from fmcam.cli._config import option
 from fmcam.cli._photographs import find_photographs
 from fmcam.cli._script import mistakes_named
@@ -131,6 +132,8 @@ def network_to_load(model, arch):
         raise SystemExit(
             f"--model: there is no file {model}. The name of published weights needs --arch."
         )
+    if arch is not None and model is not None:
+        check_weights(model, arch, "--model")
     return model, arch
 
 
@@ -140,6 +143,7 @@ def main(config):
     with mistakes_named():
         photographs = find_photographs(config.photographs)
     model, arch = network_to_load(config.model, config.arch)
+    check_folder(config.out)
     from fmcam.cli import _explain
 
     _explain.main(config, photographs, model, arch)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from fmcam.cli._checks import check_folder, check_weights
 from fmcam.cli._class_names import CLASS_NAMES
 from fmcam.cli._config import option
 from fmcam.cli._settings import TransferSettings
@@ -51,6 +52,8 @@ def check(config):
             "--validation and --test must be positive and leave photographs to train on, got "
             f"{config.validation} and {config.test}."
         )
+    check_weights(config.weights)
+    check_folder(config.out)
 
 
 def main(config):

@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from fmcam.cli._checks import check_folder
 from fmcam.cli._config import option
 from fmcam.cli._settings import DATASETS, NETWORKS, PRECISIONS
 
@@ -63,6 +64,8 @@ class Config:
 
 def main(config):
     """Fill the settings in before torch is imported, then search."""
+    config = config.complete()
+    check_folder(config.out)
     from fmcam.cli import _grid_search
 
-    _grid_search.main(config.complete())
+    _grid_search.main(config)

@@ -6,7 +6,9 @@ that one can filter by class, method and error type.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from fmcam._files import check_writable
 from fmcam.cli._config import option
 
 
@@ -18,10 +20,21 @@ class Config:
     out: str | None = option(None, "file to write; by default report.html in FOLDER")
 
 
-def main(config):
-    """Write the page, and say where it is."""
+def check(config):
+    """End with a message if there is no folder to read, or none to write to."""
     if config.folder is None:
         raise SystemExit("Name the folder of the results: `fmcam report FOLDER`.")
+    if not Path(config.folder).is_dir():
+        raise SystemExit(
+            f"There is no folder {config.folder}. Name the folder that an experiment wrote."
+        )
+    if config.out is not None:
+        check_writable(config.out)
+
+
+def main(config):
+    """Check the settings before pandas is imported, then write the page, and say where it is."""
+    check(config)
     from fmcam.cli._report._write import write_report
 
     out = write_report(config.folder, config.out)

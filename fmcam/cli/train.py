@@ -4,8 +4,9 @@ import os
 from dataclasses import dataclass
 from typing import ClassVar
 
+from fmcam.cli._checks import check_folder, check_weights
 from fmcam.cli._config import option
-from fmcam.cli._settings import DATASETS, NETWORKS, OPTIMIZERS, PRECISIONS, SCHEDULERS
+from fmcam.cli._settings import DATASETS, NETWORKS, OPTIMIZERS, PHOTOGRAPHS, PRECISIONS, SCHEDULERS
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,17 @@ def check(config):
             f"residual is {str(config.residual).lower()}, but {config.model} {has} residual "
             "connections. Choose another network with --model, or leave `residual` out."
         )
+    crops = config.image_size or config.first_size or config.color
+    if crops and config.dataset not in PHOTOGRAPHS:
+        raise SystemExit(
+            "--image-size, --first-size and --color are for photographs in colour, such as those "
+            f"of {' and '.join(PHOTOGRAPHS)}; {config.dataset} has none."
+        )
+    if config.weights:
+        check_weights(config.weights)
+    if config.checkpoint_dir:
+        check_folder(config.checkpoint_dir, "--checkpoint-dir")
+    check_folder(config.out)
 
 
 def main(config):

@@ -38,7 +38,7 @@ def result_files(search, estimators, splits, shared):
     """
     if search.memory is None:
         return [None] * (len(estimators) * len(splits))
-    folder = writable_folder(search.memory)
+    folder = writable_folder(search.memory, "`memory`")
     recipe = [search.estimator, search.param_grid]
     if hash_of(recipe) != hash_of(pickle.loads(pickle.dumps(recipe))):
         raise ValueError(

@@ -2,6 +2,7 @@ from ._cnn_cam import CNN_CAM as CNN_CAM
 from ._lenet5 import LeNet5 as LeNet5
 from ._names import find_model as find_model
 from ._names import list_models as list_models
+from ._names import list_weights as list_weights
 from ._registry import get_model as get_model
 from ._registry import get_model_builder as get_model_builder
 from ._registry import get_preprocessing as get_preprocessing

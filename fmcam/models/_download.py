@@ -20,6 +20,6 @@ def downloading(name, weights, url):
     except (OSError, HTTPException) as error:
         raise ConnectionError(
             f"The weights {weights!r} of {name} could not be downloaded. Where there is a network, "
-            f"fetch {url} and pass the file: weights={url.rpartition('/')[2]!r}. "
+            f"fetch {url} and give the file, {url.rpartition('/')[2]}, in place of the name. "
             f"({str(error).splitlines()[0]})"
         ) from error

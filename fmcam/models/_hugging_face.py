@@ -15,11 +15,6 @@ _SAFE = {"local_files_only": True, "trust_remote_code": False}
 _INTERPOLATIONS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 
 
-def published(name):
-    """The one name of the weights in a folder."""
-    return ["DEFAULT"]
-
-
 def make(name, n_classes=None, in_channels=None, **options):
     """A network as the folder describes it, with random weights."""
     transformers, folder = _transformers(), folder_of(name)

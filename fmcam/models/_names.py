@@ -1,4 +1,4 @@
-"""The names of all networks, without importing torch: a mistyped one is told at once."""
+"""The names of all networks and weights, read without torch: a mistyped one is told at once."""
 
 import importlib.util
 import re
@@ -8,9 +8,12 @@ from pathlib import Path
 from fmcam import models
 from fmcam._suggest import suggest
 
-__all__ = ["find_model", "folder_of", "list_models", "own_networks"]
+__all__ = ["find_model", "folder_of", "list_models", "list_weights", "own_networks"]
 
 _REGISTERED = re.compile(r"^@register_model\b.*\n(?:@.*\n)*def (\w+)\(", re.MULTILINE)
+_WEIGHTS_OF = re.compile(r"^def (\w+)\(\s*\*,\s*weights: Optional\[(\w+)\]", re.MULTILINE)
+_WEIGHTS = re.compile(r"^class (\w+)\(WeightsEnum\):\n((?: .*\n|\n)+)", re.MULTILINE)
+_MEMBER = re.compile(r"^    (\w+) = ", re.MULTILINE)
 
 
 def own_networks():
@@ -29,13 +32,24 @@ def _registered(package):
 
     torchvision and timm would tell them themselves, after the seconds that importing them takes.
     """
+    return sorted(name for source in _sources(package) for name in _REGISTERED.findall(source))
+
+
+def _sources(package):
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         return []
     files = Path(spec.submodule_search_locations[0], "models").glob("*.py")
-    return sorted(
-        name for file in files for name in _REGISTERED.findall(file.read_text(encoding="utf-8"))
-    )
+    return [file.read_text(encoding="utf-8") for file in files]
+
+
+def _torchvision_weights(name):
+    """The names of the weights of a network of torchvision, read from its source, too."""
+    for source in _sources("torchvision"):
+        kind = dict(_WEIGHTS_OF.findall(source)).get(name)
+        if kind is not None:
+            return _MEMBER.findall(dict(_WEIGHTS.findall(source))[kind])
+    return []
 
 
 _NAMES = {
@@ -70,6 +84,43 @@ def list_models(pattern=None):
     if pattern is None:
         return found
     return [n for n in found if fnmatch(n, pattern) or fnmatch(n.rpartition("/")[2], pattern)]
+
+
+def list_weights(name):
+    """The names of the weights that are published for a network.
+
+    Parameters
+    ----------
+    name : str
+        As for :func:`get_model`.
+
+    Returns
+    -------
+    list of str
+        What `weights` of :func:`get_model` may be but for a file; empty where none are published.
+
+    Raises
+    ------
+    ValueError
+        For an unknown network.
+
+    Examples
+    --------
+    >>> from fmcam.models import list_weights
+    >>> list_weights("torchvision/resnet50"), list_weights("lenet5")
+    (['DEFAULT', 'IMAGENET1K_V1', 'IMAGENET1K_V2'], [])
+    """
+    full = find_model(name)
+    if full.startswith("hf/"):
+        return ["DEFAULT"]
+    source, _, short = full.rpartition("/")
+    if source == "timm":
+        from fmcam.models import _timm
+
+        found = _timm.published(short)
+    else:
+        found = _torchvision_weights(short) if source or short == "resnet18" else []
+    return list(dict.fromkeys(["DEFAULT", *found])) if found else []
 
 
 def find_model(name):

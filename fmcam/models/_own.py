@@ -8,11 +8,6 @@ from fmcam.models import _torchvision
 from fmcam.models._names import own_networks
 
 
-def published(name):
-    """The names of the weights of a network: torchvision's for the ResNet-18."""
-    return _torchvision.published(name) if name == "resnet18" else []
-
-
 def make(name, n_classes=None, in_channels=None, **options):
     """A network with random weights."""
     sizes = {"n_classes": n_classes, "in_channels": in_channels}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fmcam import models
 from fmcam._weight_files import read_weight_file
-from fmcam.models._names import find_model, own_networks
+from fmcam.models._names import find_model, list_weights, own_networks
 
 __all__ = ["get_model", "get_model_builder", "get_preprocessing"]
 
@@ -27,8 +27,8 @@ def get_model(name, *, n_classes=None, in_channels=None, weights=None, **options
     n_classes, in_channels : int or None, default=None
         None: as in `weights`, or else what the network is usually made for.
     weights : str, path or None, default=None
-        None: random, but the folder's own for "hf/FOLDER". "DEFAULT" or the name of weights that
-        are published: downloaded unless they are on this machine. Else a safetensors file, or a
+        None: random, but the folder's own for "hf/FOLDER". A name of :func:`list_weights`, such as
+        "DEFAULT": downloaded unless they are on this machine. Else a safetensors file, or a
         torch file with a state dict as :func:`fmcam.classifiers.load_classifier` reads them.
         Nothing in a file is run. The last layer is left random if the weights are for another
         number of classes than `n_classes`, and the first convolution is averaged over colours if
@@ -68,19 +68,16 @@ def get_model(name, *, n_classes=None, in_channels=None, weights=None, **options
         weights = "DEFAULT"
     if weights is None:
         return source.make(short, **sizes, **options)
-    published = source.published(short)
-    if published and str(weights) in ("DEFAULT", *published):
+    published = list_weights(name)
+    if str(weights) in published:
         return source.pretrained(short, str(weights), **sizes, **options)
     if not Path(weights).is_file():
+        or_a_name = f" or one of {published}" if published else ""
         raise FileNotFoundError(
-            f"`weights` of {name} must be a file{_or_one_of(published)}; there is no {weights}."
+            f"`weights` of {name} must be a file{or_a_name}; there is no {weights}."
         )
     sizes = {what: size for what, size in sizes.items() if size is not None}
     return source.from_file(short, read_weight_file(weights)[0], weights, sizes, **options)
-
-
-def _or_one_of(names):
-    return f" or one of {list(dict.fromkeys(['DEFAULT', *names]))}" if names else ""
 
 
 def get_model_builder(name):
@@ -148,7 +145,7 @@ def get_preprocessing(name, weights=None):
     (224, 'tench', [123.7, 116.3, 103.5])
     """
     source, short = _source(name)
-    published = source.published(short)
+    published = list_weights(name)
     if not published:
         raise ValueError(f"{name} has no published weights that its images could be prepared for.")
     return source.preprocessing(short, weights if weights in published else "DEFAULT")

@@ -13,11 +13,6 @@ from fmcam.models._download import downloading
 _RESCALING = ("googlenet", "inception_v3")  # inside, as their published weights need
 
 
-def published(name):
-    """The names of the weights of a network."""
-    return list(torchvision.models.get_model_weights(name).__members__)
-
-
 def make(name, n_classes=None, in_channels=None, **options):
     """A network with random weights."""
     if name in _RESCALING:

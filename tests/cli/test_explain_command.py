@@ -387,7 +387,7 @@ def test_where_weights_cannot_be_downloaded_the_file_is_named(tmp_path, monkeypa
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("urllib.request.urlopen", unreachable)
     monkeypatch.setattr("torch.hub.urlopen", unreachable)
-    with pytest.raises(ValueError, match=r"fetch https://.*/resnet50-\w+.pth .* --model FILE"):
+    with pytest.raises(ConnectionError, match=r"fetch https://.*/resnet50-\w+.pth and give"):
         load_network("DEFAULT", "resnet50")
 
 
@@ -538,7 +538,11 @@ def test_mistakes_in_settings(settings, message):
             "--arch torchvision/resnet50 needs --model: a file .* or DEFAULT",
         ),
         ({"arch": "resnet5"}, r"no network 'resnet5'. Did you mean 'resnet50'"),
-        ({"arch": "alexnet", "model": "best"}, "'DEFAULT', 'IMAGENET1K_V1'.*; there is no best"),
+        (
+            {"arch": "alexnet", "model": "best"},
+            "--model: there is no file best. Known are DEFAULT, IMAGENET1K_V1",
+        ),
+        ({"arch": "lenet5", "model": "DEFAULT"}, "no file DEFAULT. No weights of lenet5 are pub"),
         ({"arch": "hf/none", "model": None}, "save_pretrained wrote; there is no none/config.json"),
         ({"method": ("cam", "grad-cm")}, r"no explainer 'grad-cm'. Did you mean 'grad-cam'"),
         ({"arch": "resnet5", "model": None}, r"no network 'resnet5'. Did you mean 'resnet50'"),

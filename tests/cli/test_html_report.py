@@ -18,7 +18,7 @@ from fmcam.cli._report._folder import GALLERY_COLUMNS, read_folder
 from fmcam.cli._report._tables import table_html
 from fmcam.cli._report._text import format_numbers
 from fmcam.cli._report._write import write_report
-from fmcam.cli.report import Config, main
+from fmcam.cli.report import Config, check, main
 
 ROOT = Path(__file__).parents[2]
 EVIL = "<script>alert(1)</script>"
@@ -366,10 +366,9 @@ def test_hidden_files_are_left_alone(folder):
 
 
 def test_no_folder(tmp_path):
-    with pytest.raises(
-        OSError, match=r"There is no folder .*nowhere\. Name the folder that an exp"
-    ):
-        write_report(tmp_path / "nowhere")
+    message = r"There is no folder .*nowhere\. Name the folder that an exp"
+    with pytest.raises(SystemExit, match=message):
+        check(Config(folder=str(tmp_path / "nowhere")))
 
 
 def test_nothing_to_show(tmp_path):

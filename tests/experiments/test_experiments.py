@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,15 @@ from PIL import Image
 from sklearn.utils import Bunch
 
 from experiments import compare
+from fmcam import datasets
 from fmcam.classifiers import FlipAndShift, OneCycle, load_classifier
 from fmcam.cli import grid_search, train
 from fmcam.cli._config import parse
 from fmcam.cli._pipeline import Fit, crop_size, make_classifier
 from fmcam.cli._run import Run
-from fmcam.cli._settings import SCHEDULERS
+from fmcam.cli._settings import PHOTOGRAPHS, SCHEDULERS
 from fmcam.datasets import get_dataset
+from fmcam.datasets._registry import _fetchers
 
 ROOT = Path(__file__).parents[2]
 TINY = {
@@ -44,7 +47,7 @@ TINY = {
 def test_a_folder_that_cannot_be_written_to(tmp_path):
     (tmp_path / "file").write_text("")
     config = grid_search.Config(out=str(tmp_path / "file" / "run"))
-    with pytest.raises(SystemExit, match=r"Cannot write to .*run \(Not a directory\).*--out"):
+    with pytest.raises(SystemExit, match=r"--out must be a folder .*run.*Not a directory"):
         Run(config, "grid_search")
 
 
@@ -269,12 +272,14 @@ def test_photographs_by_the_recipe(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"dataset": "shapes", "image_size": 64}, "photographs in colour; the images of shapes"),
-        ({"dataset": "shapes", "color": 0.1}, r"have the shape \(1, 28, 28\)"),
+        ({"dataset": "shapes", "image_size": 64}, "of imagenette and pets; shapes has none"),
+        ({"dataset": "shapes", "color": 0.1}, "of imagenette and pets; shapes has none"),
         ({"dataset": "imagenette", "color": 1.1}, r"--color must be in \[0, 1\], got 1.1"),
         ({"dataset": "imagenette", "first_size": 64}, "--first-size grows to --image-size"),
         ({"patience": 2}, "--patience watches held-out images: hold some out with --val-size"),
         ({"weights": "DEFAULT"}, "--weights is for resnet18, not for lenet5"),
+        ({"weights": "DEFAULTS", "model": "resnet18"}, "no file DEFAULTS. Did you mean 'DEFAULT'"),
+        ({"checkpoint_dir": "setup.cfg"}, "--checkpoint-dir must be a folder that can be written"),
     ],
     ids=str,
 )
@@ -282,6 +287,13 @@ def test_settings_of_a_training_that_contradict_each_other(tmp_path, settings, m
     with pytest.raises(SystemExit, match=message):
         train.main(train.Config(**settings, out=str(tmp_path / "out")))
     assert not (tmp_path / "out").exists()
+
+
+def test_photographs_are_what_has_a_size_to_choose():
+    taken = {
+        name: signature(getattr(datasets, fetch)).parameters for name, fetch in _fetchers().items()
+    }
+    assert {name for name, options in taken.items() if "size" in options} == {*PHOTOGRAPHS}
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)

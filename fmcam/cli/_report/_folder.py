@@ -71,10 +71,8 @@ def read_folder(folder):
     Raises
     ------
     OSError
-        If there is no such folder, or nothing in it to show.
+        If there is nothing in it to show.
     """
-    if not folder.is_dir():
-        raise OSError(f"There is no folder {folder}. Name the folder that an experiment wrote.")
     contents = Contents()
     for found, read, *patterns in (
         (contents.tables, _table, "*.csv", "*.csv.gz"),

@@ -28,7 +28,7 @@ def write_report(folder, out=None):
     Raises
     ------
     OSError
-        If there is no such folder, nothing in it to show, or `out` cannot be written.
+        If there is nothing in the folder to show, or `out` cannot be written.
     """
     folder = Path(folder)
     out = folder / "report.html" if out is None else Path(out)
