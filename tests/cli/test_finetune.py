@@ -18,8 +18,8 @@ from fmcam.cli._report._folder import read_folder
 from fmcam.cli._transfer import Transfer
 from fmcam.datasets import load_image_folder
 from fmcam.models import ResNet18
+from tests.small_data import COLORS, draw_photographs
 
-COLORS = {"fern": (40, 160, 60), "moss": (120, 140, 20), "rose": (200, 40, 80)}
 SIZE = 64
 ACCURACIES = {"train": "train_acc", "validation": "val_acc", "test": "test_acc"}
 
@@ -35,12 +35,7 @@ def cache(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
-    rng = np.random.default_rng(0)
-    for name, color in COLORS.items():
-        (home / "photographs" / name).mkdir(parents=True)
-        for number in range(10):
-            pixels = rng.normal(color, 30, (70, 90, 3)).clip(0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(home / "photographs" / name / f"{number}.png")
+    draw_photographs(home / "photographs", 10)
     (home / "photographs" / "fern" / "empty.jpg").touch()
     torch.manual_seed(0)
     torch.save(torchvision.models.resnet18(num_classes=10).state_dict(), home / "other.pt")

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from torchvision.datasets import Imagenette
 from torchvision.transforms import CenterCrop, Compose, Resize
 
 from fmcam.datasets import fetch_imagenette, get_dataset
 from fmcam.datasets._archive import fetch_folder
 from fmcam.datasets._base import RemoteFile
+from tests.small_data import draw_imagenette
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -27,13 +27,7 @@ pytestmark = pytest.mark.usefixtures("cache")
 def small(tmp_path):
     """A data home with two training pictures and one validation picture of each class."""
     home = tmp_path / "home"
-    for label, wnid in enumerate(sorted(Imagenette._WNID_TO_CLASS)):
-        for subset, n in (("train", 2), ("val", 1)):
-            folder = home / "imagenette2-160" / subset / wnid
-            folder.mkdir(parents=True)
-            for i in range(n):
-                grey = Image.new("L", (24, 16), 20 * label + 5 * i + (subset == "val"))
-                grey.save(folder / f"picture_{i}.JPEG", quality=100)
+    draw_imagenette(home, {"train": 2, "val": 1})
     return home
 
 

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 import torch
 import torchvision
-from PIL import Image, ImageDraw
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Bunch
 from torch import nn
@@ -28,41 +27,10 @@ from fmcam.explain import CAM, GradCAMPlusPlus
 from fmcam.localize import HeatmapToBox
 from fmcam.metrics import mask_iou_score, paired_box_iou
 from fmcam.report import localization_error_types
+from tests.small_data import draw_pets
 
-BREEDS = {"Abyssinian": (1, "brown"), "american_bulldog": (2, "white"), "Bengal": (6, "orange")}
-HEAD = "<a><bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox></a>"
 SIZE = 64
 TEXT = "metrics_summary.txt"
-
-
-def draw_pet(folder, name, color, rng):
-    """An ellipse on green noise, its outline as the border, its upper half the head."""
-    width, height = 96, 72
-    x0, y0 = rng.integers(4, 40), rng.integers(4, 30)
-    box = [x0, y0, x0 + rng.integers(24, 50), y0 + rng.integers(24, 38)]
-    meadow = rng.integers(0, [60, 160, 60], (height, width, 3), dtype=np.uint8)
-    photograph, trimap = Image.fromarray(meadow), Image.new("L", (width, height), 2)
-    ImageDraw.Draw(photograph).ellipse(box, fill=color)
-    ImageDraw.Draw(trimap).ellipse(box, fill=1, outline=3, width=2)
-    photograph.save(folder / "images" / f"{name}.jpg")
-    trimap.save(folder / "annotations" / "trimaps" / f"{name}.png")
-    xml = HEAD.format(box[0] + 1, box[1] + 1, box[2] + 1, (box[1] + box[3]) // 2)
-    (folder / "annotations" / "xmls" / f"{name}.xml").write_text(xml)
-
-
-def draw_pets(home, sizes):
-    """Lists of photographs, `sizes` of each breed, as torchvision has them."""
-    folder, rng = home / "oxford-iiit-pet", np.random.default_rng(0)
-    for part in ("images", "annotations/trimaps", "annotations/xmls"):
-        (folder / part).mkdir(parents=True)
-    for subset, n in sizes.items():
-        lines = []
-        for breed, (label, color) in BREEDS.items():
-            for number in range(n):
-                name = f"{breed}_{subset}{number}"
-                draw_pet(folder, name, color, rng)
-                lines.append(f"{name} {label} 1 1\n")
-        (folder / "annotations" / f"{subset}.txt").write_text("".join(lines))
 
 
 @pytest.fixture(scope="module", autouse=True)
