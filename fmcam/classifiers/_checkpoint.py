@@ -136,7 +136,9 @@ def _torch_name(value):
     return found[0] + name if found else None
 
 
-def load_classifier(path, *, module=None, classes=None, key=None):
+def load_classifier(
+    path, *, module=None, classes=None, key=None, mean=None, std=None, preprocessing=None
+):
     """A fitted classifier from a file, in which nothing is run.
 
     Read are files of :func:`save_classifier`, and safetensors and torch files with a state dict,
@@ -144,9 +146,9 @@ def load_classifier(path, *, module=None, classes=None, key=None):
     network goes from the names of the tensors: ``module.`` of DataParallel, ``_orig_mod.`` of
     ``torch.compile`` and any prefix in front of all, as Lightning has. State dicts of a ResNet-18
     may have torchvision's keys, those of a DenseNet the keys of torchvision's published files.
-    Images are standardized by `mean` and `std` of each channel, in units of the images, where a
-    dictionary names both; else, in units of 0..255, as the folder of "hf/FOLDER" says; else not at
-    all. Where both are in 0..1, such as 0.485 and 0.229, images must be too; others are refused.
+    Images are standardized by `mean` and `std` of each channel, in units of the images, as given or
+    as a dictionary in the file says; else, in units of 0..255, as the folder of "hf/FOLDER" says.
+    Where both are in 0..1, such as 0.485 and 0.229, images must be too; others are refused.
 
     Parameters
     ----------
@@ -157,11 +159,17 @@ def load_classifier(path, *, module=None, classes=None, key=None):
         or its name for :func:`fmcam.models.get_model`. Needed but for classifiers of fmcam's
         networks.
     classes : array-like of shape (k,) or None, default=None
-        For state dicts: the label of each output; by default ``class_names`` in the file where they
+        For state dicts: the label of each output; by default the class names in the file where they
         are sorted, or 0..k-1.
     key : str or None, default=None
         Where the file holds weights of the network several times, say of a moving average: the key
         or prefix of those to take.
+    mean, std : float or sequence of n_channels float, default=None
+        For state dicts: what images are standardized by, in their units.
+    preprocessing : str or None, default=None
+        For state dicts, in place of `mean` and `std`: "imagenet" for images of 0..255 and the
+        numbers that most networks of ImageNet learned with, or the name of a network whose
+        published weights are the file's, as for :func:`fmcam.models.get_preprocessing`.
 
     Returns
     -------
@@ -175,11 +183,25 @@ def load_classifier(path, *, module=None, classes=None, key=None):
     FileNotFoundError
     ValueError
         For a file of another kind, damaged, with objects that could run code, or with weights that
-        do not fit the network.
+        do not fit the network; or where arguments for state dicts are given with a file that says
+        all of it.
+
+    Warns
+    -----
+    UserWarning
+        For a state dict of which nobody says what images are standardized by, so that the network
+        gets them as they are; and for class names in the file that do not fit the network.
     """
     content, metadata = read_weight_file(path)
+    recipe = {"mean": mean, "std": std, "preprocessing": preprocessing}
     if _FORMAT not in metadata:
-        return classifier_of_weights(path, content, module, classes, key)
+        return classifier_of_weights(path, content, module, classes, key, **recipe)
+    given = [n for n, v in {"classes": classes, "key": key, **recipe}.items() if v is not None]
+    if given:
+        raise ValueError(
+            f"{path} is a checkpoint of fmcam, which says all of the network itself; got "
+            f"{', '.join(given)}. Leave them out."
+        )
     header = _read_header(path, metadata[_FORMAT])
     if module is None and _own_network(header["module"]) is None:
         raise ValueError(

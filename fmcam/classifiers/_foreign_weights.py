@@ -10,12 +10,13 @@ from torch import nn
 
 from fmcam._weights import network_for
 from fmcam.classifiers._cnn import CNNClassifier
-from fmcam.models import Standardize, get_model, get_model_builder, get_preprocessing
+from fmcam.classifiers._foreign_entries import class_names_in, standardize_of
+from fmcam.models import get_model, get_model_builder, get_preprocessing
 
 __all__ = ["classifier_of_weights", "maker_of"]
 
 
-def classifier_of_weights(path, content, module, classes, key):
+def classifier_of_weights(path, content, module, classes, key, **recipe):
     """A classifier from what a file of weights alone holds; arguments as of `load_classifier`."""
     if module is None:
         raise ValueError(
@@ -23,12 +24,17 @@ def classifier_of_weights(path, content, module, classes, key):
             "that makes it, a network to copy or a name such as 'torchvision/resnet18'."
         )
     net, rest = _network(module, content, path, key)
-    clf = CNNClassifier.from_module(net, _class_names(rest) if classes is None else classes)
+    clf = CNNClassifier.from_module(net, classes)
     told = _told_by_folder(module, len(clf.classes_))
+    names = class_names_in(rest, len(clf.classes_), path) or told.get("class_names")
+    if classes is None and names is not None and names == sorted(names):
+        clf = CNNClassifier.from_module(net, np.array(names))
     clf.checkpoint_ = {**told, **rest}
-    recipe = rest if {"mean", "std"} <= rest.keys() else told
-    if recipe:
-        clf.module_.standardize = _standardize_of(path, net, recipe["mean"], recipe["std"])
+    if names is not None or "class_names" in rest:
+        clf.checkpoint_["class_names"] = names
+    standardize = standardize_of(path, net, rest, told, **recipe)
+    if standardize is not None:
+        clf.module_.standardize = standardize
     return clf
 
 
@@ -72,27 +78,3 @@ def _network(module, content, path, key):
     nested = any(isinstance(value, dict) for value in content.values())
     kinds = (dict,) if nested else (dict, torch.Tensor)
     return net, {name: value for name, value in content.items() if not isinstance(value, kinds)}
-
-
-def _standardize_of(path, net, mean, std):
-    convolutions = [part for part in net.modules() if isinstance(part, nn.Conv2d)]
-    n_channels = convolutions[0].in_channels if convolutions else len(mean)
-    try:
-        standardize = Standardize(n_channels, mean, std)
-        of_unit_range = [0 <= m <= 1 and 0 < s <= 1 for m, s in zip(mean, std, strict=True)]
-        standardize.of_unit_range = all(of_unit_range) and not standardize.leaves_images
-        if not (standardize.mean.isfinite() & (standardize.std > 0)).all():
-            raise ValueError("no deviation")
-        return standardize
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"`mean` and `std` in {path} must be {n_channels} numbers each, of `std` positive "
-            f"ones, got {mean} and {std}."
-        ) from error
-
-
-def _class_names(rest):
-    names = rest.get("class_names")
-    if not isinstance(names, list) or names != sorted(set(map(str, names))):
-        return None
-    return np.array(names)

@@ -1,5 +1,6 @@
 """A classifier from a checkpoint of ours, or from a network by name with its weights."""
 
+import warnings
 from pathlib import Path
 
 from sklearn.utils import Bunch
@@ -7,7 +8,14 @@ from sklearn.utils import Bunch
 from fmcam.classifiers import CNNClassifier, load_classifier
 from fmcam.models import Standardize, get_model, get_preprocessing
 
-__all__ = ["load_network"]
+__all__ = ["load_network", "load_weights"]
+
+
+def load_weights(path, module=None):
+    """As `load_classifier`, for a caller that knows what to do where no mean and deviation are."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".* does not say by which mean")
+        return load_classifier(path, module=module)
 
 
 def load_network(model, arch=None, image_size=None):
@@ -40,7 +48,7 @@ def load_network(model, arch=None, image_size=None):
     if arch is not None:
         return _named_classifier(model, arch, image_size)
     try:
-        clf = _for_photographs(load_classifier(model))
+        clf = _for_photographs(load_weights(model))
     except ValueError as error:
         raise ValueError(f"{error} For weights of another network name it with --arch.") from error
     if clf.image_shape_ is None and image_size is None:
@@ -53,7 +61,7 @@ def load_network(model, arch=None, image_size=None):
 
 def _named_classifier(model, arch, image_size):
     if model is not None and Path(model).is_file():
-        clf = _for_photographs(load_classifier(model, module=arch))
+        clf = _for_photographs(load_weights(model, arch))
     else:
         clf = CNNClassifier.from_module(get_model(arch, weights=model))
         clf.checkpoint_ = {}
@@ -61,6 +69,8 @@ def _named_classifier(model, arch, image_size):
     standardized = not clf.module_.standardize.leaves_images
     usual = _published_preparation(arch, model, needed=not (own_size and standardized))
     if not standardized:
+        if Path(str(model)).is_file():
+            print(f"{model} names no mean and deviation; taken are those usual for {arch}.")
         standardize = Standardize(len(usual.mean), usual.mean, usual.std)
         clf.module_.standardize = standardize.to(clf.device)
     if usual.class_names is not None and len(usual.class_names) == len(clf.classes_):

@@ -11,6 +11,7 @@ import fmcam
 from fmcam._files import replacing
 from fmcam._hashing import digest_of, hash_of
 from fmcam.classifiers import Frozen, Resumable, load_classifier, save_classifier
+from fmcam.cli._networks import load_weights
 from fmcam.cli._pipeline import make_classifier
 from fmcam.cli._settings import TransferSettings
 from fmcam.models import ResNet18, list_weights
@@ -133,7 +134,7 @@ def starting_weights(weights, folder):
     if weights is None or weights in list_weights("resnet18"):
         return weights
     try:
-        return _state_dict_file(load_classifier(weights, module=ResNet18), folder)
+        return _state_dict_file(load_weights(weights, ResNet18), folder)
     except ValueError as error:
         raise SystemExit(f"--weights: {error}") from error
 

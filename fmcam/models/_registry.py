@@ -117,7 +117,8 @@ def get_preprocessing(name, weights=None):
     Parameters
     ----------
     name : str
-        As for :func:`get_model`.
+        As for :func:`get_model`, or "imagenet": as torchvision's ResNet-18 and most networks of
+        ImageNet learned.
     weights : str or None, default=None
         The name of published weights. None or any other string, such as the path of a file: those
         of "DEFAULT".
@@ -144,6 +145,7 @@ def get_preprocessing(name, weights=None):
     >>> recipe.image_size, recipe.class_names[0], recipe.mean.round(1).tolist()
     (224, 'tench', [123.7, 116.3, 103.5])
     """
+    name = "torchvision/resnet18" if name == "imagenet" else name
     source, short = _source(name)
     published = list_weights(name)
     if not published:

@@ -24,6 +24,8 @@ from fmcam.models import LeNet5, ResNet18
 
 KEY = "fmcam-classifier-1"
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* does not say by which mean")
+
 
 @pytest.fixture(scope="module")
 def clf():

@@ -20,6 +20,8 @@ from fmcam.classifiers import CNNClassifier, load_classifier, save_classifier
 from fmcam.explain import GradCAM
 from fmcam.models import LeNet5, ResNet18
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* does not say by which mean")
+
 torch.manual_seed(0)
 NET = LeNet5(n_classes=4)
 WEIGHTS = NET.state_dict()

@@ -329,7 +329,8 @@ def test_a_classifier_from_a_file_of_a_folder_s_network(vit_folder, tmp_path):
     assert clf.module_.standardize.mean.flatten().tolist() == [9.0] * 3
 
     bare = changed(vit_folder, tmp_path / "bare")  # says nothing of the images
-    assert load_classifier(file, module=bare).checkpoint_ == {}
+    with pytest.warns(UserWarning, match="does not say by which mean"):
+        assert load_classifier(file, module=bare).checkpoint_ == {}
 
 
 def changed(folder, target, drop=(), **config):
