@@ -1,8 +1,8 @@
-"""What classes are called: by the command line or by a file, one name a line."""
+"""What classes are called: by the command line, a file, a checkpoint or a data set."""
 
 from pathlib import Path
 
-__all__ = ["CLASS_NAMES", "read_class_names"]
+__all__ = ["CLASS_NAMES", "names_of_outputs", "names_of_truth", "read_class_names"]
 
 CLASS_NAMES = (
     "names of the classes 0, 1, 2 and so on, or a file such as imagenet_classes.txt with one a line"
@@ -44,3 +44,64 @@ def _lines_of(file):
     except UnicodeDecodeError as error:
         raise SystemExit(f"--class-names: {file} is no text in UTF-8.") from error
     return [line.strip() for line in "\n".join(lines).strip().splitlines()]
+
+
+def names_of_outputs(clf, labels, given=None):
+    """The name of each class of a network, list of k str.
+
+    Parameters
+    ----------
+    clf : CNNClassifier
+        With `checkpoint_`.
+    labels : dict of label to str
+        The names that a data set has for its labels; they count if its labels are just the
+        network's, and the checkpoint has no names.
+    given : sequence of str or None
+        Names that count more than those of the checkpoint. Where they are the same in another
+        order, they say what a data set's numbers are called, see :func:`names_of_truth`.
+    """
+    classes = clf.classes_.tolist()
+    known = clf.checkpoint_.get("class_names")
+    if given is not None and len(given) != len(classes):
+        raise SystemExit(
+            f"--class-names must name the {len(classes)} classes of the network, got {len(given)}."
+        )
+    if known is None and set(classes) == set(labels):
+        known = [labels[label] for label in classes]
+    if given is not None and (known is None or set(given) != set(known)):
+        known = given
+    return list(map(str, known or classes))
+
+
+def names_of_truth(clf, labels, names, given=None):
+    """What a network calls the classes of a data set, by their names there.
+
+    A number that has no name there, such as that of "2_ab12.jpg", is the class of that label.
+
+    Parameters
+    ----------
+    clf : CNNClassifier
+    labels : dict of label to str
+        The names that the data set has for its labels.
+    names : list of k str
+        Of :func:`names_of_outputs`.
+    given : sequence of str or None
+        What the numbers 0, 1, 2 and so on of the data set are called.
+
+    Returns
+    -------
+    dict of str to str
+        A class that the network does not have keeps its name.
+    """
+    if given is None:
+        numbers = dict(zip(map(str, clf.classes_.tolist()), names, strict=True))
+    else:
+        numbers = {str(number): name for number, name in enumerate(given)}
+    return {
+        name: name if name in names else numbers.get(_number(name), name)
+        for name in labels.values()
+    }
+
+
+def _number(name):
+    return str(int(name)) if name.isdecimal() else name

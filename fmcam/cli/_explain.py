@@ -7,7 +7,9 @@ from textwrap import fill
 import numpy as np
 import pandas as pd
 
+from fmcam._state_dicts import few
 from fmcam._suggest import suggest
+from fmcam.cli._class_names import names_of_outputs, names_of_truth, read_class_names
 from fmcam.cli._drawing import AttributionDisplay, PictureDisplay
 from fmcam.cli._explanations import explain, make_explainers, record, top_classes
 from fmcam.cli._gallery import transparent
@@ -38,13 +40,14 @@ def load_pictures(config, photographs, image_shape):
     return read_rows(data, rows, image_shape, fit), label_names(data)
 
 
-def class_names(clf, known_labels):
-    """The name of each class: from the checkpoint, else from the data set if it has just those."""
-    known = clf.checkpoint_.get("class_names")
-    labels = clf.classes_.tolist()
-    if known is None and set(labels) == set(known_labels):
-        known = [known_labels[label] for label in labels]
-    return list(map(str, known or labels))
+def in_words_of_network(pictures, truth, names):
+    """The pictures, their true classes called as the network calls them."""
+    if truth and not set(truth.values()) & set(names):
+        print(
+            f"The true classes ({few(truth)}) are none of the network's ({few(names)}), so whether "
+            "it is right is not told. Say what they are called with --class-names."
+        )
+    return [picture._replace(y_true=truth.get(picture.y_true)) for picture in pictures]
 
 
 def column_of(config, names):
@@ -75,11 +78,12 @@ def slug(text):
 
 def display_of(picture, row, keys, found, names):
     """A picture with the heatmaps of some explainers."""
+    y_true = picture.y_true if picture.y_true in names else None
     top = top_classes(found.proba[row], names)
     display = HeatmapDisplay.from_heatmaps(
         picture.image[None],
         {title(*key): found.maps[key][[row]] for key in keys},
-        y_true=None if picture.y_true is None else [fill(picture.y_true, NAME_WIDTH)],
+        y_true=None if y_true is None else [fill(y_true, NAME_WIDTH)],
         y_pred=[fill(top[0][0], NAME_WIDTH)],
         probability=[top[0][1]],
         boxes_true=None if np.isnan(picture.box_true).any() else [picture.box_true],
@@ -111,23 +115,26 @@ def write_overlays(run, folder, picture, row, found):
         run.write_picture(file, transparent(picture.heatmap_in_original(maps[row])))
 
 
-def gallery(records):
+def gallery(records, names):
     """The table of pictures for a report."""
     frame = pd.DataFrame(records).rename(
         columns={"file": "image", "picture": "file", "true": "y_true", "predicted": "y_pred"}
     )
-    wrong = frame["y_true"].notna() & (frame["y_true"] != frame["y_pred"])
+    wrong = frame["y_true"].isin(names) & (frame["y_true"] != frame["y_pred"])
     frame["error_type"] = np.where(wrong, "wrong class", "")
     return frame[GALLERY].round(3)
 
 
 def main(config, photographs, model, arch):
     """Load, explain, draw, write."""
+    given = read_class_names(config.class_names)
     run = Run(config, "fmcam explain")
     with mistakes_named():
         clf = load_network(model, arch, config.image_size)
-        pictures, known_labels = load_pictures(config, photographs, clf.image_shape_)
-        names = class_names(clf, known_labels)
+        pictures, labels = load_pictures(config, photographs, clf.image_shape_)
+        names = names_of_outputs(clf, labels, given)
+        truth = names_of_truth(clf, labels, names, given)
+        pictures = in_words_of_network(pictures, truth, names)
         column = column_of(config, names)
         explainers = make_explainers(clf, config.method, config.layer)
         images = np.stack([picture.image for picture in pictures])
@@ -147,5 +154,5 @@ def main(config, photographs, model, arch):
         name, probability = top_classes(found.proba[row], names)[0]
         print(f"{picture.file}: {name} ({probability:.2f})")
     run.write_json("records.json", {"records": records})
-    run.write_table("gallery.csv", gallery(records))
+    run.write_table("gallery.csv", gallery(records, names))
     run.finish()

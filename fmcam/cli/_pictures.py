@@ -142,8 +142,8 @@ def fetch_source(name, subset, *, size, fit, folder=None, labels="folder"):
     ----------
     name : str
         One of `fmcam.datasets.list_datasets`, or "folder".
-    subset : {"train", "test"}
-        Which part. A folder is one whole.
+    subset : {"train", "validation", "test"} or None
+        Which part. None: all of a folder, of others "test".
     size, fit
         As for `fmcam.datasets.load_image`.
     folder, labels
@@ -155,7 +155,8 @@ def fetch_source(name, subset, *, size, fit, folder=None, labels="folder"):
         As the data set's own function returns it, with `name`, to call images without files by.
     """
     if name == "folder":
-        return load_image_folder(folder, size=size, fit=fit, labels=labels)
+        return load_image_folder(folder, size=size, fit=fit, labels=labels, subset=subset)
+    subset = subset or "test"
     data = get_dataset(name, subset, size=size, fit=fit)
     data.name = f"{name}-{subset}"
     return data

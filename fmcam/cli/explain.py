@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fmcam.cli._checks import check_folder, check_weights
+from fmcam.cli._class_names import CLASS_NAMES
 from fmcam.cli._config import option
 from fmcam.cli._photographs import find_photographs
 from fmcam.cli._script import mistakes_named
@@ -44,12 +45,17 @@ class Config:
     labels: str = option(
         "folder", "how --folder names its classes: by folders, or by file names", ("folder", "name")
     )
-    subset: str = option("test", "part of --dataset", ("train", "test"))
+    subset: str | None = option(
+        None,
+        "part of --dataset, by default test; of --folder all, else what lies in folders called so",
+        ("train", "validation", "test"),
+    )
     seed: int = option(0, "random state of --random")
     class_idx: int | None = option(
         None, "index of the class to explain, counted from 0; by default the predicted one"
     )
     class_name: str | None = option(None, "name of the class to explain")
+    class_names: tuple[str, ...] | None = option(None, CLASS_NAMES)
     method: tuple[str, ...] = option(
         ("grad-cam",), f"methods that make the heatmaps, of {', '.join(METHODS)}", METHODS
     )

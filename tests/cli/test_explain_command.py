@@ -15,7 +15,8 @@ from sklearn.utils import Bunch
 from fmcam._placement import Placement
 from fmcam.classifiers import CNNClassifier, load_classifier, save_classifier
 from fmcam.cli import explain as command
-from fmcam.cli._explain import class_names, column_of
+from fmcam.cli._class_names import names_of_outputs
+from fmcam.cli._explain import column_of
 from fmcam.cli._explanations import explain, make_explainers
 from fmcam.cli._gallery import transparent
 from fmcam.cli._networks import load_network
@@ -303,14 +304,48 @@ def test_pets(data_home):
 # Classes ------------------------------------------------------------------------------------------
 
 
-def test_names_come_from_the_checkpoint_or_a_data_set_with_those_labels():
-    clf = network()
-    clf.checkpoint_ = {"class_names": None}
-    assert class_names(clf, {}) == ["0", "1", "2"]
-    assert class_names(clf, {0: "a", 1: "b", 2: "c"}) == ["a", "b", "c"]
-    assert class_names(clf, {0: "a", 1: "b"}) == ["0", "1", "2"]
-    clf.checkpoint_ = {"class_names": NAMES}
-    assert class_names(clf, {0: "a", 1: "b", 2: "c"}) == NAMES
+@pytest.mark.parametrize(
+    ("file_names", "given", "expected"),
+    [
+        (["0", "1", "2"], None, NAMES),
+        (NAMES, None, NAMES),
+        (["0", "2", "2"], NAMES[::-1], [NAMES[2], NAMES[0], NAMES[0]]),
+        (["0", "1", "2"], ["Tasche", "Mantel", "Hemd"], ["Tasche", "Mantel", "Hemd"]),
+    ],
+)
+def test_one_label_space_from_file_names_to_tables(
+    folder, tmp_path, monkeypatch, file_names, given, expected
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    photos, out = tmp_path / "photos" / "test", tmp_path / "run"
+    photos.mkdir(parents=True)
+    for number, name in enumerate(file_names):
+        drawn().save(photos / f"{name}_{number}.png")
+    where = {"dataset": "folder", "folder": str(photos.parent), "labels": "name", "subset": "test"}
+    rows = {"index": (0, 1, 2), "class_names": given and tuple(given)}
+    command.main(Config(model=str(folder / "net.safetensors"), out=str(out), **where, **rows))
+    table = pd.read_csv(out / "gallery.csv", keep_default_na=False)
+    assert sorted(table["y_true"]) == sorted(expected)
+    assert set(table["y_pred"]) <= set(given or NAMES)
+    wrong = table["y_pred"] != table["y_true"]
+    assert 0 < wrong.sum() < 3
+    assert (table["error_type"] == "wrong class").tolist() == wrong.tolist()
+    records = json.loads((out / "records.json").read_text())["records"]
+    assert [one["true"] for one in records] == table["y_true"].tolist()
+
+
+def test_of_classes_that_the_network_does_not_have_nothing_is_called_wrong(
+    folder, labelled, tmp_path, capsys
+):
+    (labelled / "Bag").rename(labelled / "Cat")
+    (labelled / "Coat").rename(labelled / "Dog")
+    (labelled / "Shirt").rename(labelled / "Fox")
+    settings = {"dataset": "folder", "folder": str(labelled), "out": str(tmp_path / "run")}
+    command.main(Config(model=str(folder / "net.safetensors"), index=(0,), **settings))
+    said = capsys.readouterr().out
+    assert "The true classes (Cat, Dog, Fox) are none of the network's (Bag, Coat, Shirt)" in said
+    table = pd.read_csv(tmp_path / "run" / "gallery.csv", keep_default_na=False)
+    assert table[["y_true", "error_type"]].to_numpy().tolist() == [["Cat", ""]]
 
 
 def test_the_class_to_explain():
@@ -418,7 +453,7 @@ def test_weights_for_classes_of_ones_own(tmp_path):
     content = {"model_state_dict": net.state_dict(), "class_names": NAMES[::-1]}
     torch.save(content, file)
     clf = load_network(str(file), "mobilenet_v3_small")
-    assert class_names(clf, {}) == NAMES[::-1]
+    assert names_of_outputs(clf, {}) == NAMES[::-1]
     assert clf.image_shape_ == (3, 224, 224)
     assert clf.module_.standardize.mean.flatten()[0] == pytest.approx(255 * 0.485)
     with pytest.raises(
@@ -449,7 +484,7 @@ def test_a_checkpoint_keeps_how_its_own_images_were_prepared(tmp_path):
     clf = load_network(str(file), "lenet5")
     assert clf.module_.standardize.mean.item() == clf.module_.standardize.std.item() == 100
     assert clf.image_shape_ == (1, 40, 40)
-    assert class_names(clf, {}) == NAMES
+    assert names_of_outputs(clf, {}) == NAMES
     torch.save(LeNet5(n_classes=3).state_dict(), tmp_path / "net.pt")
     with pytest.raises(ValueError, match=r"no published weights .* Save `mean` and `std` .* file"):
         load_network(str(tmp_path / "net.pt"), "lenet5")

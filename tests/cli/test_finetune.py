@@ -13,7 +13,6 @@ from sklearn.utils import Bunch
 
 from fmcam.classifiers import load_classifier
 from fmcam.cli import _finetune, finetune
-from fmcam.cli._class_names import read_class_names
 from fmcam.cli._report._folder import read_folder
 from fmcam.cli._transfer import Transfer
 from fmcam.datasets import load_image_folder
@@ -239,24 +238,6 @@ def test_every_class_has_photographs(tmp_path):
     config = finetune.Config(folder=str(tmp_path), labels="name", class_names=names, image_size=8)
     with pytest.raises(SystemExit, match=r"--class-names: there is no photograph of Baya \(1\)\.$"):
         _finetune.load(config)
-
-
-def test_names_of_classes(tmp_path):
-    assert read_class_names(None) is None
-    assert read_class_names(("Rudo", "Baya")) == ["Rudo", "Baya"]
-    file = tmp_path / "names.txt"
-    file.write_bytes("\ufefftench\r\ngreat white shark \r\n\n".encode())
-    assert read_class_names((str(file),)) == ["tench", "great white shark"]
-    (tmp_path / "gap.txt").write_text("a\n\nb\n")
-    (tmp_path / "latin.txt").write_bytes(b"a\nAndr\xe9\n")
-    for given, message in (
-        (("a", "b", "a"), "'a' is there several times"),
-        (("Rudo",), r"there is no file Rudo\. Give two names or more, or a file"),
-        ((f"{tmp_path}/gap.txt",), r"two names or more, none of them empty, got \['a', '', 'b'\]"),
-        ((f"{tmp_path}/latin.txt",), r"latin\.txt is no text in UTF-8"),
-    ):
-        with pytest.raises(SystemExit, match=f"^--class-names.*{message}"):
-            read_class_names(given)
 
 
 class TestOptimizer:
