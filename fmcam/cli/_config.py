@@ -116,7 +116,7 @@ def make_parser(config_class, prog, description):
         if kind is bool:
             options |= {"action": argparse.BooleanOptionalAction}
         else:
-            options |= {"type": functools.partial(typed, kind=kind, choices=choices)}
+            options |= {"type": functools.partial(typed, field=field, kind=kind)}
             options |= {"choices": list(choices)} if choices else {}
             if not choices or len(choices) > _LISTED:
                 options |= {"metavar": field.name.upper() if choices else kind.__name__.upper()}

@@ -168,7 +168,7 @@ def _of_yaml(name, value, field, kind, several):
     if not values and field.default:
         raise ValueError(f": {name} must have one value or more, got none")
     try:
-        found = [typed(one, kind, field.metadata["choices"]) for one in values]
+        found = [typed(one, field, kind) for one in values]
     except argparse.ArgumentTypeError as error:
         raise ValueError(f": {name} {error}") from error
     return tuple(found) if several else found[0]

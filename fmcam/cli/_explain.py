@@ -17,6 +17,9 @@ from fmcam.cli._networks import load_network
 from fmcam.cli._pictures import draw_rows, fetch_source, label_names, read_photographs, read_rows
 from fmcam.cli._run import Run
 from fmcam.cli._script import mistakes_named
+from fmcam.cli._settings import DATASETS
+from fmcam.cli.explain import NO_DATASET
+from fmcam.explain import logit_difference
 from fmcam.plot import HeatmapDisplay
 
 NAME_WIDTH = 24  # characters
@@ -24,16 +27,41 @@ GALLERY = ["file", "method", "y_true", "y_pred", "error_type", "iou"]
 GALLERY += ["probability", "explained", "explained_probability", "layer", "image"]
 
 
-def load_pictures(config, photographs, image_shape):
+def load(config, model, arch):
+    """The network; a file of `fmcam train` says what a file of weights alone does not."""
+    training = config.training
+    if training is None or arch is not None:
+        return load_network(model, arch, config.image_size)
+    size = training.input_shape[-1] if training.input_shape else training.image_size
+    return load_network(model, None, config.image_size, usual_arch=training.model, usual_size=size)
+
+
+def source_of(config, clf):
+    """Name and folder of the data set: of the settings, or what the network learned from."""
+    training, learned = config.training, clf.checkpoint_.get("dataset")
+    folder = config.data_dir or (training.data_dir if training else None)
+    known = {learned} & set(DATASETS) if isinstance(learned, str) else set()
+    if config.dataset is not None or config.photographs:
+        return config.dataset or next(iter(known), None), folder
+    known |= {training.dataset} if training else set()
+    if len(known) != 1:
+        found = f" The checkpoint and --config say {' and '.join(sorted(known))}." if known else ""
+        raise ValueError(NO_DATASET + found)
+    return known.pop(), folder
+
+
+def load_pictures(config, photographs, clf):
     """The pictures asked for, and the names of the data set's labels by label."""
-    fit = config.fit or ("stretch" if config.dataset == "pets" else "crop")
+    image_shape = clf.image_shape_
+    dataset, data_dir = source_of(config, clf)
+    fit = config.fit or ("stretch" if dataset == "pets" else "crop")
     if photographs:
         pictures, left_out = read_photographs(photographs, image_shape, fit)
         for reason in left_out:
             print(f"Left out: {reason}")
         return pictures, {}
-    where = {"folder": config.folder, "labels": config.labels}
-    data = fetch_source(config.dataset, config.subset, size=image_shape[-1], fit=fit, **where)
+    where = {"data_dir": data_dir, "folder": config.folder, "labels": config.labels}
+    data = fetch_source(dataset, config.subset, size=image_shape[-1], fit=fit, **where)
     for file, reason in data.get("unreadable", pd.DataFrame()).itertuples(index=False):
         print(f"Left out: {file} {reason}")
     rows = config.index or draw_rows(data, config.random, config.seed)
@@ -53,17 +81,30 @@ def in_words_of_network(pictures, truth, names):
 def column_of(config, names):
     """The position of the class to explain; None: the predicted one of each picture."""
     if config.class_name is not None:
-        lower = [name.lower() for name in names]
-        if config.class_name.lower() not in lower:
-            hint = suggest(config.class_name, names)
-            raise SystemExit(f"--class-name: there is no class {config.class_name!r}. {hint}")
-        return lower.index(config.class_name.lower())
+        return _named("--class-name", config.class_name, names)
     if config.class_idx is not None and not 0 <= config.class_idx < len(names):
         raise SystemExit(
             f"--class-idx must be in 0..{len(names) - 1} for the {len(names)} classes of the "
             f"network, got {config.class_idx}."
         )
     return config.class_idx
+
+
+def _named(flag, name, names):
+    lower = [one.lower() for one in names]
+    if name.lower() not in lower:
+        raise SystemExit(f"{flag}: there is no class {name!r}. {suggest(name, names)}")
+    return lower.index(name.lower())
+
+
+def against(config, names, column):
+    """The position of the class that `--against` names, or None."""
+    if config.against is None:
+        return None
+    other = _named("--against", config.against, names)
+    if other == column:
+        raise SystemExit(f"--against: {names[other]} is the class to explain itself.")
+    return other
 
 
 def title(method, layer):
@@ -74,6 +115,12 @@ def title(method, layer):
 def slug(text):
     """A text as part of a file's name."""
     return re.sub(r"[^\w.+-]+", "-", text)
+
+
+def explained(row, found, names):
+    """What the heatmaps of a picture are of."""
+    name = names[found.columns[row]]
+    return name if found.against is None else f"{name} against {names[found.against]}"
 
 
 def display_of(picture, row, keys, found, names):
@@ -88,7 +135,7 @@ def display_of(picture, row, keys, found, names):
         probability=[top[0][1]],
         boxes_true=None if np.isnan(picture.box_true).any() else [picture.box_true],
         boxes_pred={title(*key): found.boxes[key][[row]] for key in keys},
-        title=f"heatmap of {names[found.columns[row]]}",
+        title=f"heatmap of {explained(row, found, names)}",
     )
     return PictureDisplay(display, top)
 
@@ -130,15 +177,18 @@ def main(config, photographs, model, arch):
     given = read_class_names(config.class_names)
     run = Run(config, "fmcam explain")
     with mistakes_named():
-        clf = load_network(model, arch, config.image_size)
-        pictures, labels = load_pictures(config, photographs, clf.image_shape_)
+        clf = load(config, model, arch)
+        pictures, labels = load_pictures(config, photographs, clf)
         names = names_of_outputs(clf, labels, given)
         truth = names_of_truth(clf, labels, names, given)
         pictures = in_words_of_network(pictures, truth, names)
         column = column_of(config, names)
-        explainers = make_explainers(clf, config.method, config.layer)
+        other = against(config, names, column)
+        target = "logit" if other is None else logit_difference(other)
+        explainers = make_explainers(clf, config.method, config.layer, target)
         images = np.stack([picture.image for picture in pictures])
         found = explain(clf, explainers, images, column, config.threshold)
+        found.against = other
     (run.folder / "figures").mkdir(exist_ok=True)
     records = []
     for row, picture in enumerate(pictures):
@@ -147,7 +197,11 @@ def main(config, photographs, model, arch):
         if config.overlay:
             write_overlays(run, folder, picture, row, found)
         records += [
-            {**record(picture, row, key, found, names, config.threshold), "picture": file}
+            {
+                **record(picture, row, key, found, names, config.threshold),
+                "against": config.against and names[other],
+                "picture": file,
+            }
             for key, file in files.items()
         ]
     for row, picture in enumerate(pictures):

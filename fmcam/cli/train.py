@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from fmcam.cli._checks import check_folder, check_weights
@@ -90,6 +91,11 @@ class Config:
     jobs: int = option(os.cpu_count(), "number of parallel processes", also="training.jobs")
     out: str = option("runs/train", "folder to write the results to", also="output_dir")
     resume: bool = option(False, "keep finished trainings, and continue an unfinished one")
+
+    @property
+    def checkpoints(self):
+        """The folder of the checkpoints."""
+        return Path(self.checkpoint_dir or Path(self.out) / "checkpoints")
 
 
 def check(config):

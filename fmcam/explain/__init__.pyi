@@ -27,4 +27,5 @@ from ._registry import list_explainers as list_explainers
 from ._sanity import randomized as randomized
 from ._shards import explain_in_shards as explain_in_shards
 from ._smooth import SmoothedExplainer as SmoothedExplainer
+from ._target import logit_difference as logit_difference
 from ._together import explain_together as explain_together

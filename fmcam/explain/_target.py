@@ -1,8 +1,58 @@
 """The number that an explainer explains: one logit of an image, or what a user's function says."""
 
+from functools import partial
+
 import torch
 
-__all__ = ["check_target", "class_scores", "scores", "scores_of_changed"]
+__all__ = ["check_target", "class_scores", "logit_difference", "scores", "scores_of_changed"]
+
+
+def logit_difference(other):
+    r"""A target: by how much the logit of a class is above that of another.
+
+    .. math:: S_c - S_{other}
+
+    On the last layer before a global average pooling the heatmap of CAM, Grad-CAM or HiResCAM is
+    then the difference of those of the two classes, where that is positive: what both have in
+    common falls away, and what tells the one from the other is left. :class:`FinerCAM` subtracts
+    the classes that are likeliest instead.
+
+    Parameters
+    ----------
+    other : int
+        The other class, by its position in `classes_`.
+
+    Returns
+    -------
+    callable
+        The `target` of an explainer. It raises ValueError where the class to explain is `other`.
+
+    Examples
+    --------
+    What tells class 3 from class 5, and class 5 from class 3:
+
+    >>> import numpy as np
+    >>> from fmcam.explain import GradCAM, logit_difference
+    >>> from fmcam.models import CNN_CAM
+    >>> net, images = CNN_CAM(), np.random.default_rng(0).random((2, 1, 28, 28))
+    >>> three = GradCAM(net, target=logit_difference(5)).explain(images, [3, 3])
+    >>> five = GradCAM(net, target=logit_difference(3)).explain(images, [5, 5])
+    >>> three.shape, bool(((three > 0) & (five > 0)).all())
+    ((2, 28, 28), False)
+    """
+    return partial(_logit_difference, other=other)
+
+
+def _logit_difference(outputs, class_indices, other):
+    of_classes = class_scores(outputs)
+    last = of_classes.shape[1] - 1
+    if not 0 <= other <= last:
+        raise ValueError(f"`other` must be the position of a class, in 0..{last}, got {other}.")
+    if (class_indices == other).any():
+        raise ValueError(
+            f"Class {other} differs in nothing from itself. Explain another class: explain(X, y)."
+        )
+    return of_classes.gather(1, class_indices[:, None])[:, 0] - of_classes[:, other]
 
 
 def check_target(target):

@@ -1,5 +1,6 @@
 """Pictures explained on the command line: the right pixels, boxes, classes and numbers."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -23,8 +24,8 @@ from fmcam.cli._networks import load_network
 from fmcam.cli._pictures import Picture, draw_rows, fetch_source, read_files, read_rows
 from fmcam.cli._report._folder import read_folder
 from fmcam.cli.explain import METHODS, Config, check, network_to_load
-from fmcam.datasets import load_image
-from fmcam.explain import GradCAM, GuidedGradCAM
+from fmcam.datasets import get_dataset, load_image
+from fmcam.explain import GradCAM, GuidedGradCAM, logit_difference
 from fmcam.localize import boxes_from_heatmaps
 from fmcam.models import CNN_CAM, LeNet5, Standardize, StandardizedNet
 
@@ -254,6 +255,51 @@ def test_a_folder(folder, labelled, tmp_path, capsys):
     ):
         with pytest.raises(SystemExit, match=message):
             command.main(Config(**settings_, **settings))
+
+
+def test_the_data_set_is_what_the_network_learned_from(tmp_path, capsys):
+    file = tmp_path / "checkpoints" / "net.safetensors"
+    file.parent.mkdir()
+    clf = network(10, (1, 28, 28))
+    save_classifier(clf, file, dataset="shapes")
+    test = get_dataset("shapes", "test")
+    settings = {"model": str(file.parent), "out": str(tmp_path / "run")}
+    command.main(Config(index=(4, 7), **settings))
+    records = json.loads((tmp_path / "run" / "records.json").read_text())["records"]
+    assert [one["file"] for one in records] == ["shapes-test-4", "shapes-test-7"]
+    assert [one["true"] for one in records] == [test.target_names[k] for k in test.target[[4, 7]]]
+    save_classifier(clf, file.with_stem("other"))
+    with pytest.raises(SystemExit, match=r"holds 2 checkpoints: .*net.safetensors, .*other"):
+        command.main(Config(index=(4,), **settings))
+    file.unlink()
+    with pytest.raises(SystemExit, match=r"need --dataset: what the network learned from is not"):
+        command.main(Config(index=(4,), **settings))
+    file.with_stem("other").unlink()
+    with pytest.raises(SystemExit, match="There is no checkpoint in "):
+        command.main(Config(index=(4,), **settings))
+
+
+def test_a_class_against_another(folder, tmp_path):
+    photo, model = str(folder / "wide.png"), str(folder / "net.safetensors")
+    right = Config(model=model, photo=(photo,), class_name="coat", against="shirt", overlay=True)
+    command.main(dataclasses.replace(right, out=str(tmp_path)))
+    (one,) = json.loads((tmp_path / "records.json").read_text())["records"]
+    assert (one["explained"], one["against"]) == ("Coat", "Shirt")
+    found = GradCAM(FrozenEstimator(load_classifier(model)), target=logit_difference(2))
+    maps = found.explain(load_image(photo, size=SIZE)[None], [1])
+    expected = transparent(
+        Picture("", None, Placement(120, 60, SIZE, "crop")).heatmap_in_original(maps[0])
+    )
+    overlay = Image.open(next(tmp_path.glob("overlays/*/*.png")))
+    assert (np.asarray(overlay) == np.asarray(expected)).all()
+    for wrong, message in (
+        ({"class_name": None}, "--against needs the class to explain: --class-name or"),
+        ({"against": "shrit"}, r"--against: there is no class 'shrit'. Did you mean 'Shirt'"),
+        ({"against": "Coat"}, "--against: Coat is the class to explain itself"),
+        ({"method": ("edge-map",)}, "edge-map has no class that it could explain --against"),
+    ):
+        with pytest.raises(SystemExit, match=message):
+            command.main(dataclasses.replace(right, **wrong))
 
 
 def test_random_rows_are_different_ones_and_the_same_for_a_seed():

@@ -1,10 +1,12 @@
 """The numbers that explainers explain: all kinds take the same, or say why they do not."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 
 from fmcam.classifiers import CNNClassifier
 from fmcam.explain import (
@@ -19,6 +21,7 @@ from fmcam.explain import (
     explain_together,
     get_explainer,
     list_explainers,
+    logit_difference,
 )
 from fmcam.models import CNN_CAM
 from tests.tiny_vit import TinyViT
@@ -91,6 +94,44 @@ def test_a_probability_is_explained_by_the_chain_rule(kind):
 def test_full_grad_refuses_what_is_no_weighted_sum():
     with pytest.raises(ValueError, match=r"sum to the target.*or the target is no weighted sum"):
         FullGrad(make_net(FullGrad), target=probability).explain(X, LABELS)
+
+
+class TestLogitDifference:
+    def test_on_the_last_layer_it_is_the_difference_of_two_maps(self):
+        net = make_net(GradCAM)
+        with torch.no_grad():
+            maps, head = net.features(torch.as_tensor(X)), net.head[-1]
+            three, one = (torch.einsum("nkhw,k->nhw", maps, head.weight[k]) for k in (3, 1))
+        n_cells = maps.shape[-2] * maps.shape[-1]
+        raw = {"normalize": None, "upsample": False}
+        highest = []
+        for of, other, expected in ((3, 1, three - one), (1, 3, one - three)):
+            found = GradCAM(net, target=logit_difference(other), **raw).explain(X, [of] * 4)
+            np.testing.assert_allclose(found, expected.relu() / n_cells, rtol=1e-4, atol=1e-7)
+            highest.append(found.max())
+        assert max(highest) > 0
+
+    def test_one_output_counts_for_the_second_class_and_against_the_first(self):
+        outputs = torch.tensor([[2.0], [-3.0]])
+        found = logit_difference(0)(outputs, torch.tensor([1, 1]))
+        assert found.tolist() == [4, -6]
+
+    def test_it_can_be_copied_and_pickled(self):
+        cam = pickle.loads(pickle.dumps(clone(GradCAM(None, target=logit_difference(3)))))
+        outputs = torch.tensor([[1.0, 2.0, 4.0, 8.0]])
+        assert cam.target(outputs, torch.tensor([1])).tolist() == [-6]
+
+    @pytest.mark.parametrize(
+        ("other", "message"),
+        [
+            (1, r"Class 1 differs in nothing from itself. Explain another class"),
+            (4, r"`other` must be the position of a class, in 0..3, got 4"),
+            (-1, "in 0..3, got -1"),
+        ],
+    )
+    def test_what_it_refuses(self, other, message):
+        with pytest.raises(ValueError, match=message):
+            GradCAM(make_net(GradCAM), target=logit_difference(other)).explain(X, LABELS)
 
 
 @pytest.mark.parametrize("kind", [CAM, EigenCAM])
