@@ -196,7 +196,7 @@ def network_of_shapes():
             "--dataset: cannot be 'val'. It names a data set; its part is --sub",
         ),
         (["--dataset", "train"], "its part is --subset train, or test for all others"),
-        (["--split", "vali"], "--subset: cannot be 'vali'. Did you mean 'validation'?"),
+        (["--split", "valid"], "--subset: cannot be 'valid'. Did you mean 'validation'?"),
         (["--outputs", "x"], "there is no option --outputs. Did you mean --output-dir?"),
     ],
 )
