@@ -10,7 +10,7 @@ import pandas as pd
 from fmcam._state_dicts import few
 from fmcam._suggest import suggest
 from fmcam.cli._class_names import names_of_outputs, names_of_truth, read_class_names
-from fmcam.cli._drawing import AttributionDisplay, PictureDisplay
+from fmcam.cli._drawing import PictureDisplay
 from fmcam.cli._explanations import explain, make_explainers, record, top_classes
 from fmcam.cli._gallery import transparent
 from fmcam.cli._networks import load_network
@@ -20,7 +20,7 @@ from fmcam.cli._script import mistakes_named
 from fmcam.cli._settings import DATASETS
 from fmcam.cli.explain import NO_DATASET
 from fmcam.explain import logit_difference
-from fmcam.plot import HeatmapDisplay
+from fmcam.plot import AttributionDisplay, HeatmapDisplay
 
 NAME_WIDTH = 24  # characters
 GALLERY = ["file", "method", "y_true", "y_pred", "error_type", "iou"]
@@ -148,8 +148,8 @@ def write_figures(run, folder, picture, row, found, names):
     if len(files) > 1:
         run.write_figure(f"{folder}.png", display_of(picture, row, list(files), found, names))
     for key, attributions in found.attributions.items():
-        display = AttributionDisplay(
-            picture.image, attributions[row], found.maps[key][row], found.edges[row], title(*key)
+        display = AttributionDisplay.from_attributions(
+            picture.image[None], attributions[[row]], edges=found.edges[[row]], title=title(*key)
         )
         run.write_figure(files[key].replace(".png", "-pixels.png"), display)
     return {key: f"figures/{file}" for key, file in files.items()}
