@@ -11,7 +11,7 @@ from fmcam._state_dicts import few
 from fmcam._suggest import suggest
 from fmcam.cli._class_names import names_of_outputs, names_of_truth, read_class_names
 from fmcam.cli._drawing import PictureDisplay
-from fmcam.cli._explanations import explain, make_explainers, record, top_classes
+from fmcam.cli._explanations import explain, layer_table, make_explainers, record, top_classes
 from fmcam.cli._gallery import transparent
 from fmcam.cli._networks import load_network
 from fmcam.cli._pictures import draw_rows, fetch_source, label_names, read_photographs, read_rows
@@ -209,4 +209,9 @@ def main(config, photographs, model, arch):
         print(f"{picture.file}: {name} ({probability:.2f})")
     run.write_json("records.json", {"records": records})
     run.write_table("gallery.csv", gallery(records, names))
+    boxes = np.stack([picture.box_true for picture in pictures])
+    table = layer_table(found, config.method, config.layer, boxes)
+    if table is not None:
+        run.write_table("layers.csv", table.round(4))
+        print("\n" + table.round(3).to_string())
     run.finish()

@@ -3,6 +3,7 @@
 import inspect
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Bunch
@@ -10,8 +11,9 @@ from sklearn.utils import Bunch
 from fmcam.explain import EdgeMap, explain_together, get_explainer
 from fmcam.localize import boxes_from_heatmaps
 from fmcam.metrics import paired_box_iou
+from fmcam.report import layer_frame
 
-__all__ = ["explain", "make_explainers", "record", "top_classes"]
+__all__ = ["explain", "layer_table", "make_explainers", "record", "top_classes"]
 
 BATCH = 32
 TOP = 5
@@ -58,7 +60,8 @@ def explain(clf, explainers, images, column, threshold):
     Bunch
         proba : (n, k); columns : (n,), the classes explained; edges : (n, h, w) of the images; and
         dicts with the keys of `explainers`: maps (n, h, w), boxes (n, 4) in half-open pixels of the
-        images, layers, the names looked at, and of guided methods attributions (n, c, h, w).
+        images, layers, the layouts of those looked at by name, and of guided methods attributions
+        (n, c, h, w).
     """
     y = None if column is None else np.full(len(images), clf.classes_[column])
     maps, proba = explain_together(explainers, images, y, return_proba=True)
@@ -71,15 +74,42 @@ def explain(clf, explainers, images, column, threshold):
         edges=EdgeMap(FrozenEstimator(clf)).explain(images, y),  # of given classes: no forward
         maps=maps,
         boxes={key: boxes_from_heatmaps(found, threshold) for key, found in maps.items()},
-        layers={
-            key: list(explainer.layers_for(clf, first)) for key, explainer in explainers.items()
-        },
+        layers={key: explainer.layers_for(clf, first) for key, explainer in explainers.items()},
         attributions={
             key: explainer.attribute(images, y)
             for key, explainer in explainers.items()
             if hasattr(explainer, "attribute")
         },
     )
+
+
+def layer_table(found, methods, layers, boxes_true):
+    """A row a method and layer: sizes, energy where boxes are known, likeness to the last layer.
+
+    Parameters
+    ----------
+    found : Bunch
+        Of :func:`explain`.
+    methods, layers : sequence of str
+        As for :func:`make_explainers`.
+    boxes_true : ndarray of shape (n, 4)
+        In pixels of the images; NaN where they are not known.
+
+    Returns
+    -------
+    DataFrame or None
+        None where no method was asked for several layers.
+    """
+    frames = {}
+    boxes = None if np.isnan(boxes_true).all() else boxes_true
+    for method in methods if layers and len(layers) > 1 else ():
+        maps = {
+            layer: found.maps[method, layer] for layer in layers if (method, layer) in found.maps
+        }
+        if maps:
+            sizes = {layer: found.layers[method, layer][layer].size for layer in maps}
+            frames[method] = layer_frame(maps, sizes=sizes, boxes=boxes)
+    return pd.concat(frames, names=["method"]) if frames else None
 
 
 def top_classes(proba, names):

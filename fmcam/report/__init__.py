@@ -9,6 +9,7 @@ from fmcam.report._classification import calibration_error, classification_frame
 from fmcam.report._compare import compare_classifiers, compare_per_class
 from fmcam.report._csv import write_csv
 from fmcam.report._evaluate import evaluate_localization
+from fmcam.report._layers import layer_frame
 from fmcam.report._localization import localization_frame
 from fmcam.report._paired import (
     BootstrapDifference,
@@ -28,6 +29,7 @@ __all__ = [
     "compare_classifiers",
     "compare_per_class",
     "evaluate_localization",
+    "layer_frame",
     "localization_error_types",
     "localization_frame",
     "mcnemar_test",

@@ -83,7 +83,7 @@ def summarize(rows, *, reference=None, oracle="resolution oracle", random_state=
         table[method] = _summarize_method(of_method, rng)
         if reference is not None:
             differences = (iou[method] - iou[reference]).dropna()
-            table[method] |= _mean("iou_difference", differences, rng)
+            table[method] |= mean_with_interval("iou_difference", differences, rng)
         if oracle in iou:
             both = iou[method].notna() & iou[oracle].notna()
             share = iou.loc[both, method].mean() / iou.loc[both, oracle].mean()
@@ -105,14 +105,14 @@ def _check_rows(rows, reference):
 def _summarize_method(rows, rng):
     iou, hit, energy = (rows[name].dropna() for name in ("iou", "hit", "energy"))
     both_right = rows["correct"] & (rows["iou"] >= 0.5)
-    row = {"n": len(rows), "n_iou": len(iou), **_mean("mean_iou", iou, rng)}
+    row = {"n": len(rows), "n_iou": len(iou), **mean_with_interval("mean_iou", iou, rng)}
     for least in _IOU_THRESHOLDS:
         row |= _rate(f"box_accuracy_{least}", iou >= least)
     return (
         row
         | _rate("top1_localization", both_right[rows["iou"].notna()])
         | {"n_hit": len(hit), **_rate("pointing_game", hit == 1)}
-        | {"n_energy": len(energy), **_mean("energy", energy, rng)}
+        | {"n_energy": len(energy), **mean_with_interval("energy", energy, rng)}
         | {"empty_maps": rows["empty_map"].mean(), "no_boxes": rows["no_box"].mean()}
     )
 
@@ -122,9 +122,11 @@ def _rate(name, hits):
     return {name: hits.mean(), f"{name}_low": float(low), f"{name}_high": float(high)}
 
 
-def _mean(name, values, rng):
+def mean_with_interval(name, values, rng):
+    """The mean of values and the ends of its 95 % interval, by name; NaN where undefined."""
     low = high = np.nan
     if len(values) > 1:
         # A mean is a difference from zero.
         _, low, high = bootstrap_difference(values, np.zeros(len(values)), random_state=rng)
-    return {name: values.mean(), f"{name}_low": low, f"{name}_high": high}
+    mean = values.mean() if len(values) else np.nan
+    return {name: mean, f"{name}_low": low, f"{name}_high": high}

@@ -27,6 +27,7 @@ from fmcam.cli.explain import METHODS, Config, check, network_to_load
 from fmcam.datasets import get_dataset, load_image
 from fmcam.explain import GradCAM, GuidedGradCAM, logit_difference
 from fmcam.localize import boxes_from_heatmaps
+from fmcam.metrics import rank_correlation
 from fmcam.models import CNN_CAM, LeNet5, Standardize, StandardizedNet
 
 ROOT = Path(__file__).parents[2]
@@ -119,6 +120,25 @@ def test_the_numbers_are_those_of_the_library(folder, records):
         x0, y0, x1, y1 = boxes_from_heatmaps(maps, 0.4)[0]
         # a pixel of the square is 2 pixels, and 30 pixels are cut off at the left
         assert records[place]["box"] == [2 * x0 + 30, 2 * y0, 2 * x1 + 30, 2 * y1]
+
+
+def test_several_layers_are_compared_in_a_table(run, folder):
+    table = pd.read_csv(run / "layers.csv", index_col=["method", "layer"])
+    layers = ["features.2", "features.4"]
+    assert table.index.tolist() == [
+        (method, layer) for method in ("grad-cam", "guided-grad-cam") for layer in layers
+    ]
+    clf = load_classifier(folder / "net.safetensors")
+    images = np.stack([load_image(folder / name, size=SIZE) for name in ("wide.png", "turned.jpg")])
+    maps, cells = [], []
+    for layer in layers:
+        cam = GradCAM(FrozenEstimator(clf), layer=layer)
+        maps.append(cam.explain(images, [1, 1]))
+        cells.append(list(cam.set_params(upsample=False).explain(images, [1, 1]).shape[1:]))
+    assert table.loc["grad-cam", ["map_height", "map_width"]].to_numpy().tolist() == cells
+    found = table.loc["grad-cam", "rank_correlation"].tolist()
+    assert found == pytest.approx([rank_correlation(*maps).mean(), 1], abs=1e-4)
+    assert "energy" not in table
 
 
 def test_a_box_around_what_stands_out_is_where_it_was_drawn(records):
