@@ -5,9 +5,9 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import gen_batches
 from torch import nn
-from tqdm import tqdm
 
 from experiments._localization import with_truth
+from fmcam._progress import ProgressBar
 from fmcam.explain import (
     CAM,
     EdgeMap,
@@ -105,7 +105,7 @@ def score_methods(clf, explainers, validation, test):
         oracle_max_box_accuracy_v2 and pixel_average_precision.
     """
     rows, numbers, names = {}, {}, list(explainers)
-    for some in tqdm(list(gen_batches(len(names), METHODS_AT_ONCE)), disable=None):
+    for some in ProgressBar(list(gen_batches(len(names), METHODS_AT_ONCE))):
         found, to_boxes, maps = evaluate_localization(
             {name: explainers[name] for name in names[some]},
             fit=with_truth(validation),

@@ -2,11 +2,13 @@
 
 import contextlib
 import threading
-import warnings
 from collections import OrderedDict
 from weakref import WeakKeyDictionary, ref
 
 import torch
+
+from fmcam._random_state import generators_kept
+from fmcam._warnings import warnings_ignored
 
 __all__ = [
     "FAILURES",
@@ -15,6 +17,7 @@ __all__ = [
     "device_of",
     "evaluating",
     "hooked",
+    "lock_of",
     "modes_kept",
     "noise_images",
     "untouched",
@@ -29,7 +32,7 @@ _locks: WeakKeyDictionary = WeakKeyDictionary()
 _while_making = threading.Lock()
 
 
-def _lock_of(net):
+def lock_of(net):
     """The lock of a network, which a thread holds that hooks it or switches its modes."""
     with _while_making:
         return _locks.setdefault(net, threading.RLock())
@@ -39,7 +42,7 @@ def _lock_of(net):
 def evaluating(net):
     """Evaluation mode. Where modes must be switched for it, other threads wait to do the same."""
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_lock_of(net))
+        stack.enter_context(lock_of(net))
         if any(part.training for part in net.modules()):
             stack.enter_context(modes_kept(net))
             net.eval()
@@ -58,15 +61,65 @@ def hooked(net, hooks):
     hooks : mapping of str to callable
         For the dotted name of a part ``hook(module, args, output)``, as of torch's modules.
     """
-    owner = threading.get_ident()
-    with _lock_of(net), contextlib.ExitStack() as stack:
+    mine = threading.get_ident()
+    with lock_of(net), contextlib.ExitStack() as stack:
         for name, hook in hooks.items():
-
-            def run(*args, hook=hook):
-                return hook(*args) if threading.get_ident() == owner else None
-
-            stack.callback(net.get_submodule(name).register_forward_hook(run).remove)
+            part, run = net.get_submodule(name), _only_if(hook, lambda thread: thread == mine)
+            stack.enter_context(_hooks_replaced(part, "_forward_hooks", {run: run}))
         yield
+
+
+@contextlib.contextmanager
+def without_hooks(net):
+    """Keep the forward hooks of a network from running on noise; they are meant for images.
+
+    For other threads they run.
+    """
+    mine = threading.get_ident()
+    with lock_of(net), contextlib.ExitStack() as stack:
+        for part in net.modules():
+            for kind in ("_forward_hooks", "_forward_pre_hooks"):
+                muted = {
+                    key: _only_if(hook, lambda thread: thread != mine)
+                    for key, hook in getattr(part, kind).items()
+                }
+                if muted:
+                    stack.enter_context(_hooks_replaced(part, kind, muted))
+        yield
+
+
+def _only_if(hook, of_thread):
+    """A hook that runs for some threads alone."""
+
+    def run(*args):
+        return hook(*args) if of_thread(threading.get_ident()) else None
+
+    return run
+
+
+@contextlib.contextmanager
+def _hooks_replaced(part, kind, hooks):
+    """Other hooks of a module, by their keys, for the time; those that come meanwhile stay."""
+    own = getattr(part, kind)
+    there = _Hooks({**own, **hooks}, own)
+    known = set(there)
+    setattr(part, kind, there)
+    try:
+        yield
+    finally:
+        own.update({key: hook for key, hook in there.items() if key not in known})
+        setattr(part, kind, own)
+
+
+class _Hooks(OrderedDict):
+    """Hooks for the time being, in place of a module's own, which its copies and pickles get."""
+
+    def __init__(self, hooks, own):
+        super().__init__(hooks)
+        self._own = own
+
+    def __reduce_ex__(self, protocol):
+        return self._own.__reduce_ex__(protocol)
 
 
 class Findings:
@@ -102,34 +155,17 @@ def device_of(net):
 
 
 @contextlib.contextmanager
-def without_hooks(net):
-    """Keep the forward hooks of a network from running on noise; they are meant for images."""
-    with _lock_of(net):
-        kept = [(part, part._forward_hooks, part._forward_pre_hooks) for part in net.modules()]
-        kept = [(part, *hooks) for part, *hooks in kept if any(hooks)]
-        for part, _, _ in kept:
-            part._forward_hooks, part._forward_pre_hooks = OrderedDict(), OrderedDict()
-        try:
-            yield
-        finally:
-            for part, after, before in kept:
-                part._forward_hooks, part._forward_pre_hooks = after, before
-
-
-@contextlib.contextmanager
 def untouched(net):
     """Evaluation mode; buffers, hooks, random numbers and warnings stay as they were."""
-    devices = [device_of(net)] if device_of(net).type == "cuda" else []
     buffers = [(buffer, buffer.clone()) for buffer in net.buffers()]
     with (
         without_hooks(net),
         torch.inference_mode(False),
         torch.no_grad(),
-        torch.random.fork_rng(devices),
+        generators_kept(device_of(net)),
         evaluating(net),
-        warnings.catch_warnings(),
+        warnings_ignored(),
     ):
-        warnings.simplefilter("ignore")
         try:
             yield
         finally:

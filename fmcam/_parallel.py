@@ -1,38 +1,67 @@
 """Work in several processes: one thread each, and what the tasks of a dask cluster share."""
 
 import sys
-from contextlib import contextmanager
+import threading
+from contextlib import ExitStack, contextmanager
 
 from joblib.parallel import get_active_backend
 from threadpoolctl import threadpool_limits
 
-__all__ = ["cluster_is_active", "one_thread", "shared_on_cluster", "torch_threads_restored"]
+__all__ = ["cluster_is_active", "one_thread", "shared_on_cluster", "torch_threads"]
+
+
+class _Limits:
+    """The limits on the threads of this process, which all that is under way in it shares."""
+
+    def __init__(self):
+        self.change = threading.Lock()
+        self.n_users = 0
+        self.before = ExitStack()  # puts back what was
+
+
+_limits = _Limits()
 
 
 @contextmanager
 def one_thread():
-    """Limit OpenMP, BLAS and PyTorch to one thread.
+    """Limit OpenMP, BLAS and PyTorch to one thread; the last that leaves puts back what was.
 
     PyTorch's MKL heeds `torch.set_num_threads` and MKL_NUM_THREADS, which joblib sets in its
-    workers, before OpenMP's limit. All fits of a process share that setting, so no fit puts it
-    back: another may be under way beside it.
+    workers, before OpenMP's limit.
     """
-    with threadpool_limits(limits=1):
-        if torch := sys.modules.get("torch"):
-            torch.set_num_threads(1)
-        yield
-
-
-@contextmanager
-def torch_threads_restored():
-    """Put the number of PyTorch's threads back on leaving."""
-    torch = sys.modules.get("torch")
-    threads = torch and torch.get_num_threads()
+    with _limits.change:
+        if _limits.n_users == 0:
+            _limits.before.enter_context(threadpool_limits(limits=1))
+        _limits.n_users += 1
+        _limit_torch()
     try:
         yield
     finally:
-        if torch:
-            torch.set_num_threads(threads)
+        with _limits.change:
+            _limits.n_users -= 1
+            if _limits.n_users == 0:
+                _limits.before.close()
+
+
+def _limit_torch():
+    # it may be imported when others are under way
+    torch = sys.modules.get("torch")
+    if torch and torch.get_num_threads() != 1:
+        _limits.before.callback(torch.set_num_threads, torch.get_num_threads())
+        torch.set_num_threads(1)
+
+
+@contextmanager
+def torch_threads(number):
+    """A number of PyTorch's threads, put back on leaving."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def cluster_is_active():

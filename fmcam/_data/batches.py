@@ -1,7 +1,6 @@
 """Batches for training and prediction: whole batches out of one tensor, or a stream."""
 
 import operator
-import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -12,6 +11,8 @@ from torch.utils.data import Subset
 from fmcam._data.items import IMAGES_ALONE, WeightedLabel, check_channels_first, parts_of
 from fmcam._data.labels import class_indices_of, label_array, names_of_dataset
 from fmcam._data.loaders import check_in_order, has_lone_row
+from fmcam._random_state import generators_kept
+from fmcam._warnings import warnings_ignored
 
 __all__ = [
     "ArrayBatches",
@@ -101,8 +102,8 @@ class ArrayBatches:
         encode=None,
     ):
         images, labels, rows = resident_arrays(dataset)
-        with warnings.catch_warnings():  # a read-only memory map is fine: nothing writes to it
-            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        # a read-only memory map is fine: nothing writes to it
+        with warnings_ignored("The given NumPy array is not writable"):
             self.images = torch.as_tensor(images).to(device)
         self.rows = rows
         self.n_rows = len(self.images) if rows is None else len(rows)
@@ -178,6 +179,8 @@ class StreamedBatches:
         The label of each class index. None: labels do not matter, and pass as they are.
     names : ndarray of str or None
         Where the classes are texts and the labels numbers: what these stand for.
+    training : bool
+        Otherwise torch's random numbers are left as they are when the loader begins.
 
     Yields
     ------
@@ -185,8 +188,9 @@ class StreamedBatches:
     class_indices : tensor of shape (b,), int64; WeightedLabel of two tensors with weights
     """
 
-    def __init__(self, loader, classes=None, names=None):
+    def __init__(self, loader, classes=None, names=None, *, training=False):
         self.loader = loader
+        self.training = training
         self.classes = classes
         self.names = names_of_dataset(getattr(loader, "dataset", None), names)
 
@@ -199,12 +203,18 @@ class StreamedBatches:
             return None
 
     def __iter__(self):
-        for batch in _collated(self.loader):
+        for batch in _collated(self._begun()):
             images, labels = parts_of(batch, labelled=self.classes is not None)
             images = self._checked(images)
             if self.classes is not None:
                 labels = self._class_indices(labels, len(images))
             yield images, torch.zeros(len(images)) if labels is None else labels
+
+    def _begun(self):
+        if self.training:
+            return iter(self.loader)
+        with generators_kept("cpu"):
+            return iter(self.loader)
 
     def _checked(self, images):
         if not isinstance(images, torch.Tensor):
@@ -233,9 +243,8 @@ class StreamedBatches:
         return torch.from_numpy(class_indices_of(labels, self.classes, self.names))
 
 
-def _collated(loader):
+def _collated(batches):
     """Yield the batches of a loader; ValueError where torch cannot collate its items."""
-    batches = iter(loader)
     while True:
         try:
             batch = next(batches)

@@ -18,6 +18,7 @@ from torch.utils.data import (
 )
 
 from fmcam._data.items import collate
+from fmcam._random_state import generators_kept
 
 __all__ = ["JoinedBatchSampler", "check_in_order", "has_lone_row", "make_loader"]
 
@@ -68,6 +69,8 @@ def make_loader(make, dataset, options, *, training, labelled):
     labelled : bool
         Whether the labels of the items matter.
     """
+    if not training and make is DataLoader:  # it would draw one of torch's random numbers
+        options = {"generator": torch.Generator(), **options}
     if isinstance(make, type) and issubclass(make, DataLoader):
         options = {"collate_fn": functools.partial(collate, labelled=labelled), **options}
     if {"sampler", "batch_sampler"} & options.keys():
@@ -150,7 +153,7 @@ def check_in_order(loader, name="X"):
 def _draws_differ(sampler):
     in_numpy, in_python = np.random.get_state(), random.getstate()  # noqa: NPY002
     try:
-        with torch.random.fork_rng(devices=[]):
+        with generators_kept("cpu"):
             rows = getattr(sampler, "sampler", sampler)
             if iter(rows) is rows:  # it would be used up
                 return False

@@ -245,7 +245,7 @@ def _rebuild(path, header, module, tensors):
         if shape is not None and channels_last_is_safe(whole, shape):
             whole.net.to(memory_format=torch.channels_last)
         whole.standardize.of_unit_range = header.get("of_unit_range") is True
-        clf.adopt(whole.to(clf.device), classes, shape)
+        clf.adopt(whole.to(clf.device).eval(), classes, shape)
         for row in header["history"]:
             clf.history.new_epoch()
             for name, value in row.items():

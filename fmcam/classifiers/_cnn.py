@@ -7,7 +7,7 @@ from torch import nn
 
 from fmcam._data.images import as_image_array
 from fmcam._data.streams import as_stream
-from fmcam._network_state import device_of, evaluating, modes_kept
+from fmcam._network_state import device_of
 from fmcam.classifiers._class_order import assign_classes
 from fmcam.classifiers._given import check_weights, plain_network
 from fmcam.classifiers._outputs import check_predicted
@@ -235,6 +235,7 @@ class CNNClassifier(Training):
             self.n_features_in_ = int(np.prod(image_shape))
         self._initialize_virtual_params()
         self._initialize_callbacks()
+        module.training = module.standardize.training = False  # the network's own modes stay
         with self._current_init_context("module"):
             self.module_ = module
         self._initialize_criterion()
@@ -303,8 +304,7 @@ class CNNClassifier(Training):
         check_is_fitted(self)
         if as_stream(X) is None:
             X = as_image_array(self, X, reset=False)
-        with evaluating(self.module_.net), modes_kept(self.module_):
-            probabilities = super().predict_proba(X)
+        probabilities = super().predict_proba(X)
         check_predicted(probabilities, self.module_.net)
         return probabilities
 
@@ -331,9 +331,8 @@ class CNNClassifier(Training):
         if y is not None or as_stream(X) is None:
             return super().score(X, y, sample_weight)
         check_is_fitted(self)
-        with evaluating(self.module_.net), modes_kept(self.module_):
-            right = [
-                self.evaluation_step(batch).argmax(dim=1).cpu() == batch[1].cpu()
-                for batch in self.get_iterator(self.get_dataset(X))
-            ]
+        right = [
+            self.evaluation_step(batch).argmax(dim=1).cpu() == batch[1].cpu()
+            for batch in self.get_iterator(self.get_dataset(X))
+        ]
         return torch.cat(right).double().mean().item()

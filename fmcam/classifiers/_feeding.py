@@ -65,7 +65,7 @@ class Feeding(SkorchClassifier):
         if labelled and lacks_labels(dataset):
             raise ValueError(IMAGES_ALONE)
         if isinstance(dataset, DataLoader):
-            return StreamedBatches(dataset, classes, self._names)
+            return StreamedBatches(dataset, classes, self._names, training=training)
         make = self.iterator_train if training else self.iterator_valid
         options = self.get_params_for("iterator_train" if training else "iterator_valid")
         options = {"batch_size": self.batch_size, **options}
@@ -84,7 +84,7 @@ class Feeding(SkorchClassifier):
                 **options,
             )
         loader = make_loader(make, dataset, options, training=training, labelled=labelled)
-        return StreamedBatches(loader, classes, self._names)
+        return StreamedBatches(loader, classes, self._names, training=training)
 
     def get_split_datasets(self, X, y=None, **split_params):
         """The training and validation data; `fit` learns to standardize the former."""

@@ -24,7 +24,7 @@ def classifier_of_weights(path, content, module, classes, key, **recipe):
             "that makes it, a network to copy or a name such as 'torchvision/resnet18'."
         )
     net, rest = _network(module, content, path, key)
-    clf = CNNClassifier.from_module(net, classes)
+    clf = CNNClassifier.from_module(net.eval(), classes)
     told = _told_by_folder(module, len(clf.classes_))
     names = class_names_in(rest, len(clf.classes_), path) or told.get("class_names")
     if classes is None and names is not None and names == sorted(names):
@@ -34,7 +34,7 @@ def classifier_of_weights(path, content, module, classes, key, **recipe):
         clf.checkpoint_["class_names"] = names
     standardize = standardize_of(path, net, rest, told, **recipe)
     if standardize is not None:
-        clf.module_.standardize = standardize
+        clf.module_.standardize = standardize.eval()
     return clf
 
 

@@ -77,8 +77,8 @@ def make_lazy_weights(net, image_shape):
     """Run a network of lazy layers on one image, which makes their weights."""
     if _lazy(net):
         image = torch.zeros(1, *image_shape)
-        with failures_told(net, image), torch.no_grad(), modes_kept(net):
-            net.eval()(image)
+        with failures_told(net, image), torch.no_grad(), evaluating(net):
+            net(image)
 
 
 def _lazy(net):

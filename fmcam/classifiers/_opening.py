@@ -1,13 +1,13 @@
 """What a training is opened with: images or a stream, labels and weights."""
 
 import numpy as np
-import torch
 from skorch.dataset import Dataset as ArrayDataset
 from torch.utils.data import DataLoader
 
 from fmcam._data.images import as_image_array
 from fmcam._data.labels import checked_labels, class_indices_of, given_names, stream_classes
 from fmcam._data.streams import as_stream, labelled_stream
+from fmcam._random_state import generators_kept
 from fmcam.classifiers._feeding import Feeding, is_predefined
 from fmcam.classifiers._trials import try_on_blank_image
 from fmcam.classifiers._weights import class_weights, sample_weights
@@ -60,7 +60,7 @@ class Opening(Feeding):
         return stream, labels
 
     def _note_shape_of(self, stream):
-        with torch.random.fork_rng(devices=[]):  # a DataLoader draws a number when it begins
+        with generators_kept("cpu"):  # a DataLoader draws a number when it begins
             images, _ = next(iter(self.get_iterator(stream)), (None, None))
         if images is None:
             raise ValueError(f"The {type(stream).__name__} holds no images to train on.")

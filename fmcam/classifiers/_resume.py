@@ -14,7 +14,7 @@ from torch import nn
 
 from fmcam._files import replacing
 from fmcam._hashing import hash_of
-from fmcam.classifiers._random_state import generator_states, set_generator_states
+from fmcam._random_state import generator_states, set_generator_states
 
 __all__ = ["Resumable"]
 

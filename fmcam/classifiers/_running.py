@@ -1,13 +1,14 @@
 """How a classifier builds its network, and what the network makes of images."""
 
 import warnings
+from contextlib import nullcontext
 
 import numpy as np
 import torch
 from torch import nn
 
 from fmcam._memory_format import channels_last_is_safe
-from fmcam._network_state import device_of, evaluating, without_hooks
+from fmcam._network_state import device_of, evaluating, lock_of, without_hooks
 from fmcam.classifiers._given import copied, make_lazy_weights, plain_network
 from fmcam.classifiers._opening import Opening
 from fmcam.classifiers._outputs import are_probabilities, as_logits, ends_in_sigmoid
@@ -68,14 +69,16 @@ class Running(Opening):
         with failures_told(self.module_.net, x), autocast:
             outputs = self.module_(x, **fit_params)
         if not self._seen:
-            self._see(x, outputs)
+            with lock_of(self.module_.net):
+                self._see(x, outputs)
         check_width(self.module_.net, outputs, self.classes_)
         check_rows(self.module_.net, outputs, n_copies * len(x))
         return outputs
 
     def _see(self, x, outputs):
         """Learn from the first outputs how many there are, and whether they can be logits."""
-        self._seen = True
+        if self._seen:
+            return
         if self._guessed and outputs.shape[1] != len(self.classes_):
             self._classes = np.arange(max(outputs.shape[1], 2))
             self.module_.n_classes, self.module_.n_outputs = len(self._classes), outputs.shape[1]
@@ -88,10 +91,16 @@ class Running(Opening):
                 "outputs='probabilities', or remove the softmax or sigmoid at its end.",
                 stacklevel=2,
             )
+        self._seen = True
 
     def _ends_in_sigmoid(self, image):
         with without_hooks(self.module_.net), evaluating(self.module_.net):
             return ends_in_sigmoid(self.module_, image)
+
+    def evaluation_step(self, batch, training=False):
+        """The logits for a batch in evaluation mode, after which the modes are as they were."""
+        with nullcontext() if training else evaluating(self.module_.net):
+            return super().evaluation_step(batch, training)
 
     def infer(self, x, **fit_params):
         """Logits of shape (n, k), a column for each of `classes_`, for raw images (n, c, h, w)."""

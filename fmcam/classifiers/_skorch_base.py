@@ -1,13 +1,14 @@
 """Where scikit-learn's conventions and skorch's differ: one class that settles them."""
 
 from abc import ABC
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 
 import torch
 from skorch import NeuralNetClassifier
 from skorch.callbacks import ParamMapper
 
+from fmcam._network_state import lock_of
 from fmcam.classifiers._parameters import (
     check_parameter_names,
     check_parameter_values,
@@ -180,7 +181,9 @@ class SkorchClassifier(NeuralNetClassifier, ABC):
         self._device = device
 
     def __getstate__(self):
-        return {**super().__getstate__(), "device": self.device}
+        # while no other thread has switched modes
+        with lock_of(self.module_.net) if hasattr(self, "module_") else nullcontext():
+            return {**super().__getstate__(), "device": self.device}
 
     def __setstate__(self, state):
         super().__setstate__(state)

@@ -8,10 +8,10 @@ from sklearn.utils import check_random_state
 from skorch.callbacks import EpochTimer, PassthroughScoring, PrintLog
 
 from fmcam._interrupts import stopped_early
+from fmcam._random_state import seeded
 from fmcam.classifiers._augment import check_augmented
 from fmcam.classifiers._callbacks import BatchAccuracy, print_on_terminal
 from fmcam.classifiers._feeding import check_monitors
-from fmcam.classifiers._random_state import seeded
 from fmcam.classifiers._resume import Resumable
 from fmcam.classifiers._running import Running
 from fmcam.classifiers._weights import check_loss
@@ -48,7 +48,7 @@ class Training(Running):
                 pass
             finally:
                 self.notify("on_train_end", X=X, y=y)
-                self._set_training(False)
+                super()._set_training(False)
         return self
 
     def _begin(self, X, y):
@@ -91,7 +91,7 @@ class Training(Running):
 
     def run_single_epoch(self, iterator, training, *args, **kwargs):
         """One pass over the training or the validation data."""
-        self._set_training(training)
+        super()._set_training(training)
         self._in_epoch = True
         try:
             super().run_single_epoch(iterator, training, *args, **kwargs)
@@ -104,8 +104,10 @@ class Training(Running):
             )
 
     def _set_training(self, training=True):
-        # skorch walks through all modules for every batch, which takes longer than a small layer
-        if not (self._in_epoch and self.module_.training == training):
+        # skorch calls it for every batch and walks through all modules, which takes longer than a
+        # small layer; outside of epochs `evaluation_step` sees to evaluation mode
+        there = self.module_.training == training if self._in_epoch else not training
+        if not there:
             super()._set_training(training)
 
     def train_step(self, batch, **fit_params):

@@ -7,14 +7,7 @@ import traceback
 import torch
 from torch import nn
 
-from fmcam._network_state import (
-    FAILURES,
-    OF_THE_DEVICE,
-    evaluating,
-    modes_kept,
-    noise_images,
-    untouched,
-)
+from fmcam._network_state import FAILURES, OF_THE_DEVICE, evaluating, noise_images, untouched
 
 __all__ = ["check_rows", "check_width", "count_outputs", "failures_told", "try_on_blank_image"]
 
@@ -38,13 +31,8 @@ def try_on_blank_image(module, image_shape, classes):
         If the network cannot take the image, or gives another number of logits.
     """
     images = torch.zeros(1, *image_shape, device=module.standardize.mean.device)
-    with (
-        failures_told(module.net, images),
-        torch.no_grad(),
-        evaluating(module.net),
-        modes_kept(module),
-    ):
-        logits = module.eval()(images)
+    with failures_told(module.net, images), torch.no_grad(), evaluating(module.net):
+        logits = module(images)
     check_width(module.net, logits, classes)
     module.n_outputs = logits.shape[1]
 

@@ -8,11 +8,11 @@ import torch
 from sklearn.model_selection import StratifiedShuffleSplit
 from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping, LRScheduler
 from skorch.dataset import ValidSplit
-from tqdm import tqdm
 
 import fmcam
 from fmcam._hashing import digest_of
-from fmcam._parallel import torch_threads_restored
+from fmcam._parallel import torch_threads
+from fmcam._progress import ProgressBar
 from fmcam.classifiers import (
     CNNClassifier,
     FlipAndShift,
@@ -205,7 +205,7 @@ def train(fits, data, folder, jobs, *, save_every=None, log_every=None):
     with joblib.parallel_config("loky", n_jobs=min(jobs, len(fits)), inner_max_num_threads=1):
         done = joblib.Parallel(return_as="generator_unordered", batch_size=1)(tasks)
         kept = len(fits) - len(missing)
-        for _ in tqdm(done, initial=kept, total=len(fits), unit="fit", disable=None):
+        for _ in ProgressBar(done, initial=kept, total=len(fits), unit="fit"):
             pass
     return [load_classifier(fit.file(folder)) for fit in fits]
 
@@ -217,8 +217,7 @@ def _fit_and_save(fit, data, folder, threads, save_every, log_every):
         clf.set_params(callbacks__print_log=BatchLog(log_every))
     if save_every:
         clf.callbacks.append(("resumable", Resumable(state_file, save_every)))
-    with torch_threads_restored():
-        torch.set_num_threads(threads)
+    with torch_threads(threads):
         clf.fit(data.images, data.target)
     seconds = sum(clf.history[:, "dur"])  # also those before a stop
     save_classifier(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from tqdm import tqdm
+from fmcam._progress import ProgressBar
 
 _TIMEOUT = 30  # seconds without a byte from the server
 
@@ -117,8 +117,8 @@ def _transfer(remote, part):
     with (
         response,
         open(part, "ab" if resumes else "wb") as file,
-        tqdm.wrapattr(
-            response, "read", total=total, initial=done, desc=remote.name, disable=None
+        ProgressBar.wrapattr(
+            response, "read", total=total, initial=done, desc=remote.name
         ) as stream,
     ):
         shutil.copyfileobj(stream, file)

@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 import joblib
 import numpy as np
-from tqdm import tqdm
 
 from fmcam._files import replacing
 from fmcam._hashing import digest_of
+from fmcam._progress import ProgressBar
 
 _FORMAT = 1  # raise it when other pixels would come out of the same files
 _CHUNK = 256  # pictures
@@ -150,8 +150,8 @@ def _decode(paths, outcomes, read, pixels, journal, length):
     with (
         open(pixels, "r+b") as file,
         ThreadPoolExecutor(joblib.cpu_count()) as pool,
-        tqdm(
-            total=len(paths), initial=len(outcomes), desc="Decoding", unit=" pictures", disable=None
+        ProgressBar(
+            total=len(paths), initial=len(outcomes), desc="Decoding", unit=" pictures"
         ) as progress,
     ):
         file.seek(_n_read(outcomes) * length)

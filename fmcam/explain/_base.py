@@ -106,9 +106,11 @@ class BaseExplainer(TransformerMixin, BaseEstimator, ABC):
 
     def _classifier_of(self, net):
         parts = list(net.modules())
-        if getattr(self, "_parts", None) != parts:
-            self._parts, self._wrapped = parts, CNNClassifier.from_module(net)
-        return self._wrapped
+        known, clf = getattr(self, "_wrapped", (None, None))
+        if known != parts:
+            clf = CNNClassifier.from_module(net)
+            self._wrapped = parts, clf
+        return clf
 
     def layers_for(self, clf, images):
         """The layers whose maps `maps_of_batch` needs and their layouts, {str: Layout}."""

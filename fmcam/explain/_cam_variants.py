@@ -1,10 +1,10 @@
 """Variants of Grad-CAM: of the gradient's main direction, its change, and other classes."""
 
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fmcam.explain._cam import BaseCAM, BaseGradientCAM
 from fmcam.explain._recording import Recording
+from fmcam.explain._unfused import Unfused
 
 __all__ = ["EigenGradCAM", "FinerCAM", "ShapleyCAM"]
 
@@ -92,7 +92,7 @@ class ShapleyCAM(BaseCAM):
         try:
             return batch.recording.curvature(layer, class_indices, self.target)
         except RuntimeError:  # torch's fused attention can be differentiated only once
-            with sdpa_kernel(SDPBackend.MATH):
+            with Unfused():
                 unfused = batch.once(
                     ShapleyCAM, lambda: Recording(batch.clf, batch.images, batch.layers)
                 )

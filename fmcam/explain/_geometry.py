@@ -9,6 +9,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from fmcam._network_state import evaluating, hooked
+from fmcam._random_state import generators_kept
 from fmcam.explain._layout import first_tensor
 
 __all__ = ["FollowGrid", "Grid", "half_pixel_grid", "layer_grid", "upsample"]
@@ -107,7 +108,7 @@ def layer_grid(net, layer, image):
     with (
         torch.inference_mode(False),  # which would run composite operators whole
         torch.no_grad(),
-        torch.random.fork_rng([image.device] if image.is_cuda else []),
+        generators_kept(image.device),
         hooked(net, {name: keep}),
         evaluating(net),
     ):

@@ -7,6 +7,8 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
 
+from fmcam._random_state import seeded
+
 __all__ = ["randomized"]
 
 
@@ -68,9 +70,7 @@ def randomized(clf, layers=None, *, random_state=None):
             f"`layers` must name modules of {type(module.net).__name__}, got {unknown}. "
             f"It has {list(parts)[1:]}."
         )
-    devices = [clf.device] if torch.device(clf.device).type == "cuda" else []
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(check_random_state(random_state).randint(2**31))
+    with seeded(int(check_random_state(random_state).randint(2**31)), clf.device):
         for name in layers:
             parts[name].apply(_draw_anew)
     return clone(clf).adopt(module, clf.classes_, clf.image_shape_)

@@ -19,11 +19,11 @@ from joblib import Parallel, delayed
 from joblib.parallel import get_active_backend
 from sklearn.utils import check_scalar, gen_batches
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
 from fmcam._files import replacing
 from fmcam._hashing import hash_of
-from fmcam._parallel import one_thread, shared_on_cluster, torch_threads_restored
+from fmcam._parallel import one_thread, shared_on_cluster
+from fmcam._progress import ProgressBar
 from fmcam.explain._base import BaseExplainer
 from fmcam.explain._together import class_indices_of, explain_group
 
@@ -135,11 +135,10 @@ def _run(explainer, source, y, shards, kept, n_jobs):
     backend, _ = get_active_backend()
     unordered = "generator_unordered" if backend.supports_return_generator else "list"
     with (
-        torch_threads_restored(),
         one_thread(),
         shared_on_cluster(explainer, source, y),
         Parallel(n_jobs, batch_size=1, return_as=unordered) as parallel,
-        tqdm(total=n_rows, initial=n_rows - n_missing, unit="image", disable=None) as progress,
+        ProgressBar(total=n_rows, initial=n_rows - n_missing, unit="image") as progress,
     ):
         tasks = (
             delayed(_explain_shard)(number, shards[number], explainer, source, y, file, offset)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from fmcam._network_state import Findings, evaluating, hooked
+from fmcam._random_state import generators_kept
 from fmcam._suggest import nearest
 from fmcam.explain._geometry import FollowGrid, Grid
 from fmcam.explain._graph import Graph
@@ -256,11 +257,10 @@ def undisturbed(clf):
     It also leaves torch's inference mode for the time, whose tensors no gradient can pass, and puts
     torch's random numbers back.
     """
-    devices = [clf.device] if torch.device(clf.device).type == "cuda" else []
     with (
         torch.inference_mode(False),
         torch.no_grad(),
         evaluating(clf.module_.net),
-        torch.random.fork_rng(devices),
+        generators_kept(clf.device),
     ):
         yield

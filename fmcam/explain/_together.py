@@ -9,13 +9,13 @@ import torch
 from skorch.dataset import Dataset as ArrayDataset
 from torch import nn
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from fmcam._data.batches import ArrayBatches, StreamedBatches
 from fmcam._data.images import as_image_array
 from fmcam._data.loaders import check_in_order, make_loader
 from fmcam._data.streams import as_stream
 from fmcam._files import check_writable
+from fmcam._progress import ProgressBar
 from fmcam.explain._map_writer import MapWriter
 from fmcam.explain._recording import Recording
 from fmcam.explain._target import check_target
@@ -156,7 +156,7 @@ def explain_group(explainers, X, y, out, *, proba=None, quiet=False):
     class_indices = None if y is None else class_indices_of(clf, y, n_images)
     writers = {name: MapWriter(out.get(name), n_images) for name in explainers}
     try:
-        with tqdm(
+        with ProgressBar(
             total=n_images, unit="image", disable=quiet or None, delay=_PROGRESS_AFTER, leave=False
         ) as progress:
             for batch, chosen in _batches_to_explain(explainers, clf, batches, class_indices):

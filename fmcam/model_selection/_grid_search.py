@@ -11,10 +11,10 @@ from sklearn.base import clone, is_classifier
 from sklearn.model_selection import check_cv
 from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
-from tqdm import tqdm
 
 from fmcam._fit_results import read_result
-from fmcam._parallel import cluster_is_active, one_thread, shared_on_cluster, torch_threads_restored
+from fmcam._parallel import cluster_is_active, one_thread, shared_on_cluster
+from fmcam._progress import ProgressBar
 from fmcam._sklearn_compat import (
     StrOptions,
     callback_context,
@@ -228,7 +228,7 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         """Return the results of `fits` in their order; those that `files` hold are not run."""
         results = [read_result(file) for file in files]
         kept = sum(result is not None for result in results)
-        progress = tqdm(total=len(fits), initial=kept, unit="fit", disable=None)
+        progress = ProgressBar(total=len(fits), initial=kept, unit="fit")
         runs = (
             partial(self._run_together, estimators=estimators),
             partial(self._run_in_processes, callback_ctx=callback_ctx),
@@ -281,7 +281,7 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
             )
             for index, context in zip(missing, contexts, strict=True)
         )
-        with torch_threads_restored(), one_thread(), self._parallel() as parallel:
+        with one_thread(), self._parallel() as parallel:
             yield from parallel(tasks)
 
     def _parallel(self):
