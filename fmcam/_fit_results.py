@@ -13,7 +13,8 @@ def write_result(file, result):
     """Write a result beside `file` and rename it; one that failed is not kept."""
     if result["fit_error"] is not None:
         return
-    with replacing(file) as beside:
+    kept = f"The fits finished before are kept in {file.parent}, and the same call goes on."
+    with replacing(file, kept=kept) as beside:
         beside.write_text(json.dumps(result, default=float))
 
 

@@ -1,13 +1,30 @@
 """Work in several processes: one thread each, and what the tasks of a dask cluster share."""
 
+import errno
+import os
 import sys
 import threading
+import time
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
+from pickle import PicklingError
 
 from joblib.parallel import get_active_backend
 from threadpoolctl import threadpool_limits
 
-__all__ = ["cluster_is_active", "one_thread", "shared_on_cluster", "torch_threads"]
+from fmcam._files import DiskFullError
+
+__all__ = [
+    "cluster_is_active",
+    "end_with",
+    "one_thread",
+    "shared_on_cluster",
+    "torch_threads",
+    "trouble_told",
+]
+
+_LOOK_EVERY = 2  # seconds
+_watching = threading.Event()
 
 
 class _Limits:
@@ -62,6 +79,60 @@ def torch_threads(number):
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def end_with(caller):
+    """End this process when the one that gives it work has died, which kill -9 lets nobody tell.
+
+    joblib's workers would wait for more work for five minutes, and go on with what they have.
+
+    Parameters
+    ----------
+    caller : int
+        The number of the process that gives the work. Nothing is done where it has not started
+        this one itself, as on a cluster.
+    """
+    if os.getppid() == caller and not _watching.is_set():
+        _watching.set()
+        threading.Thread(target=_watch, args=[caller], name="fmcam-watch", daemon=True).start()
+
+
+def _watch(caller):
+    while os.getppid() == caller:
+        time.sleep(_LOOK_EVERY)
+    os._exit(1)
+
+
+@contextmanager
+def trouble_told(kept):
+    """Say what is kept where workers are killed or their data find no room.
+
+    Parameters
+    ----------
+    kept : str
+        A sentence on what is kept of the work, and how to go on.
+
+    Raises
+    ------
+    ChildProcessError
+        If a worker process was killed.
+    DiskFullError
+        If joblib could not write what the workers share.
+    """
+    try:
+        yield
+    except PicklingError as error:
+        if os.strerror(errno.ENOSPC) not in str(error.__cause__):
+            raise
+        raise DiskFullError(
+            f"joblib has no room for the copy of the data that its workers share. {kept} The "
+            "environment variable JOBLIB_TEMP_FOLDER names a folder with more."
+        ) from error
+    except BrokenProcessPool as error:
+        raise ChildProcessError(
+            f"A worker process was killed, most often because memory ran out. {kept} Fewer "
+            "processes (`n_jobs`) need less memory."
+        ) from error
 
 
 def cluster_is_active():

@@ -1,5 +1,6 @@
 """Files of weights, read without running code: safetensors and torch files of plain values."""
 
+import io
 import re
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -8,7 +9,9 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 
-__all__ = ["read_weight_file"]
+from fmcam._files import replacing
+
+__all__ = ["read_weight_file", "write_torch_file"]
 
 _FOREIGN = (
     (b"\x89HDF", "an HDF5 file, as Keras writes"),
@@ -24,6 +27,14 @@ _FOREIGN_ZIPS = (
     ("config.json", "a Keras archive"),
 )
 _NEEDED = "Needed is a safetensors file, or a state dict saved with `torch.save`."
+
+
+def write_torch_file(content, path, *, kept=None):
+    """Write a torch file of plain values, beside and renamed; `kept` as for `replacing`."""
+    file = io.BytesIO()  # written at once: torch tells of a full disk in words of its own
+    torch.save(content, file)
+    with replacing(path, kept=kept) as beside:
+        beside.write_bytes(file.getbuffer())
 
 
 def read_weight_file(path):

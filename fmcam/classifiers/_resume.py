@@ -12,9 +12,9 @@ from sklearn.base import BaseEstimator
 from skorch.callbacks import Callback, PrintLog
 from torch import nn
 
-from fmcam._files import replacing
 from fmcam._hashing import hash_of
 from fmcam._random_state import generator_states, set_generator_states
+from fmcam._weight_files import write_torch_file
 
 __all__ = ["Resumable"]
 
@@ -88,8 +88,10 @@ class Resumable(Callback):
         done = len(net.history)
         if self.settings_ is None or (done % self.every and done < net.max_epochs):
             return
-        with replacing(self.path) as beside:
-            torch.save({"settings": self.settings_, **_state(net)}, beside)
+        kept = "Nothing of the training is kept."
+        if Path(self.path).exists():
+            kept = "It holds the state that was last written, from which the same `fit` goes on."
+        write_torch_file({"settings": self.settings_, **_state(net)}, self.path, kept=kept)
 
     def _check(self, net):
         if not isinstance(net.random_state, numbers.Integral):

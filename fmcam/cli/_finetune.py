@@ -6,12 +6,13 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import ConfusionMatrixDisplay
 from sklearn.model_selection import train_test_split
 
+from fmcam._weight_files import write_torch_file
 from fmcam.classifiers import save_classifier
 from fmcam.cli._class_names import read_class_names
 from fmcam.cli._gallery import brightened, overlay, spread, write_gallery
 from fmcam.cli._pictures import label_names
 from fmcam.cli._run import Run
-from fmcam.cli._transfer import Transfer, best_epoch, save_torch, starting_weights
+from fmcam.cli._transfer import Transfer, best_epoch, starting_weights
 from fmcam.datasets import load_image_folder
 from fmcam.explain import GradCAM, GuidedBackprop, GuidedGradCAM, explain_together
 from fmcam.plot import HeatmapDisplay, HistoryDisplay, RocCurvesDisplay
@@ -124,8 +125,8 @@ def write_checkpoints(run, best, last, names, image_size):
     metrics = {SHORT[part]: float(accuracy) for part, accuracy in best[1].items()}
     options = {"class_names": names.tolist(), "metrics": metrics}
     save_classifier(best[0], run.folder / "classifier.safetensors", **options)
-    save_torch(_torch_content(best, names, image_size), run.folder / "classifier_best.pth")
-    save_torch(_torch_content(last, names, image_size), run.folder / "classifier_final.pth")
+    write_torch_file(_torch_content(best, names, image_size), run.folder / "classifier_best.pth")
+    write_torch_file(_torch_content(last, names, image_size), run.folder / "classifier_final.pth")
     files = ("classifier.safetensors", "classifier_best.pth", "classifier_final.pth")
     run.written += [run.folder / file for file in files]
 

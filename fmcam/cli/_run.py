@@ -106,7 +106,7 @@ def _commit():
     """The commit of this code, whatever the folder that the command was given in."""
 
     def git(*arguments):
-        command = ["git", "-C", root, *arguments]
+        command = ["git", "--no-optional-locks", "-C", root, *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
     root = Path(fmcam.__file__).parents[1]

@@ -8,15 +8,15 @@ from skorch.callbacks import TrainEndCheckpoint
 from skorch.dataset import ValidSplit
 
 import fmcam
-from fmcam._files import replacing
 from fmcam._hashing import digest_of, hash_of
+from fmcam._weight_files import write_torch_file
 from fmcam.classifiers import Frozen, Resumable, load_classifier, save_classifier
 from fmcam.cli._networks import load_weights
 from fmcam.cli._pipeline import make_classifier
 from fmcam.cli._settings import TransferSettings
 from fmcam.models import ResNet18, list_weights
 
-__all__ = ["Transfer", "best_epoch", "save_torch", "starting_weights"]
+__all__ = ["Transfer", "best_epoch", "starting_weights"]
 
 
 _TWO_STAGES = {
@@ -153,11 +153,5 @@ def _state_dict_file(clf, folder):
     """A file named after its content, so that other weights are another training."""
     weights = {name: tensor.cpu() for name, tensor in clf.module_.net.state_dict().items()}
     path = folder / f"weights-{hash_of(weights)[:8]}.pt"
-    save_torch(weights, path)
+    write_torch_file(weights, path)
     return str(path)
-
-
-def save_torch(content, path):
-    """Write a torch file of plain data, beside and renamed."""
-    with replacing(path) as beside:
-        torch.save(content, beside)

@@ -3,6 +3,7 @@
 import shutil
 import tarfile
 
+from fmcam._files import DiskFullError, full_disk_told
 from fmcam.datasets._base import download
 
 
@@ -36,6 +37,8 @@ def fetch_folder(folder, archive, title, *, download_if_missing):
         raise OSError(_missing(folder, title, "`download_if_missing` is False"))
     try:
         _extract(download(archive, folder.parent), folder)
+    except DiskFullError:
+        raise
     except (OSError, tarfile.TarError) as error:
         raise OSError(_missing(folder, title, f"the download failed: {error}")) from error
     return folder
@@ -53,13 +56,18 @@ def _extract(path, folder):
     part = folder.with_name(f"{folder.name}.part")
     if part.exists():
         shutil.rmtree(part)  # left by an extraction that was killed
-    with tarfile.open(path) as archive:
-        _check_members(archive, part.resolve())
-        if hasattr(tarfile, "data_filter"):  # it came with Python 3.11.4
-            archive.extraction_filter = tarfile.data_filter
-        archive.extractall(part)
-    (part / folder.name).rename(folder)
-    shutil.rmtree(part)
+    try:
+        with (
+            full_disk_told(folder, f"{path} is kept, and the same call goes on."),
+            tarfile.open(path) as archive,
+        ):
+            _check_members(archive, part.resolve())
+            if hasattr(tarfile, "data_filter"):  # it came with Python 3.11.4
+                archive.extraction_filter = tarfile.data_filter
+            archive.extractall(part)
+        (part / folder.name).rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     path.unlink()
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from fmcam._files import full_disk_told
 from fmcam._progress import ProgressBar
 
 _TIMEOUT = 30  # seconds without a byte from the server
@@ -114,7 +115,9 @@ def _transfer(remote, part):
     resumes = response.status == 206
     done = start if resumes else 0
     total = done + response.length if response.length is not None else None
+    kept = "What came is kept, and the same call gets the rest."
     with (
+        full_disk_told(part, kept),
         response,
         open(part, "ab" if resumes else "wb") as file,
         ProgressBar.wrapattr(

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import joblib
 import numpy as np
 
-from fmcam._files import replacing
+from fmcam._files import full_disk_told, replacing
 from fmcam._hashing import digest_of
 from fmcam._progress import ProgressBar
 
@@ -147,7 +147,12 @@ def _n_read(outcomes):
 def _decode(paths, outcomes, read, pixels, journal, length):
     """Decode the pictures after those with an outcome; return the outcomes of all."""
     pixels.touch()
+    kept = (
+        "Pictures decoded before are kept, and the same call goes on. The environment variable "
+        "XDG_CACHE_HOME names another folder."
+    )
     with (
+        full_disk_told(pixels, kept),
         open(pixels, "r+b") as file,
         ThreadPoolExecutor(joblib.cpu_count()) as pool,
         ProgressBar(
@@ -163,7 +168,7 @@ def _decode(paths, outcomes, read, pixels, journal, length):
                 progress.update()
             file.flush()
             os.fsync(file.fileno())
-            with replacing(journal) as beside:
+            with replacing(journal, kept=kept) as beside:
                 beside.write_text(json.dumps(outcomes))
     return outcomes
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import Bunch
 
+from fmcam._files import DiskFullError, replacing
 from fmcam.datasets._base import RemoteFile, download, get_data_home
 
 TARGET_NAMES = (
@@ -152,7 +153,9 @@ def _load_idx(file, folder, *, download_if_missing):
         if not download_if_missing:
             raise OSError(_missing(file, folder, "`download_if_missing` is False"))
         try:
-            _unpack(download(file.archive, folder), path)
+            unpack(download(file.archive, folder), path)
+        except DiskFullError:
+            raise
         except OSError as error:
             raise OSError(_missing(file, folder, f"the download failed: {error}")) from error
     data = np.fromfile(path, dtype=np.uint8)
@@ -175,12 +178,14 @@ def _damaged(path, problem):
     return ValueError(f"{path} {problem}. Delete the file and fetch it again.")
 
 
-def _unpack(archive, path):
+def unpack(archive, path):
     """Decompress `archive` beside `path`, then rename."""
-    part = path.with_name(f"{path.name}.part")
-    with gzip.open(archive) as source, open(part, "wb") as file:
+    with (
+        replacing(path, kept=f"{archive} is kept.") as beside,
+        gzip.open(archive) as source,
+        open(beside, "wb") as file,
+    ):
         shutil.copyfileobj(source, file)
-    part.replace(path)
 
 
 def _parse_idx(data, path, n_dims):

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from fmcam._files import full_disk_told, reserve
+
 __all__ = ["MapWriter"]
 
 
@@ -40,10 +42,17 @@ class MapWriter:
         if self._path is None:
             self._keep(maps)
             return
-        if self._file is None:
-            self._file = self._part_file.open("wb")
-            self._write_header()
-        maps.tofile(self._file)
+        with full_disk_told(self._path):
+            if self._file is None:
+                self._file = self._part_file.open("wb", buffering=0)
+                self._write_header()
+                reserve(self._file, self._file.tell() + self._n_expected * maps[:1].nbytes)
+            self._write(maps)
+
+    def _write(self, maps):
+        rest = memoryview(maps).cast("B")
+        while rest:  # what a system writes at once is limited
+            rest = rest[self._file.write(rest) :]
 
     def _keep(self, maps):
         n_maps = self._shape[0]
@@ -68,6 +77,7 @@ class MapWriter:
             if len(self._maps) > self._shape[0]:
                 self._resize(self._shape[0])
             return self._maps
+        self._file.truncate()  # fewer may have come than were expected
         self._file.seek(0)
         self._write_header()
         self._file.close()

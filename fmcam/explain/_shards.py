@@ -8,6 +8,7 @@ more is lost than the shards under way.
 
 import copy
 import json
+import math
 import mmap
 import os
 from importlib.metadata import version
@@ -20,14 +21,16 @@ from joblib.parallel import get_active_backend
 from sklearn.utils import check_scalar, gen_batches
 from torch.utils.data import DataLoader, Dataset
 
-from fmcam._files import replacing
+from fmcam._files import full_disk_told, replacing, reserve
 from fmcam._hashing import hash_of
-from fmcam._parallel import one_thread, shared_on_cluster
+from fmcam._parallel import end_with, one_thread, shared_on_cluster, trouble_told
 from fmcam._progress import ProgressBar
 from fmcam.explain._base import BaseExplainer
 from fmcam.explain._together import class_indices_of, explain_group
 
 __all__ = ["explain_in_shards"]
+
+_KEPT = "Finished shards are kept, and the same call goes on."
 
 
 def explain_in_shards(explainer, X, y=None, *, folder, rows_per_shard=1024, n_jobs=None):
@@ -65,7 +68,8 @@ def explain_in_shards(explainer, X, y=None, *, folder, rows_per_shard=1024, n_jo
     TypeError, ValueError
         Before the first shard, for what ``explain`` would not take, a Dataset or a DataLoader.
     OSError
-        If `folder` cannot be written to.
+        If `folder` cannot be written to or has no room for the maps; or, with the finished shards
+        kept, if a worker process was killed (ChildProcessError).
 
     Notes
     -----
@@ -136,12 +140,15 @@ def _run(explainer, source, y, shards, kept, n_jobs):
     unordered = "generator_unordered" if backend.supports_return_generator else "list"
     with (
         one_thread(),
+        trouble_told(_KEPT),
         shared_on_cluster(explainer, source, y),
         Parallel(n_jobs, batch_size=1, return_as=unordered) as parallel,
         ProgressBar(total=n_rows, initial=n_rows - n_missing, unit="image") as progress,
     ):
         tasks = (
-            delayed(_explain_shard)(number, shards[number], explainer, source, y, file, offset)
+            delayed(_explain_shard)(
+                number, shards[number], explainer, source, y, file, offset, os.getpid()
+            )
             for number in missing
         )
         for number in parallel(tasks):
@@ -149,15 +156,17 @@ def _run(explainer, source, y, shards, kept, n_jobs):
             progress.update(shards[number].stop - shards[number].start)
 
 
-def _explain_shard(number, rows, explainer, source, y, file, offset):
+def _explain_shard(number, rows, explainer, source, y, file, offset, caller_pid):
     """Write the maps of some rows into a file whose first map begins at `offset`."""
+    end_with(caller_pid)
     explainer = copy.deepcopy(explainer)  # threads of a process must not share its hooks
     with one_thread():
         clf = explainer.classifier_
         clf.module_.to(clf.device)  # "auto" may mean another device in this process
         labels = None if y is None else y[rows]
         maps = explain_group({"maps": explainer}, source[rows], labels, {}, quiet=True)["maps"]
-    with open(file, "r+b") as stream:  # by seek and write: two machines may share a page
+    # by seek and write: two machines may share a page
+    with full_disk_told(file, _KEPT), open(file, "r+b") as stream:
         stream.seek(offset + rows.start * maps[0].nbytes)
         stream.write(maps.data)
         stream.flush()
@@ -223,11 +232,29 @@ class _Folder:
 
     def begin(self):
         """Make the file, unless there is one with some of these maps."""
-        if not (self.finished and self._part.exists()):
-            self.finished = []
-            self._write()  # before the files change: no list may speak of maps that are not there
-            self.file.unlink(missing_ok=True)
-            np.lib.format.open_memmap(self._part, "w+", np.float32, self._shape)
+        if self.finished and self._part.exists():
+            return
+        self.finished = []
+        # lists before the files: none may speak of maps that are not there
+        if self._part.exists():
+            self._write()
+            self._part.unlink()
+        self._make_room()
+        self._write()
+        self.file.unlink(missing_ok=True)
+
+    def _make_room(self):
+        """Reserve all of the file: a map in a file that outgrows the disk ends the process."""
+        try:
+            with full_disk_told(self._part), open(self._part, "wb") as stream:
+                header = {"descr": "<f4", "fortran_order": False, "shape": self._shape}
+                np.lib.format.write_array_header_1_0(stream, header)
+                n_bytes = stream.tell() + 4 * math.prod(self._shape)
+                stream.truncate(n_bytes)
+                reserve(stream, n_bytes)
+        except BaseException:
+            self._part.unlink(missing_ok=True)
+            raise
 
     @property
     def place(self):
@@ -240,7 +267,7 @@ class _Folder:
         self._write()
 
     def _write(self):
-        with replacing(self._list) as beside:
+        with replacing(self._list, kept=_KEPT) as beside:
             beside.write_text(json.dumps({"key": self._key, "finished": self.finished}))
 
     def finish(self):

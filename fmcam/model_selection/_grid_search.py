@@ -1,5 +1,6 @@
 """Grid search that keeps every finished fit, gives each its own core and says when it will end."""
 
+import os
 import time
 from functools import partial
 from itertools import chain, product
@@ -13,7 +14,7 @@ from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
 
 from fmcam._fit_results import read_result
-from fmcam._parallel import cluster_is_active, one_thread, shared_on_cluster
+from fmcam._parallel import cluster_is_active, one_thread, shared_on_cluster, trouble_told
 from fmcam._progress import ProgressBar
 from fmcam._sklearn_compat import (
     StrOptions,
@@ -75,6 +76,9 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         In `fit`, before any work: if a name in `param_grid` or a `strategy` is unknown, if `memory`
         cannot be written to, or if with `memory` something cannot be told apart by its pickled
         form, such as a lambda.
+    OSError
+        In `fit`, with what is kept: if a worker process was killed (ChildProcessError) or a disk is
+        full.
 
     Notes
     -----
@@ -94,8 +98,9 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
     parameters of `fit` cannot. ``compile=True`` compiles the step that moves all of the networks.
 
     scikit-learn's callbacks (`set_callbacks`) work, but hear nothing of fits that were kept or
-    trained together. After kill -9 of a search and its workers, joblib's copy of the images stays
-    in its temporary folder (JOBLIB_TEMP_FOLDER, or /dev/shm) until you delete it.
+    trained together. Workers end within seconds after kill -9 of the search. Of the search and its
+    workers at once, joblib's copy of the images stays in its temporary folder (JOBLIB_TEMP_FOLDER,
+    or /dev/shm) until you delete it.
 
     Examples
     --------
@@ -272,6 +277,7 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
             delayed(fit_and_keep)(
                 index,
                 files[index],
+                os.getpid(),
                 clone(self.estimator),
                 **fits[index],
                 **shared,
@@ -281,8 +287,14 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
             )
             for index, context in zip(missing, contexts, strict=True)
         )
-        with one_thread(), self._parallel() as parallel:
+        with one_thread(), trouble_told(self._kept), self._parallel() as parallel:
             yield from parallel(tasks)
+
+    @property
+    def _kept(self):
+        if self.memory is None:
+            return "With `memory` the fits that it had not under way would have been kept."
+        return f"The fits finished before are kept in {self.memory}, and the same call goes on."
 
     def _parallel(self):
         """Workers that hand over each result as soon as it is there, where the backend can."""

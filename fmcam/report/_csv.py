@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fmcam._files import replacing
+from fmcam._files import DiskFullError, replacing
 
 
 def write_csv(frame, path):
@@ -38,6 +38,8 @@ def write_csv(frame, path):
     try:
         with replacing(path, parents=True) as beside:
             frame.to_csv(beside, index=named, errors="backslashreplace")
+    except DiskFullError:
+        raise
     except OSError as error:
         reason = error.strerror or str(error).rstrip(".")
         raise OSError(

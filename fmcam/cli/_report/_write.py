@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fmcam._files import replacing
+from fmcam._files import DiskFullError, replacing
 from fmcam.cli._report._folder import read_folder
 from fmcam.cli._report._page import page_html
 
@@ -36,6 +36,8 @@ def write_report(folder, out=None):
     try:
         with replacing(out) as beside:
             beside.write_text(page, encoding="utf-8", errors="backslashreplace")
+    except DiskFullError:
+        raise
     except OSError as error:
         reason = error.strerror or str(error).rstrip(".")
         raise OSError(f"Cannot write {out} ({reason}). Name a file with --out.") from error
