@@ -256,7 +256,7 @@ def test_a_classifier_is_in_evaluation_mode_from_the_start(tmp_path):
     found = [
         clf,
         load_classifier(tmp_path / "clf.safetensors", module=Small),
-        load_classifier(tmp_path / "net.pt", module=Small()),
+        load_classifier(tmp_path / "net.pt", module=Small(), mean=0, std=1),
     ]
     for one in found:
         assert not any(part.training for part in one.module_.modules())
