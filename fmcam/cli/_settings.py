@@ -18,6 +18,7 @@ __all__ = [
 
 # Some have other names elsewhere, which mean the same here.
 _NAMED = {
+    "canvas": ("canvas-fashion-mnist", "CanvasFashionMNIST"),
     "imagenette": ("imagenette2", "imagenette2-160"),
     "pets": ("oxford-pets", "oxford-iiit-pet", "oxford-iiit-pets"),
     "resnet18": ("resnet_cam",),

@@ -1,6 +1,7 @@
 from ._base import get_data_home as get_data_home
 from ._canvas import make_canvas as make_canvas
 from ._canvas_stream import CanvasFashionMNIST as CanvasFashionMNIST
+from ._fashion_canvas import fetch_canvas as fetch_canvas
 from ._fashion_mnist import fetch_fashion_mnist as fetch_fashion_mnist
 from ._image_folder import load_image_folder as load_image_folder
 from ._imagenette import fetch_imagenette as fetch_imagenette

@@ -4,6 +4,7 @@ from numbers import Integral, Real
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from PIL import Image
 from sklearn.utils import Bunch, check_consistent_length, check_random_state, check_scalar
 
 from fmcam._validation import check_images
@@ -18,7 +19,9 @@ canvas has pieces of other items behind the item, and noise over everything.
 """
 
 
-def make_canvas(items, labels, *, canvas_size=128, clutter=0, noise=0.0, random_state=None):
+def make_canvas(
+    items, labels, *, canvas_size=128, item_size=None, clutter=0, noise=0.0, random_state=None
+):
     """Return each item at a random place of a canvas of its own, with exact boxes and masks.
 
     Pixels of an item that are 0 are transparent. All places at which the item lies inside the
@@ -32,6 +35,8 @@ def make_canvas(items, labels, *, canvas_size=128, clutter=0, noise=0.0, random_
         Their classes, of any kind.
     canvas_size : int, default=128
         Height and width of the canvases in pixels.
+    item_size : int, default=None
+        Height and width that the items are resized to, bilinear; None: they keep their size.
     clutter : int, default=0
         Number of pieces behind each item: squares cut out of other items, from half the shorter
         side of an item down to two sevenths of it (14 to 8 pixels of 28), at random places.
@@ -82,20 +87,20 @@ def make_canvas(items, labels, *, canvas_size=128, clutter=0, noise=0.0, random_
     >>> bool((canvas.images != canvas.backgrounds)[:, 0][canvas.masks == 0].any())
     False
     """
-    painter = Painter(items, canvas_size, clutter, noise, check_random_state(random_state))
+    rng = check_random_state(random_state)
+    painter = Painter(items, canvas_size, item_size, clutter, noise, rng)
     target = np.asarray(labels)
     check_consistent_length(painter.items, target)
     rows = np.arange(len(target))
     places = painter.place(rows)
     images, backgrounds = painter.paint(rows, places)
-    height, width = painter.items.shape[1:]
     masks = np.zeros(images.shape, dtype=np.uint8)
     _paste(masks, painter.items > 0, places["item"])
     return Bunch(
         images=images[:, None],
         target=target,
-        boxes=move_boxes(painter.tight_boxes, places["item"]),
-        paste_boxes=move_boxes([0.0, 0.0, width, height], places["item"]),
+        boxes=painter.boxes(rows, places, "tight"),
+        paste_boxes=painter.boxes(rows, places, "paste"),
         masks=masks,
         backgrounds=backgrounds[:, None],
         DESCR=_DESCR,
@@ -107,25 +112,26 @@ class Painter:
 
     Parameters
     ----------
-    items, canvas_size, clutter, noise
+    items, canvas_size, item_size, clutter, noise
         As in :func:`make_canvas`.
     rng : RandomState
 
     Attributes
     ----------
     items : ndarray of shape (n, h, w), uint8
-    tight_boxes : ndarray of shape (n, 4), float64
-        In the images of the items.
+        As they are on the canvas.
     """
 
-    def __init__(self, items, canvas_size, clutter, noise, rng):
+    def __init__(self, items, canvas_size, item_size, clutter, noise, rng):
         check_scalar(canvas_size, "canvas_size", Integral, min_val=1)
         check_scalar(clutter, "clutter", Integral, min_val=0)
         check_scalar(noise, "noise", Real, min_val=0)
-        self.items = _check_items(items, canvas_size, clutter)
+        if item_size is not None:
+            check_scalar(item_size, "item_size", Integral, min_val=1)
+        self.items = _check_items(items, canvas_size, item_size, clutter)
         self.canvas_size = canvas_size
         self.rng = rng
-        self.tight_boxes = _boxes_around(self.items > 0)
+        self._tight_boxes = _boxes_around(self.items > 0)
         sides = min(self.items.shape[1:]) * np.linspace(1 / 2, 2 / 7, clutter)
         self._sides = np.maximum(sides.round().astype(int), 1)
         self._noise = None
@@ -158,6 +164,26 @@ class Painter:
             "noise": self.rng.randint(_NOISE_WINDOWS, size=(len(rows), 2)),
         }
 
+    def boxes(self, rows, places, kind):
+        """Boxes of some items on their canvases.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (m,), int
+        places : dict of ndarray
+            From :meth:`place`.
+        kind : {"tight", "paste"}
+            Around the pixels that are not 0, or around the whole image of the item.
+
+        Returns
+        -------
+        ndarray of shape (m, 4), float64
+            x0, y0, x1, y1 in half-open pixels.
+        """
+        height, width = self.items.shape[1:]
+        in_item = self._tight_boxes[rows] if kind == "tight" else np.array([0, 0, width, height])
+        return in_item + places["item"][:, [1, 0, 1, 0]].astype(float)
+
     def paint(self, rows, places):
         """Canvases of some items, and the same without the items.
 
@@ -185,14 +211,14 @@ class Painter:
         return _add_clipped(images, noise), _add_clipped(backgrounds, noise)
 
 
-def _check_items(items, canvas_size, clutter):
+def _check_items(items, canvas_size, item_size, clutter):
     items = check_images(items, name="items")
     if items.dtype != np.uint8 or items.shape[1] != 1:
         raise ValueError(
             "`items` must be grey images of dtype uint8, 0..255, of shape (n, h, w) or "
             f"(n, 1, h, w), got {items.dtype} of shape {items.shape}."
         )
-    items = items[:, 0]
+    items = _resized(items[:, 0], item_size)
     if max(items.shape[1:]) > canvas_size:
         raise ValueError(
             f"`canvas_size` must be at least {max(items.shape[1:])}, or items of shape "
@@ -207,6 +233,14 @@ def _check_items(items, canvas_size, clutter):
     if clutter and len(items) == 1:
         raise ValueError("`clutter` is cut out of other items, but `items` holds one item only.")
     return items
+
+
+def _resized(items, size):
+    if size is None or items.shape[1:] == (size, size):
+        return items
+    bilinear = Image.Resampling.BILINEAR
+    resized = (Image.fromarray(item).resize((size, size), bilinear) for item in items)
+    return np.stack([np.asarray(item) for item in resized])
 
 
 def _paste(canvases, pieces, corners):
@@ -226,8 +260,3 @@ def _boxes_around(masks):
     starts = [x.argmax(axis=1), y.argmax(axis=1)]
     stops = [line.shape[1] - line[:, ::-1].argmax(axis=1) for line in (x, y)]
     return np.stack([*starts, *stops], axis=1).astype(float)
-
-
-def move_boxes(boxes, corners):
-    """Boxes (n, 4) as x0, y0, x1, y1 moved by corners (n, 2) as y, x."""
-    return boxes + corners[:, [1, 0, 1, 0]]

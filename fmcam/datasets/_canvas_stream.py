@@ -5,7 +5,7 @@ import torch
 from sklearn.utils import check_consistent_length, check_random_state
 from torch.utils.data import Dataset
 
-from fmcam.datasets._canvas import Painter, move_boxes
+from fmcam.datasets._canvas import Painter
 
 
 class CanvasFashionMNIST(Dataset):
@@ -20,8 +20,11 @@ class CanvasFashionMNIST(Dataset):
         Images of the items, bright on 0, each with a pixel over 0.
     labels : array-like of shape (n,), int
         Their classes.
-    canvas_size, clutter, noise
+    canvas_size, item_size, clutter, noise
         As in :func:`make_canvas`.
+    boxes : {"tight", "paste"} or list of these, default="tight"
+        Which box goes with an item: the one around its pixels that are not 0, or that of its whole
+        image. With a list each in turn: (image, label, box, box).
     redraw : bool, default=False
         False: item i has its canvas, whatever the order or the batch. True: the places are drawn
         anew each time an item is asked for, as augmentation; the same for the same order of calls.
@@ -35,9 +38,9 @@ class CanvasFashionMNIST(Dataset):
 
     Notes
     -----
-    Items are tuples of a tensor of shape (1, canvas_size, canvas_size), uint8, an int, and the
-    tight box x0, y0, x1, y1 as a tensor of shape (4,), float32, in half-open pixels. With `redraw`,
-    use no workers in a DataLoader: each would begin every epoch with the same draws.
+    Items are tuples of a tensor of shape (1, canvas_size, canvas_size), uint8, an int, and each
+    box x0, y0, x1, y1 as a tensor of shape (4,), float32, in half-open pixels. With `redraw`, use
+    no workers in a DataLoader: each would begin every epoch with the same draws.
 
     Examples
     --------
@@ -48,6 +51,12 @@ class CanvasFashionMNIST(Dataset):
     >>> x0, y0, x1, y1 = box.int().tolist()
     >>> bool(image[0, y0:y1, x0:x1].sum() == image.sum())
     True
+    >>> both = CanvasFashionMNIST(
+    ...     shapes.images, shapes.target, boxes=["tight", "paste"], random_state=0
+    ... )
+    >>> image, label, tight, paste = both[0]
+    >>> (paste[2:] - paste[:2]).tolist()
+    [28.0, 28.0]
     """
 
     def __init__(
@@ -56,13 +65,16 @@ class CanvasFashionMNIST(Dataset):
         labels,
         *,
         canvas_size=128,
+        item_size=None,
         clutter=0,
         noise=0.0,
+        boxes="tight",
         redraw=False,
         random_state=None,
     ):
         rng = check_random_state(random_state)
-        self._painter = Painter(items, canvas_size, clutter, noise, rng)
+        self._kinds = _kinds_of_box(boxes)
+        self._painter = Painter(items, canvas_size, item_size, clutter, noise, rng)
         self.targets = np.asarray(labels)
         check_consistent_length(self._painter.items, self.targets)
         self._places = None if redraw else self._painter.place(np.arange(len(self)))
@@ -81,7 +93,16 @@ class CanvasFashionMNIST(Dataset):
         else:
             places = {name: values[rows] for name, values in self._places.items()}
         images, _ = self._painter.paint(rows, places)
-        boxes = move_boxes(self._painter.tight_boxes[rows], places["item"])
+        boxes = [
+            torch.from_numpy(self._painter.boxes(rows, places, kind)).float()
+            for kind in self._kinds
+        ]
         labels = self.targets[rows].tolist()
-        tensors = torch.from_numpy(images[:, None]), torch.from_numpy(boxes).float()
-        return list(zip(tensors[0], labels, tensors[1], strict=True))
+        return list(zip(torch.from_numpy(images[:, None]), labels, *boxes, strict=True))
+
+
+def _kinds_of_box(boxes):
+    kinds = [boxes] if isinstance(boxes, str) else list(boxes)
+    if not kinds or not {*kinds} <= {"tight", "paste"}:
+        raise ValueError(f"`boxes` must be 'tight', 'paste' or a list of these, got {boxes!r}.")
+    return kinds

@@ -37,7 +37,7 @@ def list_datasets():
     --------
     >>> from fmcam.datasets import list_datasets
     >>> list_datasets()
-    ['fashion-mnist', 'imagenette', 'pets', 'shapes']
+    ['canvas', 'fashion-mnist', 'imagenette', 'pets', 'shapes']
     """
     return sorted([*_fetchers(), "shapes"])
 
@@ -48,16 +48,17 @@ def get_dataset(name, subset="train", *, data_home=None, size=None, fit=None):
     Parameters
     ----------
     name : str
-        One of :func:`list_datasets`: "fashion-mnist" is :func:`fetch_fashion_mnist`, "imagenette"
-        :func:`fetch_imagenette`, "pets" :func:`fetch_oxford_pets`, and "shapes" 6,000 training and
-        2,000 test images of :func:`make_fashion_shapes`, always the same.
+        One of :func:`list_datasets`: "fashion-mnist" is :func:`fetch_fashion_mnist`, "canvas"
+        :func:`fetch_canvas`, "imagenette" :func:`fetch_imagenette`, "pets"
+        :func:`fetch_oxford_pets`, and "shapes" 6,000 training and 2,000 test images of
+        :func:`make_fashion_shapes`, always the same.
     subset : {"train", "test"}, default="train"
         Which part.
     data_home : str or path-like, default=None
         Folder of the data sets, see :func:`get_data_home`. "shapes" needs none.
     size, fit : int and str, default=None
-        Of photographs, as their functions take them; None: as they have them by default. Images
-        that are no photographs keep their size.
+        Of photographs, and `size` of canvases, as their functions take them; None: as they have
+        them by default. Other images keep their size.
 
     Returns
     -------

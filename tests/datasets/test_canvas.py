@@ -5,11 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from experiments._canvas import CanvasFit, split_rows, train_on_canvas, trained
-from fmcam.classifiers import CNNClassifier
-from fmcam.datasets import CanvasFashionMNIST, make_canvas, make_fashion_shapes
+from fmcam.classifiers import CNNClassifier, SimpleCNNClassifier
+from fmcam.datasets import CanvasFashionMNIST, get_dataset, make_canvas, make_fashion_shapes
 
 ITEM = np.array([[[0, 7], [9, 0]]], dtype=np.uint8)
 
@@ -201,6 +203,67 @@ def test_redrawn_canvases_differ_each_time_and_repeat_from_run_to_run(shapes):
     for image, _, (x0, y0, x1, y1) in stream_of(shapes, redraw=True, clutter=0, noise=0):
         inside = image[0, int(y0) : int(y1), int(x0) : int(x1)]
         assert inside.sum() == image.sum() > 0
+
+
+def test_each_kind_of_box_and_both(shapes):
+    canvas = canvas_of(shapes)
+    scene = {"clutter": 0, "noise": 0.0}
+    for boxes, expected in (
+        ("tight", [canvas.boxes]),
+        ("paste", [canvas.paste_boxes]),
+        (["tight", "paste"], [canvas.boxes, canvas.paste_boxes]),
+        (("paste", "tight"), [canvas.paste_boxes, canvas.boxes]),
+    ):
+        stream = stream_of(shapes, boxes=boxes, **scene)
+        ((images, _, *found),) = DataLoader(stream, batch_size=200)
+        np.testing.assert_array_equal(images, canvas.images)
+        np.testing.assert_array_equal(found, expected)
+    for wrong in ("both", [], ["tight", "loose"]):
+        with pytest.raises(ValueError, match="`boxes` must be 'tight', 'paste' or a list of these"):
+            stream_of(shapes, boxes=wrong)
+
+
+def test_a_classifier_learns_from_canvases_with_both_boxes(shapes):
+    one, both = (
+        SimpleCNNClassifier(max_epochs=1, random_state=0).fit(
+            stream_of(shapes, canvas_size=28, clutter=0, noise=0.0, boxes=boxes)
+        )
+        for boxes in ("tight", ["tight", "paste"])
+    )
+    np.testing.assert_array_equal(
+        one.predict_proba(shapes.images), both.predict_proba(shapes.images)
+    )
+
+
+def test_items_are_resized_before_they_are_placed(shapes):
+    canvas = canvas_of(shapes, item_size=40)
+    sides = canvas.paste_boxes[:, 2:] - canvas.paste_boxes[:, :2]
+    assert (sides == 40).all()
+    for image, item, (x, y, x1, y1) in zip(
+        canvas.images, shapes.images, canvas.paste_boxes.astype(int), strict=True
+    ):
+        resized = functional.interpolate(
+            torch.tensor(item)[None].float(), (40, 40), mode="bilinear"
+        )
+        np.testing.assert_allclose(image[0, y:y1, x:x1], resized[0, 0], atol=1.5)
+    boxes = np.array([Image.fromarray(image[0]).getbbox() for image in canvas.images])
+    np.testing.assert_array_equal(canvas.boxes, boxes)
+    kept = canvas_of(shapes, item_size=28)
+    np.testing.assert_array_equal(kept.images, canvas_of(shapes).images)
+    with pytest.raises(ValueError, match="`canvas_size` must be at least 65"):
+        canvas_of(shapes, item_size=65)
+    with pytest.raises(ValueError, match="item_size == 0, must be >= 1"):
+        canvas_of(shapes, item_size=0)
+
+
+@pytest.mark.real_data
+def test_the_canvases_of_fashion_mnist_by_name(data_home):
+    canvas = get_dataset("canvas", "test", data_home=data_home, size=40)
+    items = get_dataset("fashion-mnist", "test", data_home=data_home)
+    expected = make_canvas(items.images, items.target, canvas_size=40, random_state=0)
+    np.testing.assert_array_equal(canvas.images, expected.images)
+    np.testing.assert_array_equal(canvas.boxes, expected.boxes)
+    assert canvas.target_names == items.target_names
 
 
 # Errors -------------------------------------------------------------------------------------------
