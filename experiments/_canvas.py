@@ -14,15 +14,27 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import Bunch
 from skorch.callbacks import GradientNormClipping
 from skorch.helper import predefined_split
 
 import fmcam
+from fmcam._boxes import masks_of_boxes
 from fmcam._hashing import digest_of
 from fmcam.classifiers import CNNCAMClassifier, OneCycle, load_classifier, save_classifier
 from fmcam.datasets import CanvasFashionMNIST, make_canvas
 
-__all__ = ["OPTIMIZERS", "CanvasFit", "split_rows", "train_on_canvas", "trained"]
+__all__ = [
+    "OPTIMIZERS",
+    "CanvasFit",
+    "canvases_of",
+    "first",
+    "split_rows",
+    "train_on_canvas",
+    "trained",
+    "training_canvases",
+    "validation_canvases",
+]
 
 OPTIMIZERS = {
     "adam": {"optimizer": torch.optim.Adam},
@@ -43,12 +55,14 @@ class CanvasFit:
     """One training.
 
     `canvas` is the size that the classifier is for, `feature_canvas` the size that its features are
-    learned on, each with its number of pieces of clutter; `rows` limits the images, None takes all.
+    learned on, each with its number of pieces of clutter; `item_size` resizes the items, `rows`
+    limits the images; None leaves them as they are and takes all.
     """
 
     dataset: str
     canvas: int
     feature_canvas: int
+    item_size: int | None
     clutter: int
     feature_clutter: int
     noise: float
@@ -86,10 +100,45 @@ def split_rows(y, rows, seed):
     )
 
 
+def canvases_of(config, items, random_state):
+    """Items on canvases, the same whatever the seed of the training; `boxes` are those to find."""
+    scene = {"item_size": config.item_size, "clutter": config.clutter, "noise": config.noise}
+    canvases = make_canvas(
+        items.images, items.target, canvas_size=config.canvas, **scene, random_state=random_state
+    )
+    canvases.tight_boxes = canvases.boxes
+    if config.boxes == "paste":
+        canvases.boxes = canvases.paste_boxes
+        canvases.masks = masks_of_boxes(canvases.boxes[:, None], canvases.masks.shape[1:])
+    return canvases
+
+
+def training_canvases(config, data, seed):
+    """Canvases of some images of `data` that the training with this seed learned from."""
+    rows, _ = split_rows(data.target, config.rows, seed)
+    return canvases_of(config, _take(data, rows[: config.validation]), random_state=2)
+
+
+def validation_canvases(config, data, seed):
+    """Canvases of the images of `data` that the training with this seed held out."""
+    _, rows = split_rows(data.target, config.rows, seed)
+    return canvases_of(config, _take(data, rows[: config.validation]), random_state=1)
+
+
+def _take(data, rows):
+    """Some of the images and labels of a data set."""
+    return Bunch(images=data.images[rows], target=data.target[rows])
+
+
+def first(bunch, n):
+    """The first `n` rows of the arrays of a Bunch."""
+    return Bunch(**{name: value[:n] for name, value in bunch.items() if hasattr(value, "shape")})
+
+
 def train_on_canvas(fit, X, y):
     """A classifier trained on canvases of items `X` with labels `y`."""
     rows, held_out = split_rows(y, fit.rows, fit.seed)
-    scene = {"noise": fit.noise, "random_state": fit.seed}
+    scene = {"item_size": fit.item_size, "noise": fit.noise, "random_state": fit.seed}
     small = {"canvas_size": fit.feature_canvas, "clutter": fit.feature_clutter, **scene}
     drawn = CanvasFashionMNIST(X[rows], y[rows], redraw=True, **small)
     fixed = CanvasFashionMNIST(X[held_out], y[held_out], **small)

@@ -25,13 +25,14 @@ REFERENCE = "pixels unlike the border"  # on a blank canvas the item itself
 with_truth = attrgetter("images", "target", "boxes", "masks")  # for evaluate_localization
 
 
-def choose_fusion(clf, held_out, batch_size, region="fit"):
+def choose_fusion(clf, held_out, batch_size, *, explained="true", threshold="fit", region="fit"):
     """The run of blocks whose fused maps, and the kind of region, that box held-out items best.
 
     Fine maps of early blocks fit an item's outline, coarse maps of late blocks tell it from other
     things; how much of each is needed depends on the scene. So does whether a box goes around the
     largest region or around all: an item alone on its canvas may fall to pieces, as a sandal does,
     but among clutter the other regions are other things. All runs of blocks share one forward.
+    `explained`, `threshold` and `region` are as for `evaluate_localization`.
 
     Returns
     -------
@@ -44,9 +45,11 @@ def choose_fusion(clf, held_out, batch_size, region="fit"):
         run: GradCAMPlusPlus(FrozenEstimator(clf), layer=list(run), batch_size=batch_size)
         for run in runs
     }
-    maps = explain_together(explainers, held_out.images, held_out.target)
+    labels = held_out.target if explained == "true" else None
+    maps = explain_together(explainers, held_out.images, labels)
     to_boxes = {
-        run: HeatmapToBox(region=region).fit(found, held_out.boxes) for run, found in maps.items()
+        run: HeatmapToBox(threshold, region=region).fit(found, held_out.boxes)
+        for run, found in maps.items()
     }
     blocks = max(to_boxes, key=lambda run: to_boxes[run].scores_.max())
     return list(blocks), to_boxes[blocks].region_

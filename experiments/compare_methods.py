@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from sklearn.frozen import FrozenEstimator
 
-from experiments._canvas import trained
+from experiments._canvas import canvases_of, first, trained, validation_canvases
 from experiments._localization import BLOCKS, FUSED, REFERENCE, choose_fusion, with_truth
-from experiments.localize import CHOOSING, canvases_of, first, plan, validation_canvases
+from experiments.localize import CHOOSING, plan
 from experiments.localize import Config as LocalizeConfig
 from fmcam.cli._config import option
 from fmcam.cli._run import Run

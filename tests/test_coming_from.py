@@ -29,6 +29,7 @@ SMALL = {  # a command: what it is given besides; of an option that is there twi
     "experiments.compare": "--dataset shapes --search runs/grid_search/fashion-mnist --epochs 1"
     " --seeds 0",
     "experiments.pets": f"{TRANSFER} --batch-size 6 --validation 0.3",
+    "--dataset canvas": "--dataset shapes --image-size 28",
     "fmcam finetune": f"{TRANSFER} --test 0.3",
     "fmcam grid-search": "--dataset shapes --rows 100 --epochs 1 --final-epochs 1 --lr 0.01"
     " --batch-size 64 --weight-decay 0 --out runs/grid_search/fashion-mnist",

@@ -10,7 +10,13 @@ from fmcam._per_image import average_images
 from fmcam._regions import THRESHOLDS
 from fmcam.localize import HeatmapToBox
 from fmcam.metrics import mask_iou_score
-from fmcam.report._evaluated import check_apart, check_explainers, one_classifier, read_images
+from fmcam.report._evaluated import (
+    check_apart,
+    check_choices,
+    check_explainers,
+    one_classifier,
+    read_images,
+)
 from fmcam.report._localization import check_maps, frame_of_checked
 
 _ORACLE = "resolution oracle"
@@ -19,9 +25,18 @@ _BYTES_AT_ONCE = 2**29  # of heatmaps in memory
 
 
 def evaluate_localization(
-    explainers, *, fit, test, classifier=None, region="fit", align="fit", full_output=False
+    explainers,
+    *,
+    fit,
+    test,
+    classifier=None,
+    explained="true",
+    threshold="fit",
+    region="fit",
+    align="fit",
+    full_output=False,
 ):
-    r"""Return how well explainers localize the true class, fitted on some images, scored on others.
+    r"""Return how well explainers localize a class, fitted on some images, scored on others.
 
     What turns the heatmaps of a method into boxes, the threshold :math:`\tau`, the kind of region
     :math:`r` and whether cells are drawn aligned to their receptive fields :math:`a`, is what fits
@@ -33,8 +48,8 @@ def evaluate_localization(
     Nothing is chosen on the `test` images. Beside the explainers three references are scored in the
     same way: a box of mean size in the centre, the whole image, and the best that the resolution of
     a layer allows. The class that is explained is the true one, whatever the classifier predicts,
-    as in GT-known localization; whether the prediction is right stands in the row, so Top-1
-    localization can be read off the same rows.
+    as in GT-known localization, or the predicted one; whether the prediction is right stands in the
+    row, so Top-1 localization can be read off the same rows.
 
     Parameters
     ----------
@@ -53,11 +68,16 @@ def evaluate_localization(
     classifier : classifier with `predict_proba` and `classes_`, optional
         Whose predictions stand in the rows. Needed where the explainers are not all of one
         classifier, such as those of `fmcam.explain.randomized` beside those of the trained one.
+    explained : {"true", "predicted"}, default="true"
+        The class whose heatmaps are made: that of `y`, or the one that `classifier` predicts.
+    threshold : "fit" or float in [0, 1], default="fit"
+        Where maps are cut for boxes and masks, "fit": at the one of 49 that fits best.
     region : {"fit", "largest", "all"}, default="fit"
         What boxes go around, as in `fmcam.localize.HeatmapToBox`.
     align : "fit" or None, default="fit"
         "fit": draw the cells of each explainer that has an `align` in both ways on the `fit`
-        images, and keep the better one, its own of equals. None: each as it is.
+        images, and keep the better one, its own of equals. None: each as it is, as it must be where
+        neither `threshold` nor `region` is fitted.
     full_output : bool, default=False
         Return the fitted transformers and the heatmaps of the test images, too.
 
@@ -69,8 +89,8 @@ def evaluate_localization(
         region, align
             What a box goes around, and whether cells are aligned; None for a method without cells.
         mask_threshold, mask_iou
-            Only with masks: the threshold whose masks have the highest mean IoU on the `fit`
-            images, and the IoU there is with it, see `fmcam.metrics.mask_iou_score`.
+            Only with masks: `threshold`, or the one whose masks have the highest mean IoU on the
+            `fit` images, and the IoU there is with it, see `fmcam.metrics.mask_iou_score`.
 
         The methods are the explainers and three references: "centre box" and "full frame", see
         `fmcam.explain.chance_heatmaps`, with the mean size of the boxes of `fit`, and "resolution
@@ -85,9 +105,9 @@ def evaluate_localization(
     ------
     ValueError
         If images are among `fit` and `test` both, no image of `fit` has a box, explainers are of
-        several classifiers and `classifier` is not given, a method is called like a reference, a
-        label is unknown, masks are given for one part only, or images, labels, boxes and masks do
-        not fit together.
+        several classifiers and `classifier` is not given, a method is called like a reference, an
+        option or a label is unknown, masks are given for one part only, or images, labels, boxes
+        and masks do not fit together.
     TypeError
         If an explainer is none.
 
@@ -121,12 +141,15 @@ def evaluate_localization(
     >>> bool(summary.loc["resolution oracle", "mean_iou"] > summary.loc["full frame", "mean_iou"])
     True
     """
-    check_explainers(explainers, _REFERENCES, region=region, align=align)
+    check_explainers(explainers, _REFERENCES)
+    check_choices(explained=explained, threshold=threshold, region=region, align=align)
     clf = one_classifier(explainers) if classifier is None else classifier
     known, unseen = read_images("fit", fit, clf).with_boxes(), read_images("test", test, clf)
     check_apart(known, unseen)
+    if explained == "predicted":
+        known, unseen = (part._replace(explained=clf.predict(part.X)) for part in (known, unseen))
     candidates = _Candidates(explainers, align, known.truth["boxes"])
-    methods = _fit(candidates, known, region)
+    methods = _fit(candidates, known, threshold, region)
     y_proba, frames, maps = clf.predict_proba(unseen.X), [], []
     candidates.keep(methods)
     for rows, part in unseen.parts(candidates.images_at_once(unseen.size)):
@@ -184,7 +207,7 @@ class _Candidates:
 
         chance = chance_heatmaps((len(images.y), *images.size), self._boxes)
         found = {
-            **explain_together(self._explainers, images.X, images.y),
+            **explain_together(self._explainers, images.X, images.explained),
             **{(name, None): maps for name, maps in chance.items()},
             **{
                 key: oracle_heatmaps(explainer, images.X, images.objects)
@@ -206,28 +229,28 @@ def _ways(explainer, align):
 
 
 class _Method(NamedTuple):
-    """What was chosen on the `fit` images; without masks there is no threshold for them."""
+    """What was chosen on the `fit` images."""
 
     align: bool | None
     to_box: HeatmapToBox
-    mask_threshold: float | None
+    mask_threshold: float
 
 
-def _fit(candidates, images, region):
+def _fit(candidates, images, threshold, region):
     """The best way of each method, {str: _Method}."""
     to_boxes: dict[tuple, HeatmapToBox] = {}
     mask_ious: dict[tuple, list] = {}
     for _, part in images.parts(candidates.images_at_once(images.size)):
         for key, maps in candidates.maps_of(part).items():
-            to_box = to_boxes.setdefault(key, HeatmapToBox(region=region))
+            to_box = to_boxes.setdefault(key, HeatmapToBox(threshold, region=region))
             to_box.partial_fit(maps, part.truth["boxes"])
-            if "masks" in part.truth:
+            if "masks" in part.truth and threshold == "fit":
                 mask_ious.setdefault(key, []).append(_mask_ious(part.truth["masks"], maps))
     methods: dict[str, _Method] = {}
     for (name, way), to_box in to_boxes.items():
         if name not in methods or to_box.scores_.max() > methods[name].to_box.scores_.max():
-            threshold = _best_threshold(mask_ious[name, way]) if mask_ious else None
-            methods[name] = _Method(way, to_box, threshold)
+            of_masks = _best_threshold(mask_ious[name, way]) if mask_ious else to_box.threshold_
+            methods[name] = _Method(way, to_box, of_masks)
     return methods
 
 

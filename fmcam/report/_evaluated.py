@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from hashlib import blake2b
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -17,8 +18,8 @@ _PARTS = ("X", "y", "boxes", "masks")
 _REGIONS = ("fit", "largest", "all")
 
 
-def check_explainers(explainers, references, *, region, align):
-    """Raise an error for what no explainer, name or choice can be."""
+def check_explainers(explainers, references):
+    """Raise an error for what no explainer and no name can be."""
     if not isinstance(explainers, Mapping) or not explainers:
         raise ValueError(
             "`explainers` must name at least one explainer, as in {'CAM': CAM(net)}, got "
@@ -32,12 +33,25 @@ def check_explainers(explainers, references, *, region, align):
             f"{taken[0]!r} is the name of a reference, which is scored as well. Call the explainer "
             "otherwise."
         )
+
+
+def check_choices(*, explained, threshold, region, align):
+    """Raise a ValueError for what cannot be chosen."""
+    if explained not in ("true", "predicted"):
+        raise ValueError(f"`explained` must be 'true' or 'predicted', got {explained!r}.")
+    if threshold != "fit" and not (isinstance(threshold, Real) and 0 <= float(threshold) <= 1):
+        raise ValueError(f"`threshold` must be 'fit' or a number in [0, 1], got {threshold!r}.")
     if region not in _REGIONS:
         raise ValueError(f"`region` must be one of {list(_REGIONS)}, got {region!r}.")
     if align not in ("fit", None):
         raise ValueError(
             f"`align` must be 'fit' or None, got {align!r}. To choose it yourself set it at the "
             "explainers and pass None."
+        )
+    if "fit" not in (threshold, region) and align == "fit":
+        raise ValueError(
+            "`align` is fitted along with `threshold` or `region`, but both are given. Pass "
+            "align=None, or leave one of them to be fitted."
         )
 
 
@@ -55,17 +69,21 @@ def one_classifier(explainers):
 
 
 class Images(NamedTuple):
-    """Checked images of size (h, w), labels, and the truth: boxes (n, k, 4) and perhaps masks."""
+    """Checked images of size (h, w), labels, and the truth: boxes (n, k, 4) and perhaps masks.
+
+    `explained` are the labels whose heatmaps are made.
+    """
 
     X: np.ndarray
     y: np.ndarray
+    explained: np.ndarray
     truth: dict
     size: tuple
 
     def take(self, rows):
         """Some of the images."""
         truth = {name: of_images[rows] for name, of_images in self.truth.items()}
-        return Images(self.X[rows], self.y[rows], truth, self.size)
+        return Images(self.X[rows], self.y[rows], self.explained[rows], truth, self.size)
 
     def parts(self, n):
         """Yield the rows of at most `n` images, a slice, and those images."""
@@ -115,7 +133,7 @@ def _checked(X, y, boxes, masks=None, *, clf):
             f"`y` must hold classes of the classifier only, got {pd.unique(y[unknown]).tolist()}. "
             "Pass labels of the kind it was trained on, see `classes_`."
         )
-    return Images(X, y, truth, size)
+    return Images(X, y, y, truth, size)
 
 
 def check_apart(known, unseen):

@@ -300,6 +300,7 @@ TINY = CanvasFit(
     "shapes",
     canvas=48,
     feature_canvas=28,
+    item_size=None,
     clutter=0,
     feature_clutter=0,
     noise=0.0,

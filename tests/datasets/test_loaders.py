@@ -34,7 +34,9 @@ def test_fashion_mnist_by_name(data_home, subset):
 def test_unknown_names():
     with pytest.raises(ValueError, match=r"no data set 'pet'. Did you mean 'pets'\?"):
         get_dataset("pet")
-    with pytest.raises(ValueError, match="Known are canvas, fashion-mnist, imagenette, pets, shapes"):
+    with pytest.raises(
+        ValueError, match="Known are canvas, fashion-mnist, imagenette, pets, shapes"
+    ):
         get_dataset("xyz")
     with pytest.raises(ValueError, match="`subset` must be 'train' or 'test', got 'val'"):
         get_dataset("shapes", "val")

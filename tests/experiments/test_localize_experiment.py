@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,14 @@ import pytest
 from sklearn.frozen import FrozenEstimator
 
 from experiments import compare_methods, localize
+from experiments._canvas import (
+    canvases_of,
+    first,
+    split_rows,
+    trained,
+    training_canvases,
+    validation_canvases,
+)
 from experiments._localization import BLOCKS, FUSED, REFERENCE
 from fmcam.explain import GradCAMPlusPlus
 from fmcam.localize import HeatmapToBox, boxes_from_heatmaps
@@ -63,9 +72,9 @@ def test_what_is_not_black_is_the_item_on_a_blank_canvas(run):
 def test_thresholds_come_from_held_out_canvases(run):
     """The validation canvases hold other images than those trained on."""
     data = localize.get_dataset("shapes", "train")
-    train, held_out = localize.split_rows(data.target, run.rows, 1)
+    train, held_out = split_rows(data.target, run.rows, 1)
     assert not set(train) & set(held_out)
-    canvases = localize.validation_canvases(run, data, 1)
+    canvases = validation_canvases(run, data, 1)
     masks = canvases.masks.astype(bool)
     for item, canvas, mask in zip(data.images[held_out], canvases.images, masks, strict=False):
         assert sorted(canvas[0][mask]) == sorted(item[item > 0])
@@ -80,20 +89,91 @@ def test_finished_trainings_are_kept(run):
     pd.testing.assert_frame_equal(read(run, "rows.csv.gz"), before)
 
 
-def test_the_summary_names_accuracy_and_methods(run):
+def test_the_summary_names_accuracies_and_methods(run):
     text = Path(run.out, "metrics_summary.txt").read_text()
-    accuracy = read(run, "classification.csv")["accuracy"].mean()
-    assert f"test accuracy      {accuracy:.4f}" in text
+    classified = read(run, "classification.csv")
+    for name, column in (
+        ("train accuracy     ", "train_accuracy"),
+        ("validation accuracy", "validation_accuracy"),
+        ("test accuracy      ", "accuracy"),
+        ("one-vs-rest AUC    ", "roc_auc_ovr"),
+    ):
+        values = classified[column]
+        assert f"{name} {values.mean():.4f} (std {values.std():.4f})" in text
+    assert "device cpu, 1 epochs" in text
     assert FUSED in text
     assert "knows the objects" in text
+    assert "thresholds from 12 held-out ones" in text
+
+
+def test_accuracies_are_those_of_the_final_networks_on_full_canvases(run):
+    data = localize.get_dataset("shapes", "train")
+    fitted = trained(localize.plan(run), data.images, data.target, Path(run.out, "checkpoints"))
+    classified = read(run, "classification.csv").set_index("seed")
+    for seed, clf in zip(run.seeds, fitted, strict=True):
+        known = validation_canvases(run, data, seed)
+        assert known.images.shape == (12, 1, 40, 40)
+        expected = (clf.predict(known.images) == known.target).mean()
+        assert classified.loc[seed, "validation_accuracy"] == pytest.approx(expected)
+        trained_on = training_canvases(run, data, seed)
+        expected = (clf.predict(trained_on.images) == trained_on.target).mean()
+        assert classified.loc[seed, "train_accuracy"] == pytest.approx(expected)
+
+
+def test_the_same_run_with_a_threshold_of_ones_own_on_paste_boxes(run, tmp_path):
+    shutil.copytree(run.out, tmp_path / "run")
+    config = dataclasses.replace(
+        run,
+        out=str(tmp_path / "run"),
+        resume=True,
+        seeds=(1,),
+        threshold=0.4,
+        boxes="paste",
+        explain="predicted",
+        visualize=2,
+        eval_batch_size=5,
+    )
+    localize.main(config)
+    rows, before = read(config, "rows.csv.gz"), read(run, "rows.csv.gz")
+    assert (rows["threshold"] == 0.4).all()
+    assert rows["iou"].tolist() == rows["iou_paste"].tolist()
+    before = before[before["seed"] == 1]
+    assert before["iou"].tolist() == before["iou_tight"].tolist()
+    # "full frame" has one box whatever is fitted, so both runs agree on its two IoUs
+    of_frame = [frame.query("method == 'full frame'") for frame in (rows, before)]
+    for column in ("iou_tight", "iou_paste"):
+        assert of_frame[0][column].tolist() == of_frame[1][column].tolist()
+    assert (of_frame[0]["iou_paste"] > of_frame[0]["iou_tight"]).all()
+    np.testing.assert_allclose(of_frame[0]["iou_paste"], 28 * 28 / 1600, atol=1e-3)
+    text = Path(config.out, "metrics_summary.txt").read_text()
+    assert "localization of paste boxes by heatmaps of the predicted class" in text
+    assert "all at the threshold 0.4" in text
+    assert "std" not in text
+    figures = Path(config.out, "figures")
+    for row, method in itertools.product(range(2), ("cam", "gradcam")):
+        assert (figures / f"{method}_overlay_{row}.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"threshold": 1.5}, r"--threshold must be in \[0, 1\], got 1.5"),
+        ({"visualize": -1}, "--visualize must be 0 or more, got -1"),
+        ({"eval_batch_size": 0}, "--eval-batch-size must be 1 or more, got 0"),
+        ({"item_size": 33}, "--item-size must be from 1 to 32, .*, got 33"),
+    ],
+)
+def test_settings_out_of_range_are_told_before_anything_is_written(tmp_path, changes, message):
+    config = localize.Config(canvas=40, feature_canvas=32, out=str(tmp_path / "run"), **changes)
+    with pytest.raises(SystemExit, match=message):
+        localize.main(config)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_chosen_blocks_and_region_fit_held_out_canvases_best(run):
     data = localize.get_dataset("shapes", "train")
-    (clf,) = localize.trained(
-        localize.plan(run)[:1], data.images, data.target, Path(run.out, "checkpoints")
-    )
-    canvases = localize.validation_canvases(run, data, run.seeds[0])
+    (clf,) = trained(localize.plan(run)[:1], data.images, data.target, Path(run.out, "checkpoints"))
+    canvases = validation_canvases(run, data, run.seeds[0])
 
     def best_score(blocks, region):
         cam = GradCAMPlusPlus(FrozenEstimator(clf), layer=list(blocks))
@@ -108,10 +188,8 @@ def test_the_chosen_blocks_and_region_fit_held_out_canvases_best(run):
 def test_boxes_go_around_the_chosen_region(run):
     chosen = json.loads(Path(run.out, "chosen.json").read_text())
     data, items = (localize.get_dataset("shapes", subset) for subset in ("train", "test"))
-    fitted = localize.trained(
-        localize.plan(run), data.images, data.target, Path(run.out, "checkpoints")
-    )
-    test = localize.first(localize.canvases_of(run, items, random_state=0), run.images)
+    fitted = trained(localize.plan(run), data.images, data.target, Path(run.out, "checkpoints"))
+    test = first(canvases_of(run, items, random_state=0), run.images)
     rows = read(run, "rows.csv.gz").set_index("method").loc[FUSED]
     for seed, clf in zip(run.seeds, fitted, strict=True):
         found, settings = rows[rows["seed"] == seed], chosen[f"seed {seed}"]

@@ -93,6 +93,35 @@ def test_region_by_hand():
     assert rows.loc["resolution oracle", "iou"] == 1  # which knows the box
 
 
+def test_a_threshold_of_ones_own_by_hand():
+    rows = by_hand(region="largest", threshold=0.5, align=None)
+    cam = rows[rows["method"] == "cam"]
+    assert (rows["threshold"] == 0.5).all()
+    assert (rows["mask_threshold"] == 0.5).all()
+    assert cam["x0"].tolist() == [1, 4]
+    assert cam["iou"].tolist() == cam["mask_iou"].tolist() == [1 / 4, 1 / 2]
+
+
+def test_maps_of_the_predicted_class():
+    """Class 0 is true, but the brighter channel 1, which is reversed, is predicted."""
+
+    def rows_of(label, **options):
+        parts = {
+            name: (X + 2 * X[:, ::-1, :, ::-1], [label, label], boxes)
+            for name, X, boxes in (("fit", KNOWN, KNOWN_BOXES), ("test", UNSEEN, UNSEEN_BOXES))
+        }
+        return evaluate_localization({"cam": CAM(channels())}, **parts, **options)
+
+    of_true, of_predicted, as_if_true = rows_of(0), rows_of(0, explained="predicted"), rows_of(1)
+    about_class = ["y", "probability", "correct"]
+    pd.testing.assert_frame_equal(
+        of_predicted.drop(columns=about_class), as_if_true.drop(columns=about_class)
+    )
+    assert (of_predicted["y"] == 0).all()
+    assert not of_predicted["correct"].any()
+    assert of_true["x0"].tolist() != of_predicted["x0"].tolist()
+
+
 @pytest.mark.parametrize(("pixel", "better"), [(2, True), (4, False)])
 def test_alignment_by_hand(pixel, better):
     """Cells behind a convolution of stride 4 that look at their middle, or at their last pixel.
@@ -325,6 +354,10 @@ class Unready(nn.Module):
         ),
         ({"region": "middle"}, "`region` must be one of .*, got 'middle'"),
         ({"align": True}, "`align` must be 'fit' or None, got True"),
+        ({"explained": "all"}, "`explained` must be 'true' or 'predicted', got 'all'"),
+        ({"threshold": 1.5}, r"`threshold` must be 'fit' or a number in \[0, 1\], got 1.5"),
+        ({"threshold": "otsu"}, "`threshold` must be 'fit' or a number in .*, got 'otsu'"),
+        ({"threshold": 0.4, "region": "all"}, "but both are given. Pass align=None, or leave one"),
         ({"explainers": {}}, "`explainers` must name at least one explainer"),
         ({"explainers": {"centre box": GradCAM(Unready())}}, "is the name of a reference"),
     ],
