@@ -20,7 +20,8 @@ def check_fit(size, fit):
 class Placement(NamedTuple):
     """How a picture becomes a square: resized whole, then cut to its centre.
 
-    The picture, its masks and its boxes all go through here, so that they stay together.
+    The picture, its masks and its boxes all go through here, so that they stay together, and so do
+    heatmaps and boxes of the square on their way back.
 
     Attributes
     ----------
@@ -40,6 +41,8 @@ class Placement(NamedTuple):
     ((40, 20), (10, 0))
     >>> place.boxes([[30, 20, 50, 40]])
     array([[ 5., 10., 15., 20.]])
+    >>> place.boxes_in_original([[5, 10, 15, 20]])
+    array([[30., 20., 50., 40.]])
     """
 
     width: int
@@ -94,8 +97,54 @@ class Placement(NamedTuple):
         ndarray of shape (n, 4), float64
             In half-open pixels of the square, clipped to it. NaN where nothing is left of the box.
         """
-        scale = np.divide(self.resized, (self.width, self.height))
-        moved = np.asarray(boxes, dtype=float) * np.tile(scale, 2) - np.tile(self.corner, 2)
+        scale, corner = np.tile(self._scale, 2), np.tile(self.corner, 2)
+        moved = np.asarray(boxes, dtype=float) * scale - corner
         clipped = moved.clip(0, self.size)
         empty = (clipped[:, 2:] <= clipped[:, :2]).any(axis=1)
         return np.where(empty[:, None], np.nan, clipped)
+
+    def boxes_in_original(self, boxes):
+        """Return where boxes of the square lie in the picture.
+
+        Parameters
+        ----------
+        boxes : array-like of shape (n, 4)
+            x0, y0, x1, y1 in half-open pixels of the square. A row of NaN stays one.
+
+        Returns
+        -------
+        ndarray of shape (n, 4), float64
+            In half-open pixels of the picture.
+        """
+        return (np.asarray(boxes) + np.tile(self.corner, 2)) / np.tile(self._scale, 2)
+
+    def heatmap_in_original(self, heatmap):
+        """Return a heatmap of the square as one of the picture.
+
+        Parameters
+        ----------
+        heatmap : array-like of shape (size, size), float
+
+        Returns
+        -------
+        ndarray of shape (height, width), float32
+            Bilinear between the pixels of the square; 0 where the square was not cut.
+        """
+        heatmap = np.asarray(heatmap, np.float32)
+        if heatmap.shape != (self.size, self.size):
+            raise ValueError(
+                f"`heatmap` must have the shape {(self.size, self.size)} of the square, got "
+                f"{heatmap.shape}."
+            )
+        (across, down), (left, top) = self._scale, self.corner
+        resized = Image.fromarray(heatmap).transform(
+            (self.width, self.height),
+            Image.Transform.AFFINE,
+            (across, 0, -left, 0, down, -top),
+            Image.Resampling.BILINEAR,
+        )
+        return np.asarray(resized)
+
+    @property
+    def _scale(self):
+        return np.divide(self.resized, (self.width, self.height))

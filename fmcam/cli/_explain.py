@@ -159,7 +159,7 @@ def write_overlays(run, folder, picture, row, found):
     """Write each heatmap of one picture as a transparent one of the original's size."""
     for key, maps in found.maps.items():
         file = f"overlays/{folder}/{slug(title(*key))}.png"
-        run.write_picture(file, transparent(picture.heatmap_in_original(maps[row])))
+        run.write_picture(file, transparent(picture.placement.heatmap_in_original(maps[row])))
 
 
 def gallery(records, names):

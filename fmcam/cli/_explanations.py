@@ -146,4 +146,6 @@ def record(picture, row, key, found, names, threshold):
 
 
 def _corners(picture, box):
-    return None if np.isnan(box).any() else picture.boxes_in_original(box[None])[0].tolist()
+    return (
+        None if np.isnan(box).any() else picture.placement.boxes_in_original(box[None])[0].tolist()
+    )

@@ -46,28 +46,6 @@ class Picture(NamedTuple):
     y_true: str | None = None
     box_true: np.ndarray = NO_BOX
 
-    def boxes_in_original(self, boxes):
-        """Boxes of shape (n, 4) in pixels of the square as pixels of the upright original."""
-        return (boxes + np.tile(self.placement.corner, 2)) / np.tile(self._scale, 2)
-
-    def heatmap_in_original(self, heatmap):
-        """A heatmap of shape (size, size) in the upright original, (height, width), float32.
-
-        Bilinear between the pixels of the square; 0 where the square was not cut.
-        """
-        (across, down), (left, top) = self._scale, self.placement.corner
-        resized = Image.fromarray(np.asarray(heatmap, np.float32)).transform(
-            (self.placement.width, self.placement.height),
-            Image.Transform.AFFINE,
-            (across, 0, -left, 0, down, -top),
-            Image.Resampling.BILINEAR,
-        )
-        return np.asarray(resized)
-
-    @property
-    def _scale(self):
-        return np.divide(self.placement.resized, (self.placement.width, self.placement.height))
-
 
 def read_files(paths, image_shape, fit):
     """The pictures in some files.

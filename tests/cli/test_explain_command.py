@@ -21,11 +21,11 @@ from fmcam.cli._explain import column_of
 from fmcam.cli._explanations import explain, make_explainers
 from fmcam.cli._gallery import transparent
 from fmcam.cli._networks import load_network
-from fmcam.cli._pictures import Picture, draw_rows, fetch_source, read_files, read_rows
+from fmcam.cli._pictures import draw_rows, fetch_source, read_files, read_rows
 from fmcam.cli._report._folder import read_folder
 from fmcam.cli.explain import METHODS, Config, check, network_to_load
 from fmcam.datasets import get_dataset, load_image
-from fmcam.explain import GradCAM, GuidedGradCAM, logit_difference
+from fmcam.explain import ForegroundMap, GradCAM, GuidedGradCAM, logit_difference
 from fmcam.localize import boxes_from_heatmaps
 from fmcam.metrics import rank_correlation
 from fmcam.models import CNN_CAM, LeNet5, Standardize, StandardizedNet
@@ -155,7 +155,7 @@ def test_a_box_around_what_stands_out_is_where_it_was_drawn(records):
     ],
 )
 def test_boxes_in_pixels_of_the_original(placement, box, expected):
-    mapped = Picture("", None, placement).boxes_in_original(np.array([box]))
+    mapped = placement.boxes_in_original(np.array([box]))
     np.testing.assert_allclose(mapped, [expected])
     np.testing.assert_allclose(placement.boxes(mapped), [box])  # and there they came from
 
@@ -225,9 +225,22 @@ def test_the_heat_is_the_opacity():
 )
 def test_a_heatmap_in_the_original(placement, columns, expected):
     ramp = np.broadcast_to(np.arange(30.0), (30, 30))
-    found = Picture("", None, placement).heatmap_in_original(ramp)
+    found = placement.heatmap_in_original(ramp)
     assert found.shape == (placement.height, placement.width)
     np.testing.assert_allclose(found[:, columns], np.tile(expected, (60, 1)), atol=1e-5)
+    with pytest.raises(ValueError, match=r"the shape \(30, 30\) of the square, got \(7, 7\)"):
+        placement.heatmap_in_original(ramp[:7, :7])
+
+
+def test_the_library_has_heatmaps_of_the_photographs_own_size(folder, run):
+    for name, row in (("wide.png", 1), ("turned.jpg", 2)):
+        image, placement = load_image(folder / name, size=SIZE, return_placement=True)
+        assert (image == load_image(folder / name, size=SIZE)).all()
+        (heatmap,) = ForegroundMap(FrozenEstimator(network())).explain(image[None], [1])
+        stem = name.partition(".")[0]
+        overlay = Image.open(run / "overlays" / f"{row}-{stem}" / "foreground-map.png")
+        expected = transparent(placement.heatmap_in_original(heatmap))
+        assert (np.asarray(overlay) == np.asarray(expected)).all()
 
 
 def test_a_report_shows_them(run):
@@ -307,9 +320,7 @@ def test_a_class_against_another(folder, tmp_path):
     assert (one["explained"], one["against"]) == ("Coat", "Shirt")
     found = GradCAM(FrozenEstimator(load_classifier(model)), target=logit_difference(2))
     maps = found.explain(load_image(photo, size=SIZE)[None], [1])
-    expected = transparent(
-        Picture("", None, Placement(120, 60, SIZE, "crop")).heatmap_in_original(maps[0])
-    )
+    expected = transparent(Placement(120, 60, SIZE, "crop").heatmap_in_original(maps[0]))
     overlay = Image.open(next(tmp_path.glob("overlays/*/*.png")))
     assert (np.asarray(overlay) == np.asarray(expected)).all()
     for wrong, message in (
@@ -349,7 +360,7 @@ def test_images_without_files():
     names = {"target": np.array([0, 1]), "target_names": ["Bag", "Coat"], "name": "garments"}
     (picture,) = read_rows(Bunch(images=images, **names), [1], (1, 28, 28), "crop")
     assert (picture.file, picture.y_true) == ("garments-1", "Coat")
-    assert picture.boxes_in_original(np.array([[1, 2, 3, 4]])).tolist() == [[1, 2, 3, 4]]
+    assert picture.placement.boxes_in_original(np.array([[1, 2, 3, 4]])).tolist() == [[1, 2, 3, 4]]
 
 
 def test_a_network_of_grey_images_gets_grey_ones(folder):
