@@ -33,7 +33,7 @@ SMALL = {  # a command: what it is given besides; of an option that is there twi
     "fmcam finetune": f"{TRANSFER} --test 0.3",
     "fmcam grid-search": "--dataset shapes --rows 100 --epochs 1 --final-epochs 1 --lr 0.01"
     " --batch-size 64 --weight-decay 0 --out runs/grid_search/fashion-mnist",
-    "fmcam train": "--epochs 1 --image-size 64 --first-size 32 --seeds 0",
+    "fmcam train": "--epochs 1 --image-size 64 --batch-size 8 --val-size 10 --seeds 0",
 }
 SMALLER = [  # in Python: a pattern and what it becomes
     ('"fashion-mnist", ("train"|"test")', r'"shapes", \1'),
@@ -41,6 +41,7 @@ SMALLER = [  # in Python: a pattern and what it becomes
     (r"\b(train|test|pets)\.(images|target)\b", r"\g<0>[:100]"),
     (r"max_epochs=\d+", "max_epochs=1"),
     ("size=(160|224)", "size=64"),
+    (r"Crop\(160\)", "Crop(64)"),
 ]
 
 
@@ -62,7 +63,7 @@ def environment(tmp_path_factory):
 @pytest.fixture
 def folder(tmp_path):
     """What the page takes for given: the checkout's files, photographs, weights of a network."""
-    for name in ("configs", "examples"):
+    for name in ("configs", "examples", "tests"):
         (tmp_path / name).symlink_to(ROOT / name)
     draw_photographs(tmp_path / "photos", 10)
     torch.manual_seed(0)
