@@ -8,6 +8,8 @@ from fmcam.cli._class_names import CLASS_NAMES
 from fmcam.cli._config import option
 from fmcam.cli._settings import TransferSettings
 
+STRIDE = 32  # of a ResNet-18's last layer, in pixels
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config(TransferSettings):
@@ -45,6 +47,11 @@ def check(config):
         raise SystemExit("--folder must name the folder of the photographs.")
     if not Path(config.folder).is_dir():
         raise SystemExit(f"--folder: there is no folder {config.folder}.")
+    if config.image_size <= STRIDE:
+        raise SystemExit(
+            f"--image-size must be over {STRIDE}, or the last layer has maps of one cell, got "
+            f"{config.image_size}."
+        )
     if config.patience is not None and config.patience < 1:
         raise SystemExit(f"--patience must be 1 or more, got {config.patience}.")
     if min(config.validation, config.test) <= 0 or config.validation + config.test >= 1:

@@ -281,6 +281,7 @@ class TestOptimizer:
         ({"folder": None}, "--folder must name the folder of the photographs"),
         ({"test": 0.6, "validation": 0.4}, "--validation and --test must be positive"),
         ({"test": 0.0}, "--validation and --test must be positive"),
+        ({"image_size": 32}, "--image-size must be over 32, or .* one cell, got 32"),
         ({"patience": 0}, "--patience must be 1 or more, got 0"),
     ],
 )
