@@ -58,3 +58,25 @@ def draw_photographs(folder, n):
         for number in range(n):
             pixels = rng.normal(color, 30, (70, 90, 3)).clip(0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(folder / name / f"{number}.png")
+
+
+def draw_plants(folder, parts=(("train", 12), ("val", 4), ("test", 4))):
+    """Shapes on grey noise, four classes, `0_ab12.jpg` in each part: 80 pictures by default.
+
+    Returns the boxes of the shapes by the names of the files, in pixels of 96 x 96.
+    """
+    rng = np.random.default_rng(0)
+    boxes = {}
+    for part, n in parts:
+        (folder / part).mkdir(parents=True)
+        for label, color in enumerate(["green", "gold", "crimson", "blue"]):
+            for _ in range(n):
+                pixels = rng.normal(150, 20, (96, 96, 3)).clip(0, 255).astype(np.uint8)
+                picture = Image.fromarray(pixels)
+                x, y = rng.integers(4, 48, 2).tolist()
+                draw, box = ImageDraw.Draw(picture), [x, y, x + 40, y + 40]
+                (draw.ellipse if label % 2 else draw.rectangle)(box, fill=color)
+                name = f"{part}/{label}_{rng.bytes(4).hex()}.jpg"
+                picture.save(folder / name, quality=95)
+                boxes[name] = box
+    return boxes

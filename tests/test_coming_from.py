@@ -10,7 +10,7 @@ import pytest
 import torch
 import torchvision
 
-from tests.small_data import draw_imagenette, draw_pets, draw_photographs
+from tests.small_data import draw_imagenette, draw_pets, draw_photographs, draw_plants
 
 ROOT = Path(__file__).parent.parent
 SECTIONS = dict(
@@ -66,9 +66,9 @@ def folder(tmp_path):
     for name in ("configs", "examples", "tests"):
         (tmp_path / name).symlink_to(ROOT / name)
     draw_photographs(tmp_path / "photos", 10)
+    draw_plants(tmp_path / "plants")
     torch.manual_seed(0)
-    net = torchvision.models.resnet18(num_classes=10)
-    torch.save(net.state_dict(), tmp_path / "resnet18.pth")
+    torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "resnet18.pth")
     return tmp_path
 
 
