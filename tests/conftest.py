@@ -1,8 +1,6 @@
 """What all tests share."""
 
 import contextlib
-import copy
-import functools
 import os
 from pathlib import Path
 
@@ -10,6 +8,7 @@ from pathlib import Path
 # and results depend on the number. Processes that tests start inherit it.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import joblib
 import matplotlib
 import pytest
 import torch
@@ -32,11 +31,13 @@ def pytest_runtest_makereport(item, call):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def garments_drawn_once():
-    """What `get_dataset("shapes")` draws, seconds each time, is drawn once and copied after."""
-    drawn = functools.cache(datasets.make_fashion_shapes)
+def garments_drawn_once(tmp_path_factory):
+    """What `get_dataset("shapes")` draws, seconds each time, is drawn once for all processes."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    drawn = joblib.Memory(folder / "garments", verbose=0).cache(datasets.make_fashion_shapes)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(datasets, "make_fashion_shapes", lambda n, **o: copy.deepcopy(drawn(n, **o)))
+        patch.setattr(datasets, "make_fashion_shapes", drawn)
         yield
 
 

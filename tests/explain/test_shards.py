@@ -1,6 +1,7 @@
 """`explain_in_shards` against `explain`, after kills, on a memory map and on a cluster."""
 
 import contextlib
+import functools
 import glob
 import json
 import os
@@ -29,6 +30,7 @@ X = np.random.default_rng(0).integers(0, 256, (22, 1, 28, 28), dtype=np.uint8)
 y = np.arange(22) % 10
 
 
+@functools.cache  # what is found out of a network is found out once
 def lenet(seed=0):
     torch.manual_seed(seed)
     return FrozenEstimator(CNNClassifier.from_module(LeNet5()))

@@ -70,7 +70,7 @@ class Pooled(nn.Module):
 
 
 def make(kind=Pooled, **params):
-    defaults = {"max_epochs": 10, "batch_size": 8, "random_state": 0, "lr": 0.01, "verbose": 0}
+    defaults = {"max_epochs": 4, "batch_size": 8, "random_state": 0, "lr": 0.01, "verbose": 0}
     return CNNClassifier(kind, **{**defaults, **params})
 
 
@@ -112,12 +112,9 @@ OPTIMIZERS = {
 @pytest.mark.parametrize(
     ("kind", "optimizer"),
     [
-        *(
-            pytest.param(CNN_CAM, name, marks=[] if name == "nesterov" else pytest.mark.slow)
-            for name in OPTIMIZERS
-        ),
-        *((SimpleCNN, optimizer) for optimizer in OPTIMIZERS),
-        (LeNet5, "nesterov"),
+        *((Pooled, optimizer) for optimizer in OPTIMIZERS),
+        (CNN_CAM, "nesterov"),
+        (SimpleCNN, "adam"),
         (LeNet5, "adamw"),
     ],
 )
@@ -129,7 +126,7 @@ def test_weights_equal_those_of_single_fits(data, kind, optimizer):
         for lr, decay in [(0.003, 0.0), (0.01, 0.1)]
     ]
     ours, theirs = fit_together(clfs, X, y, FOLDS), fit_singly(clfs, X, y, FOLDS)
-    assert len(theirs[0].history[-1, "batches"]) * len(theirs[0].history) == 50
+    assert len(theirs[0].history[-1, "batches"]) * len(theirs[0].history) == 20
     assert_same_weights(ours, theirs, rtol=0, atol=1e-10)
 
 
@@ -164,7 +161,7 @@ RECIPE = {
 def test_recipe_equals_that_of_single_fits(data, params):
     seeds = [0, 1, 0, np.random.RandomState(3)]
     rows = [FOLDS[0], FOLDS[0], FOLDS[1], FOLDS[1]]
-    clfs = [double(random_state=seed, max_epochs=4, **RECIPE, **params) for seed in seeds]
+    clfs = [double(random_state=seed, max_epochs=2, **RECIPE, **params) for seed in seeds]
     ours, theirs = fit_together(clfs, *data, rows), fit_singly(clfs, *data, rows)
     assert_same_weights(ours, theirs, rtol=0, atol=1e-10)
     assert not torch.equal(*(clf.module_.net.net.head[2].weight for clf in ours[:2]))
@@ -209,9 +206,9 @@ def test_ensemble_is_split_where_memory_is_short(data):
         for seed in range(4)
     ]
     rows = FOLDS * 4
-    with Short(full=(2, 100)):
+    with Short(full=(2, 40)):
         ensembles = list(trained_ensembles(clfs, *data, rows))
-    # 50 steps for the first four, then the memory is full again: two, and the last two
+    # 20 steps for the first four, then the memory is full again: two, and the last two
     assert [places for places, _ in ensembles] == [[0, 1, 2, 3], [4, 5], [6, 7]]
     ours = [clf for _, ensemble in ensembles for clf in ensemble.clfs]
     assert_same_weights(ours, fit_singly(clfs, *data, rows), rtol=0, atol=2e-5)
@@ -355,8 +352,8 @@ def test_scores_equal_those_of_processes(data, options):
     X, y = data[0][:58], data[1][:58]
     if "cv" in options:
         X, y = data
-    clf = double(max_epochs=2)
-    grid = [{"lr": [0.01, 0.1], "batch_size": [8, 16]}, {"optimizer__weight_decay": [0.1]}]
+    clf = double(max_epochs=1)
+    grid = [{"lr": [0.01, 0.1]}, {"batch_size": [16]}]
     ours = search(clf, grid, strategy="vmap", **options).fit(X, y).cv_results_
     theirs = search(clf, grid, strategy="processes", **options).fit(X, y).cv_results_
     assert_same_results(ours, theirs, atol=1e-7)
@@ -492,7 +489,7 @@ def test_fitted_members_train_on_and_pickle(data):
     before = clf.predict_proba(X)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(clf)).predict_proba(X), before)
     clf.partial_fit(X, y)
-    assert len(clf.history) == 20
+    assert len(clf.history) == 8
     assert not np.array_equal(clf.predict_proba(X), before)
 
 
