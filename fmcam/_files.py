@@ -13,6 +13,7 @@ from pathlib import Path
 
 __all__ = [
     "DiskFullError",
+    "check_folder",
     "check_writable",
     "full_disk_told",
     "replacing",
@@ -145,18 +146,25 @@ def check_writable(path):
         raise PermissionError(f"The folder {path.parent} cannot be written to.")
 
 
-def writable_folder(path, name):
-    """Return the absolute path of a folder, made if need be; ValueError if it takes no file.
+def check_folder(path, name):
+    """Return the absolute path of a folder; ValueError if it takes no file or could not be made.
 
     `name` is what the folder is called where it was given, such as "`memory`" or "--out".
     """
     try:
         folder = Path(path).absolute()
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
+        nearest = next(one for one in (folder, *folder.parents) if one.exists())
+        tempfile.TemporaryFile(dir=nearest).close()
     except (OSError, TypeError) as error:
         raise ValueError(
             f"{name} must be a folder that can be written to, got {path!r} ({error}). Choose "
             "another folder or change its permissions."
         ) from error
+    return folder
+
+
+def writable_folder(path, name):
+    """The same of a folder that is made if need be."""
+    folder = check_folder(path, name)
+    folder.mkdir(parents=True, exist_ok=True)
     return folder

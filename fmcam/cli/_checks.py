@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fmcam._files import writable_folder
+from fmcam import _files
 from fmcam._suggest import suggest
 from fmcam.models import list_weights
 
@@ -10,9 +10,9 @@ __all__ = ["check_folder", "check_weights"]
 
 
 def check_folder(path, flag="--out"):
-    """End with a message if the folder of a flag, made if need be, takes no file."""
+    """End with a message if the folder of a flag takes no file or could not be made."""
     try:
-        writable_folder(path, flag)
+        _files.check_folder(path, flag)
     except ValueError as error:
         raise SystemExit(f"{error}") from error
 

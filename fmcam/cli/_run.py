@@ -48,6 +48,7 @@ class Run:
         self.commit = _commit()
         self.written = []
         check_folder(config.out)
+        self.folder.mkdir(parents=True, exist_ok=True)
         for part in kept:
             if not config.resume:
                 shutil.rmtree(self.folder / part, ignore_errors=True)

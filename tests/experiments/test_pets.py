@@ -86,7 +86,7 @@ def test_fmcam_train_takes_a_folder_of_some_breeds(config, tmp_path):
     for wrong, message in (
         ({"num_classes": 37}, "num_classes is 37, but pets has 3"),
         ({"val_size": 16}, "on both sides: 3 to 15 of the 18 of pets, got 16"),
-        ({"model": "resnet18", "weights": "none.pth"}, "there is no none.pth"),
+        ({"model": "resnet18", "weights": "none.pth"}, "there is no file none.pth"),
     ):
         with pytest.raises(SystemExit, match=message):
             train.main(train.Config(dataset="pets", **{**settings, "out": "nowhere", **wrong}))
