@@ -120,7 +120,7 @@ def square_side(n_pixels):
     return side if side * side == n_pixels else None
 
 
-def check_heatmaps(heatmaps, *, unit=False, name="heatmaps"):
+def check_heatmaps(heatmaps, *, unit=False, signed=False, name="heatmaps"):
     """Heatmaps as an array of shape (n, h, w), float32 or float64.
 
     Parameters
@@ -129,6 +129,8 @@ def check_heatmaps(heatmaps, *, unit=False, name="heatmaps"):
         Any number type; a tensor may have a graph and lie on any device.
     unit : bool
         Whether the values must lie in [0, 1].
+    signed : bool
+        With `unit`, whether they may lie in [-1, 1].
     name : str
         The argument's name in error messages.
 
@@ -140,7 +142,7 @@ def check_heatmaps(heatmaps, *, unit=False, name="heatmaps"):
     ------
     ValueError
         For another number of dimensions, maps of different sizes, no maps, no pixels, NaN or
-        infinite values, and with `unit` values outside [0, 1].
+        infinite values, and with `unit` values outside the range.
     TypeError
         For values that are not real numbers.
 
@@ -161,10 +163,13 @@ def check_heatmaps(heatmaps, *, unit=False, name="heatmaps"):
             f"`{name}` contains NaN or infinity in {bad} of {len(heatmaps)} maps. "
             "Replace those pixels or drop the maps."
         )
-    if unit and (low < -_ROUNDING or high > 1 + _ROUNDING):
+    least = -1 if signed else 0
+    if unit and (low < least - _ROUNDING or high > 1 + _ROUNDING):
+        advice = f"Let the explainer normalize its maps, or scale each one to [{least}, 1]."
+        if low < 0 and not signed:
+            advice = f"{advice} Of maps with a sign (`rectify=False`) pass `maps.clip(0)`."
         raise ValueError(
-            f"`{name}` must lie in [0, 1], got values from {low:.4g} to {high:.4g}. "
-            "Let the explainer normalize its maps, or scale each one to [0, 1]."
+            f"`{name}` must lie in [{least}, 1], got values from {low:.4g} to {high:.4g}. {advice}"
         )
     return heatmaps
 

@@ -13,11 +13,13 @@ from torch import nn
 import fmcam.explain
 from fmcam.classifiers import CNNClassifier
 from fmcam.explain._base import BaseExplainer
+from fmcam.explain._cam import BaseCAM
 from tests.tiny_cnn import TinyCNN
 from tests.tiny_vit import TinyViT
 
 KINDS = [*map(fmcam.explain.get_explainer, fmcam.explain.list_explainers())]
 KINDS.append(fmcam.explain.SmoothedExplainer)
+CAMS = [kind for kind in KINDS if issubclass(kind, BaseCAM)]
 OF_TRANSFORMERS = {"AttentionRollout", "LeGrad"}
 NOT_SCALE_FREE = {"GradCAMPlusPlus", "ScoreCAM"}  # both take exponentials of the logit
 
@@ -92,6 +94,19 @@ def check_row_order(explainer, X):
     order = [3, 0, 4, 1, 2]
     found = explainer.explain(X[order], y[order])
     np.testing.assert_allclose(found, explainer.explain(X, y)[order], atol=1e-4)
+
+
+def check_rectify(explainer, X):
+    """The ReLU of a signed map is the rectified one; normalizing keeps each sign and 0."""
+    y = [0, 1, 2, 3, 1]
+    found = {}
+    for rectify in (True, False):
+        raw = clone(explainer).set_params(rectify=rectify, normalize=None, upsample=False)
+        found[rectify] = raw.explain(X, y)
+    np.testing.assert_allclose(np.maximum(found[False], 0), found[True], atol=1e-6)
+    signed = clone(explainer).set_params(rectify=False, upsample=False).explain(X, y)
+    largest = np.abs(found[False]).max(axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(signed * largest, found[False], atol=1e-6)
 
 
 @contextmanager
@@ -185,6 +200,22 @@ class TestEveryExplainer:
 
     def test_blank_images_give_no_nan(self, kind, X):
         assert np.isfinite(make(kind).transform(np.zeros_like(X))).all()
+
+
+@pytest.mark.parametrize("kind", CAMS)
+def test_maps_with_their_sign(kind, X):
+    check_rectify(make(kind), X)
+    if kind is not fmcam.explain.CAM:  # which explains the last layer alone
+        check_rectify(make(kind, layer="features.0"), X)
+
+
+def test_the_property_of_signs_rejects_a_broken_cam(X):
+    class Doubled(BaseCAM):
+        def raw_map(self, batch, layer, class_indices):
+            return batch.recording.activations[layer].sum(dim=1) * (1 if self.rectify else 2)
+
+    with pytest.raises(AssertionError):
+        check_rectify(make(Doubled), X)
 
 
 @pytest.mark.parametrize(("how", "check"), [("range", check_range), ("batch", check_batch_size)])

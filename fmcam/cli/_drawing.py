@@ -24,11 +24,11 @@ class PictureDisplay:
         self.display = display
         self.likeliest = likeliest
 
-    def plot(self):
-        """Draw in rows of at most five panels."""
+    def plot(self, cmap=None):
+        """Draw in rows of at most five panels, in colours as `HeatmapDisplay` takes them."""
         n_methods = len(self.display.heatmaps)
         self.figure_, axes = _panels(3 if n_methods == 1 else 1 + n_methods)
-        self.display.plot(ax=axes)
+        self.display.plot(ax=axes, cmap=cmap)
         lines = [f"{probability:.3f}  {name}" for name, probability in self.likeliest]
         axes[0].set_xlabel("\n".join(lines), loc="left", fontsize="small", linespacing=1.4)
         return self

@@ -140,26 +140,28 @@ def display_of(picture, row, keys, found, names):
     return PictureDisplay(display, top)
 
 
-def write_figures(run, folder, picture, row, found, names):
+def write_figures(run, folder, picture, row, found, names, cmap):
     """Draw one picture; returns the file of each heatmap."""
     files = {key: f"{folder}/{slug(title(*key))}.png" for key in found.maps}
     for key, file in files.items():
-        run.write_figure(file, display_of(picture, row, [key], found, names))
+        run.write_figure(file, display_of(picture, row, [key], found, names), cmap=cmap)
     if len(files) > 1:
-        run.write_figure(f"{folder}.png", display_of(picture, row, list(files), found, names))
+        display = display_of(picture, row, list(files), found, names)
+        run.write_figure(f"{folder}.png", display, cmap=cmap)
     for key, attributions in found.attributions.items():
         display = AttributionDisplay.from_attributions(
             picture.image[None], attributions[[row]], edges=found.edges[[row]], title=title(*key)
         )
-        run.write_figure(files[key].replace(".png", "-pixels.png"), display)
+        run.write_figure(files[key].replace(".png", "-pixels.png"), display, cmap=cmap)
     return {key: f"figures/{file}" for key, file in files.items()}
 
 
-def write_overlays(run, folder, picture, row, found):
+def write_overlays(run, folder, picture, row, found, cmap):
     """Write each heatmap of one picture as a transparent one of the original's size."""
     for key, maps in found.maps.items():
         file = f"overlays/{folder}/{slug(title(*key))}.png"
-        run.write_picture(file, transparent(picture.placement.heatmap_in_original(maps[row])))
+        heatmap = picture.placement.heatmap_in_original(maps[row])
+        run.write_picture(file, transparent(heatmap, cmap))
 
 
 def gallery(records, names):
@@ -193,9 +195,9 @@ def main(config, photographs, model, arch):
     records = []
     for row, picture in enumerate(pictures):
         folder = f"{row + 1:0{len(str(len(pictures)))}}-{slug(Path(picture.file).stem)}"
-        files = write_figures(run, folder, picture, row, found, names)
+        files = write_figures(run, folder, picture, row, found, names, config.cmap)
         if config.overlay:
-            write_overlays(run, folder, picture, row, found)
+            write_overlays(run, folder, picture, row, found, config.cmap)
         records += [
             {
                 **record(picture, row, key, found, names, config.threshold),

@@ -79,19 +79,21 @@ def overlay(image, heatmap, box_true=None, box_pred=None):
     return Image.fromarray(np.hstack([photograph, np.asarray(blend)]))
 
 
-def transparent(heatmap):
+def transparent(heatmap, cmap=None):
     """A heatmap to lay over its photograph: the hotter a pixel, the less lets it through.
 
     Parameters
     ----------
     heatmap : ndarray of shape (h, w), in [0, 1]
+    cmap : str, optional
+        Name of matplotlib's colours, by default "inferno".
 
     Returns
     -------
     PIL.Image.Image
         In RGBA, w pixels wide, h high; opaque at 1.
     """
-    pixels = colormaps["inferno"](heatmap, bytes=True)
+    pixels = colormaps[cmap or "inferno"](heatmap, bytes=True)
     pixels[..., 3] = np.rint(255 * heatmap)
     return Image.fromarray(pixels)
 

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
+from fmcam._suggest import suggest
 from fmcam.cli import train
 from fmcam.cli._checks import check_folder, check_weights
 from fmcam.cli._class_names import CLASS_NAMES
@@ -94,6 +95,9 @@ class Config:
     overlay: bool = option(
         False, "also write each heatmap alone, transparent, at the size of the photograph"
     )
+    cmap: str | None = option(
+        None, "matplotlib's name of the heatmaps' colours, such as jet; by default inferno"
+    )
     out: str = option("runs/explain", "folder to write the results to", also="output_dir")
     training: train.Config | None = settings_of(train.Config)  # noqa: RUF009, a field
 
@@ -133,6 +137,15 @@ _NOTHING = (
 NO_DATASET = "--random and --index need --dataset: what the network learned from is not known."
 _AGAINST = "--against needs the class to explain: --class-name or --class-idx."
 _FOLDER = "--dataset folder and --folder PATH go together."
+
+
+def check_colors(name):
+    """End with a message if matplotlib knows no such colours."""
+    from matplotlib import colormaps  # only where colours are asked for
+
+    if name not in colormaps:
+        hint = suggest(name, [known for known in colormaps if not known.endswith("_r")])
+        raise SystemExit(f"--cmap: there are no colours {name!r}. {hint}")
 
 
 def network_to_load(model, arch):
@@ -191,6 +204,8 @@ def _checkpoint_in(folder):
 def main(config):
     """Check the settings before torch is imported, then explain."""
     check(config)
+    if config.cmap is not None:
+        check_colors(config.cmap)
     with mistakes_named():
         photographs = find_photographs(config.photographs)
     if config.training and config.model is config.arch is None:

@@ -112,6 +112,11 @@ class BaseExplainer(TransformerMixin, BaseEstimator, ABC):
             self._wrapped = parts, clf
         return clf
 
+    @property
+    def signed(self):
+        """Whether maps have negative values, for what speaks against a class."""
+        return False
+
     def layers_for(self, clf, images):
         """The layers whose maps `maps_of_batch` needs and their layouts, {str: Layout}."""
         return {}
@@ -128,5 +133,5 @@ class BaseExplainer(TransformerMixin, BaseEstimator, ABC):
 
         Returns
         -------
-        tensor of shape (n, h, w), not negative
+        tensor of shape (n, h, w), not negative unless `signed`
         """

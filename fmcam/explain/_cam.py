@@ -7,7 +7,7 @@ import torch
 from fmcam.explain._base import BaseExplainer
 from fmcam.explain._geometry import half_pixel_grid, upsample
 from fmcam.explain._survey import survey_of
-from fmcam.explain._together import min_max
+from fmcam.explain._together import normalized
 
 __all__ = [
     "CAM",
@@ -34,7 +34,7 @@ class BaseCAM(BaseExplainer):
         Dotted name of a module of the network. None: the last one that all of the image passes
         through and whose maps, larger than 1x1, the outputs depend on, but none whose cells
         attention has spread over the image. Of several, the map is the mean of their maps, each
-        stretched to [0, 1].
+        normalized.
     layout : {"nchw", "nhwc", "ntd"}, callable or None, default=None
         Where the layer's output keeps its maps: (n, c, h, w), (n, h, w, c), tokens (n, t, d) among
         which class and register tokens may stand first or last, or a function that makes
@@ -42,8 +42,12 @@ class BaseCAM(BaseExplainer):
     target : "logit" or callable, default="logit"
         The number to explain: the output of the class, or ``target(outputs, class_indices)``, of
         shape (n,), from the outputs of shape (n, k) and the class indices of shape (n,).
+    rectify : bool, default=True
+        Whether the sum of maps passes a ReLU, as Grad-CAM has it. False: it keeps its sign, as CAM
+        has it; below zero is what speaks against the class.
     normalize : "minmax" or None, default="minmax"
-        "minmax" stretches each map to [0, 1]; a flat one becomes zeros. None leaves raw values.
+        "minmax" stretches each map to [0, 1]; a flat one becomes zeros. A map with its sign is
+        divided by its largest magnitude, to [-1, 1], so that 0 stays 0. None leaves raw values.
     upsample : bool, default=True
         Bilinear to the size of the images. False: the layer's own resolution.
     align : bool, default=True
@@ -51,6 +55,11 @@ class BaseCAM(BaseExplainer):
         image evenly, as most libraries draw them, which shifts maps behind a 3x3 convolution of
         stride s by (s - 1) / 2 pixels.
     batch_size : int, default=128
+
+    Notes
+    -----
+    Maps are rectified before they are upsampled. What cuts maps at a threshold, boxes and their
+    scores, refuses those with a sign; ``maps.clip(0)`` is their positive part.
     """
 
     def __init__(
@@ -60,6 +69,7 @@ class BaseCAM(BaseExplainer):
         layer=None,
         layout=None,
         target="logit",
+        rectify=True,
         normalize="minmax",
         upsample=True,
         align=True,
@@ -69,8 +79,14 @@ class BaseCAM(BaseExplainer):
         self.layer = layer
         self.layout = layout
         self.target = target
+        self.rectify = rectify
         self.upsample = upsample
         self.align = align
+
+    @property
+    def signed(self):
+        """Whether maps have negative values: where they are not rectified."""
+        return not self.rectify
 
     def layers_for(self, clf, images):
         """The layers and their layouts, the default one looked up."""
@@ -84,7 +100,7 @@ class BaseCAM(BaseExplainer):
         return {layer: survey.layout(layer, self.layout) for layer in layers}
 
     def maps_of_batch(self, batch, class_indices):
-        """Rectified maps, upsampled, and for several layers their mean."""
+        """Maps, rectified or not, upsampled, and for several layers their mean."""
         layers = list(self.layers_for(batch.clf, batch.images))
         maps = [self._map_of_layer(batch, layer, class_indices) for layer in layers]
         if len(maps) == 1:
@@ -94,10 +110,11 @@ class BaseCAM(BaseExplainer):
                 f"Maps of {layers} differ in size, {[tuple(m.shape[1:]) for m in maps]}, and "
                 "cannot be fused. Set `upsample=True`, or choose layers of one size."
             )
-        return torch.stack([min_max(one) for one in maps]).mean(dim=0)
+        return torch.stack([normalized(one, self.signed) for one in maps]).mean(dim=0)
 
     def _map_of_layer(self, batch, layer, class_indices):
-        maps = self.raw_map(batch, layer, class_indices).relu()
+        maps = self.raw_map(batch, layer, class_indices)
+        maps = maps.relu() if self.rectify else maps
         if not self.upsample:
             return maps
         return upsample(maps, batch.images.shape[2:], self.grid_of(batch, layer))

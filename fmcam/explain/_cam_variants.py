@@ -117,7 +117,7 @@ class FinerCAM(BaseCAM):
         How much of the other logits is subtracted; 0 gives :class:`GradCAM`.
     n_similar : int, default=3
         The number m of other classes; all others, if there are fewer.
-    layer, layout, target, normalize, upsample, align, batch_size
+    layer, layout, target, rectify, normalize, upsample, align, batch_size
         As for :class:`GradCAM`.
 
     Notes
@@ -150,6 +150,7 @@ class FinerCAM(BaseCAM):
         layer=None,
         layout=None,
         target="logit",
+        rectify=True,
         normalize="minmax",
         upsample=True,
         align=True,
@@ -160,6 +161,7 @@ class FinerCAM(BaseCAM):
             layer=layer,
             layout=layout,
             target=target,
+            rectify=rectify,
             normalize=normalize,
             upsample=upsample,
             align=align,

@@ -87,6 +87,11 @@ class SmoothedExplainer(BaseExplainer):
         """The layout that the explainer is given, if it takes one."""
         return getattr(self.explainer, "layout", None)
 
+    @property
+    def signed(self):
+        """Whether the explainer's maps have negative values."""
+        return self.explainer.signed
+
     def layers_for(self, clf, images):
         """The layers of the explainer."""
         return self.explainer.layers_for(clf, images)

@@ -20,7 +20,14 @@ from fmcam.explain._map_writer import MapWriter
 from fmcam.explain._recording import Recording
 from fmcam.explain._target import check_target
 
-__all__ = ["Batch", "class_indices_of", "explain_group", "explain_together", "min_max"]
+__all__ = [
+    "Batch",
+    "class_indices_of",
+    "explain_group",
+    "explain_together",
+    "min_max",
+    "normalized",
+]
 
 _FLAT = 1e-5
 _PROGRESS_AFTER = 2  # seconds
@@ -119,13 +126,11 @@ def _check_parameters(explainer):
         raise ValueError(
             f"`batch_size` must be an integer of at least 1, got {explainer.batch_size!r}."
         )
-    for name in ("upsample", "align"):
+    for name in ("rectify", "upsample", "align"):
         value = getattr(explainer, name, True)
         if not isinstance(value, bool | np.bool_):
-            raise ValueError(
-                f"`{name}` must be True or False, got {value!r}. Maps are drawn at the size of the "
-                "images."
-            )
+            hint = "" if name == "rectify" else " Maps are drawn at the size of the images."
+            raise ValueError(f"`{name}` must be True or False, got {value!r}.{hint}")
 
 
 @contextlib.contextmanager
@@ -216,9 +221,18 @@ def _explain_batch(explainers, batch, class_indices):
                     f"{type(batch.clf.module_.net).__name__} are. Is its precision float16, or "
                     "does it divide by zero, or take a root or logarithm of it?"
                 )
-            found[name].append(min_max(maps) if explainer.normalize == "minmax" else maps)
+            raw = explainer.normalize is None
+            found[name].append(maps if raw else normalized(maps, explainer.signed))
     several = class_indices.ndim == 2
     return {name: torch.stack(maps, 1) if several else maps[0] for name, maps in found.items()}
+
+
+def normalized(maps, signed):
+    """Maps of shape (h, w) by `min_max`; signed ones divided each by its largest magnitude."""
+    if not signed:
+        return min_max(maps)
+    largest = maps.abs().amax(dim=(-2, -1), keepdim=True)
+    return torch.where(largest == 0, 0, maps / torch.where(largest == 0, 1, largest))
 
 
 def min_max(maps):

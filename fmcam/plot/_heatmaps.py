@@ -32,7 +32,7 @@ class HeatmapDisplay:
     images : ndarray of shape (n, c, h, w), uint8 or float32
         One channel is shown in grey, three in colour.
     heatmaps : dict of str to ndarray of float, of shape (n, h, w)
-        The maps of each method, in [0, 1].
+        The maps of each method, in [0, 1], or in [-1, 1] where they have a sign.
     labels : DataFrame
         What `frame` returns.
     title : str
@@ -155,7 +155,8 @@ class HeatmapDisplay:
         images : array-like of shape (n, c, h, w) or (n, h, w), c being 1 or 3
             uint8 is shown from 0 to 255, others from the smallest to the largest value of an image.
         heatmaps : array-like of float, of shape (n, h, w), or mapping of str to such
-            Maps in [0, 1], by the name of the method.
+            Maps in [0, 1], by the name of the method; in [-1, 1] where they have a sign, as those
+            of ``rectify=False``.
         y_true, y_pred : array-like of shape (n,), optional
             True and predicted class, as they are to be shown.
         probability : array-like of float, of shape (n,), optional
@@ -174,7 +175,8 @@ class HeatmapDisplay:
         Raises
         ------
         ValueError
-            If shapes do not fit together, maps leave [0, 1], or images are neither grey nor colour.
+            If shapes do not fit together, maps leave [-1, 1], or images have neither
+            one channel nor three.
         """
         images = check_images(images, name="images")
         if images.shape[1] not in (1, 3):
@@ -207,8 +209,10 @@ class HeatmapDisplay:
         """
         return self.labels.copy()
 
-    def plot(self, ax=None, *, alpha=0.5, cmap="inferno"):
+    def plot(self, ax=None, *, alpha=0.5, cmap=None):
         """Draw the grid; predictions that are wrong stand out in orange.
+
+        Where a map has negative values, the colours go from -1 over 0 in their middle to 1.
 
         Parameters
         ----------
@@ -217,8 +221,9 @@ class HeatmapDisplay:
             figure.
         alpha : float, default=0.5
             Opacity of a map over its image, in [0, 1].
-        cmap : str or Colormap, default="inferno"
-            Colours of the maps from 0 to 1.
+        cmap : str or Colormap, optional
+            Colours of the maps, such as "jet"; by default "inferno", or "PuOr_r" where maps have
+            negative values.
 
         Returns
         -------
@@ -229,6 +234,8 @@ class HeatmapDisplay:
         ValueError
             If `ax` has another number of axes.
         """
+        signed = any((maps < 0).any() for maps in self.heatmaps.values())
+        low, cmap = -1 if signed else 0, cmap or ("PuOr_r" if signed else "inferno")
         columns = self._columns(alpha)
         shape = len(self.images), len(columns)
         size = 1.7 + 2.8 / len(columns), 1.7  # with room for the labels at the left
@@ -241,14 +248,15 @@ class HeatmapDisplay:
         for row, panels in enumerate(self.ax_):
             for panel, (title, method, opacity) in zip(panels, columns, strict=True):
                 label = labels[row, method]
-                draw_image(panel, self.images[row], self.heatmaps[method][row], opacity, cmap)
+                heatmap = self.heatmaps[method][row]
+                draw_image(panel, self.images[row], heatmap, opacity, cmap, low)
                 draw_boxes(panel, label, ["true", "pred"] if opacity else ["true"])
                 if opacity and not shared:
                     write_prediction(panel, label)
                 if row == 0:
                     panel.set_title(fill(printable(title), _TITLE_WIDTH), fontsize="medium")
             write_labels(panels[0], label, with_prediction=shared)
-        self._explain_colors(cmap)
+        self._explain_colors(cmap, low)
         return self
 
     def _columns(self, alpha):
@@ -264,11 +272,14 @@ class HeatmapDisplay:
         predictions = self.labels.reindex(columns=["image", "y_pred", "probability"])
         return len(predictions.drop_duplicates()) == len(self.images)
 
-    def _explain_colors(self, cmap):
+    def _explain_colors(self, cmap, low):
         from matplotlib.cm import ScalarMappable
+        from matplotlib.colors import Normalize
 
         self.figure_.colorbar(
-            ScalarMappable(cmap=cmap), ax=list(self.ax_.flat), label=printable(self.title)
+            ScalarMappable(Normalize(low, 1), cmap),
+            ax=list(self.ax_.flat),
+            label=printable(self.title),
         )
         drawn = [box_line(kind) for kind in BOX_STYLES if f"x0_{kind}" in self.labels]
         if drawn:
@@ -276,7 +287,7 @@ class HeatmapDisplay:
 
 
 def _check_maps(name, maps, images):
-    maps = check_heatmaps(maps, unit=True, name=f"heatmaps of {name}")
+    maps = check_heatmaps(maps, unit=True, signed=True, name=f"heatmaps of {name}")
     needed = (len(images), *images.shape[2:])
     if maps.shape != needed:
         raise ValueError(

@@ -21,19 +21,18 @@ def corner_columns(kind, n_boxes=1):
     return [f"{corner}_{kind}{end}" for end in suffixes for corner in ("x0", "y0", "x1", "y1")]
 
 
-def draw_image(panel, image, heatmap, opacity, cmap):
-    """Draw a map over its image, at opacity 0 only the image and at 1 only the map."""
+def draw_image(panel, image, heatmap, opacity, cmap, low=0):
+    """Draw a map in [low, 1] over its image, at opacity 0 only the image and at 1 only the map."""
     if opacity < 1:
-        low, high = (0, 255) if image.dtype == np.uint8 else (image.min(), image.max())
-        shown = (image - low) / (high - low or 1)
+        dark, bright = (0, 255) if image.dtype == np.uint8 else (image.min(), image.max())
+        shown = (image - dark) / (bright - dark or 1)
         shown = shown[0] if len(image) == 1 else shown.transpose(1, 2, 0)
         panel.imshow(shown, "gray", vmin=0, vmax=1)
     if opacity > 0:
-        panel.imshow(heatmap, cmap, vmin=0, vmax=1, alpha=opacity)
+        panel.imshow(heatmap, cmap, vmin=low, vmax=1, alpha=opacity)
         if not heatmap.any():
-            panel.annotate(
-                "empty map", (0.5, 0.04), xycoords="axes fraction", ha="center", color="white"
-            )
+            place = {"xy": (0.5, 0.04), "xycoords": "axes fraction", "ha": "center"}
+            panel.annotate("empty map", **place, color="black" if low < 0 else "white")
     panel.set(xticks=[], yticks=[])
 
 

@@ -28,6 +28,11 @@ def check_explainers(explainers, references):
     for name, explainer in explainers.items():
         if not hasattr(explainer, "explain") or not hasattr(explainer, "get_params"):
             raise TypeError(f"`explainers[{name!r}]` must be an explainer, got {explainer!r}.")
+        if getattr(explainer, "signed", False):
+            raise ValueError(
+                f"`explainers[{name!r}]` gives maps with a sign, which have no threshold. Set "
+                "`rectify=True`."
+            )
     if taken := [name for name in explainers if name in references]:
         raise ValueError(
             f"{taken[0]!r} is the name of a reference, which is scored as well. Call the explainer "

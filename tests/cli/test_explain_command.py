@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 import torchvision
+from matplotlib import colormaps
 from PIL import Image
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Bunch
@@ -214,6 +215,8 @@ def test_the_heat_is_the_opacity():
     pixels = np.asarray(transparent(np.array([[0.0, 0.4, 1.0]], dtype=np.float32)))
     assert pixels[..., 3].tolist() == [[0, 102, 255]]
     assert pixels[0, [0, 2], :3].tolist() == [[0, 0, 3], [252, 254, 164]]  # the ends of inferno
+    jet = np.asarray(transparent(np.array([[0.0, 1.0]]), "jet"))
+    assert jet[0].tolist() == [[0, 0, 127, 0], [127, 0, 0, 255]]
 
 
 @pytest.mark.parametrize(
@@ -310,6 +313,24 @@ def test_the_data_set_is_what_the_network_learned_from(tmp_path, capsys):
     file.with_stem("other").unlink()
     with pytest.raises(SystemExit, match="There is no checkpoint in "):
         command.main(Config(index=(4,), **settings))
+
+
+def test_colors_of_matplotlib(folder, tmp_path):
+    photo, model = str(folder / "wide.png"), str(folder / "net.safetensors")
+    config = Config(model=model, photo=(photo,), cmap="jet", overlay=True, out=str(tmp_path))
+    command.main(config)
+    known = {tuple(color) for color in np.rint(255 * colormaps["jet"](range(256)))[:, :3]}
+    for file in ("overlays/1-wide/grad-cam.png", "figures/1-wide/grad-cam.png"):
+        pixels = np.asarray(Image.open(tmp_path / file))[..., :3].reshape(-1, 3)
+        colored = pixels[np.ptp(pixels, axis=1) > 120]
+        assert len(colored) > 100
+        distance = [min(np.abs(np.subtract(one, c)).max() for c in known) for one in colored[::97]]
+        assert np.median(distance) <= 1
+    with pytest.raises(
+        SystemExit, match=r"--cmap: there are no colours 'Jett'. Did you mean 'jet'"
+    ):
+        command.main(dataclasses.replace(config, cmap="Jett", out=str(tmp_path / "none")))
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_class_against_another(folder, tmp_path):

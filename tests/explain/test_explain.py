@@ -21,12 +21,16 @@ from fmcam.explain import (
     GradCAMPlusPlus,
     HiResCAM,
     LayerCAM,
+    SmoothedExplainer,
     XGradCAM,
     explain_together,
 )
 from fmcam.explain._layout import Layout
 from fmcam.explain._recording import Recording
+from fmcam.localize import HeatmapToBox, boxes_from_heatmaps
+from fmcam.metrics import energy_in_box_score, max_box_accuracy_score
 from fmcam.models import CNN_CAM, LeNet5
+from fmcam.report import localization_frame
 
 GRADIENT_CAMS = [GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM, XGradCAM]
 
@@ -90,6 +94,14 @@ class TestGoldenRows:
         np.testing.assert_array_equal(cam.explain(self.X, [1]), np.zeros((1, 2, 2)))
         np.testing.assert_allclose(cam.explain(-self.X, [1])[0], [[0.25, 0.5], [0.75, 1.0]])
 
+    def test_before_the_relu(self):
+        # as above, and nothing lost: -1.25 X, the largest magnitude 5
+        cam = GradCAM(frozen(Doubling()), rectify=False, normalize=None, upsample=False)
+        np.testing.assert_array_equal(cam.explain(self.X, [0])[0], -1.25 * self.X[0, 0])
+        cam.set_params(normalize="minmax")
+        np.testing.assert_array_equal(cam.explain(self.X, [0])[0], -self.X[0, 0] / 4)
+        assert not cam.explain(0 * self.X, [0]).any()
+
     def test_hirescam(self):
         # 2 * 1 * 1 = 2 at the first pixel, -X at the second: -2, -3 * 8 = -24 at the last
         np.testing.assert_array_equal(self.raw(HiResCAM), [[2, 0], [0, 0]])
@@ -149,6 +161,15 @@ def test_eigencam_shows_the_object_whatever_the_sign_of_the_vector():
 
 
 class TestOracles:
+    def test_captum_before_the_relu(self, lenet):
+        captum = pytest.importorskip("captum.attr")
+        X, y = random_images((5, 1, 28, 28)), np.array([0, 1, 2, 3, 0])
+        layer = captum.LayerGradCam(lenet, lenet.features)
+        expected = layer.attribute(torch.as_tensor(X), torch.as_tensor(y)).detach()[:, 0]
+        assert (expected < 0).any()
+        cam = GradCAM(frozen(lenet), rectify=False, normalize=None, upsample=False)
+        np.testing.assert_allclose(cam.explain(X, y), expected, rtol=1e-4, atol=1e-7)
+
     @pytest.mark.parametrize("spoil", ["as it is", "frozen", "no_grad", "inference_mode", "train"])
     @pytest.mark.parametrize("layer", ["0", "1", "3"])
     def test_captum_on_convolution_with_inplace_relu(self, spoil, layer):
@@ -332,6 +353,22 @@ class TestFusion:
         fused = LayerCAM(clf, layer=["features.2", "features"]).transform(X)
         np.testing.assert_allclose(fused, (mean - low) / (high - low), atol=1e-5)
 
+    def test_mean_of_maps_with_their_sign(self, lenet):
+        clf, X, y = frozen(lenet), random_images((3, 1, 28, 28)), [0, 1, 2]
+        options = {"rectify": False, "normalize": None}
+        layers = ["features.2", "features"]
+        single = [HiResCAM(clf, layer=name, **options).explain(X, y) for name in layers]
+        scaled = [one / np.abs(one).max(axis=(1, 2), keepdims=True) for one in single]
+        fused = HiResCAM(clf, layer=layers, **options).explain(X, y)
+        assert (fused < 0).any()
+        np.testing.assert_allclose(fused, np.mean(scaled, axis=0), atol=1e-6)
+
+    def test_smoothed_maps_keep_their_sign(self, lenet):
+        cam = HiResCAM(frozen(lenet), rectify=False)
+        same = SmoothedExplainer(cam, n_samples=1, noise=0)
+        X = random_images((3, 1, 28, 28))
+        np.testing.assert_allclose(same.transform(X), cam.transform(X), atol=1e-6)
+
     def test_sizes_must_agree_without_upsampling(self, lenet):
         cam = LayerCAM(frozen(lenet), layer=["features.2", "features"], upsample=False)
         with pytest.raises(ValueError, match=r"differ in size, \[\(14, 14\), \(5, 5\)\]"):
@@ -454,6 +491,30 @@ class TestErrors:
     def test_cam_without_pooling_and_linear_layer(self, lenet):
         with pytest.raises(ValueError, match=r"those of LeNet5 are not\. Use GradCAM"):
             CAM(frozen(lenet)).transform(self.X)
+
+    def test_what_cuts_maps_refuses_those_with_a_sign(self, lenet):
+        cam, X = HiResCAM(frozen(lenet), rectify=False), random_images((2, 1, 28, 28))
+        maps, boxes = cam.transform(X), [[0, 0, 9, 9]] * 2
+        advice = r"got values from -.*Of maps with a sign \(`rectify=False`\) pass `maps.clip\(0\)`"
+        for cut in (
+            lambda: boxes_from_heatmaps(maps, 0.5),
+            lambda: HeatmapToBox().fit(maps, boxes),
+            lambda: max_box_accuracy_score(boxes, maps),
+            lambda: localization_frame({"cam": maps}, [0, 1], np.eye(10)[:2], range(10)),
+        ):
+            with pytest.raises(ValueError, match=advice):
+                cut()
+        with pytest.raises(ValueError, match=r"must not be negative.*np.maximum\(heatmaps, 0\)"):
+            energy_in_box_score(boxes, maps)
+        rectified = HiResCAM(frozen(lenet), upsample=False)
+        signed = HiResCAM(frozen(lenet), upsample=False, rectify=False)
+        positive = signed.transform(X).clip(0)
+        for ours, theirs in zip(positive, rectified.transform(X), strict=True):
+            np.testing.assert_allclose(ours / ours.max(), theirs, atol=1e-6)
+
+    def test_rectify_is_a_truth_value(self, lenet):
+        with pytest.raises(ValueError, match="`rectify` must be True or False, got 'no'"):
+            GradCAM(frozen(lenet), rectify="no").transform(random_images((1, 1, 28, 28)))
 
     def test_unknown_normalization(self, lenet):
         with pytest.raises(ValueError, match="must be 'minmax' or None, got 'max'"):

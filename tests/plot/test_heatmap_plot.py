@@ -135,6 +135,27 @@ def test_legend_holds_only_what_is_drawn():
     assert HeatmapDisplay.from_heatmaps(IMAGES, MAPS).plot().figure_.legends == []
 
 
+# Maps with their sign
+
+
+def test_maps_with_their_sign_have_0_in_the_middle_of_the_colours():
+    display = HeatmapDisplay.from_heatmaps(IMAGES, {"CAM": 2 * MAPS - 1, "positive": MAPS}).plot()
+    for panel in display.ax_[:, 1:].flat:
+        image = panel.images[-1]
+        assert image.get_clim() == (-1, 1)
+        assert image.get_cmap().name == "PuOr_r"
+    (bar,) = [axes for axes in display.figure_.axes if axes not in display.ax_]
+    assert bar.get_ylim() == (-1, 1)
+    against, zero, speaks_for = image.cmap([0.0, 0.5, 1.0])[:, :3]
+    assert zero.min() > 0.9  # nearly white
+    assert against[2] > against[0]  # purple
+    assert speaks_for[0] > speaks_for[2]  # orange
+    jet = display.plot(cmap="jet").ax_[0, 1].images[-1]
+    assert (jet.get_clim(), jet.get_cmap().name) == ((-1, 1), "jet")
+    with pytest.raises(ValueError, match=r"must lie in \[-1, 1\], got values from -3 to 0"):
+        HeatmapDisplay.from_heatmaps(IMAGES, 3 * (MAPS - 1))
+
+
 # Several methods and classifiers
 
 
@@ -350,7 +371,7 @@ def test_heatmaps_are_drawn_on_given_axes():
     [
         ({"images": np.zeros((2, 2, 6, 8))}, r"`images` must have 1 or 3 channels, got 2"),
         ({"heatmaps": MAPS[:, :3]}, r"\(n, h, w\) = \(2, 6, 8\), got \(2, 3, 8\).*upsample=True"),
-        ({"heatmaps": {"CAM": 2 * MAPS}}, r"`heatmaps of CAM` must lie in \[0, 1\], got .* to 2"),
+        ({"heatmaps": {"CAM": 2 * MAPS}}, r"`heatmaps of CAM` must lie in \[-1, 1\], got .* to 2"),
         ({"y_true": ["Bag"]}, r"`y_true` and `images` must have one row .* got 1 and 2"),
         ({"boxes_true": TRUE[:1]}, r"`boxes_true` and `images` must have one row"),
         ({"boxes_pred": [[0, 0, 9, 6]] * 2}, r"`boxes_pred` must be inside the image of 6 rows"),

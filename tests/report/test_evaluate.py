@@ -354,6 +354,10 @@ class Unready(nn.Module):
         ),
         ({"region": "middle"}, "`region` must be one of .*, got 'middle'"),
         ({"align": True}, "`align` must be 'fit' or None, got True"),
+        (
+            {"explainers": {"signed": GradCAM(Unready(), rectify=False)}},
+            r"`explainers\['signed'\]` gives maps with a sign.*Set `rectify=True`",
+        ),
         ({"explained": "all"}, "`explained` must be 'true' or 'predicted', got 'all'"),
         ({"threshold": 1.5}, r"`threshold` must be 'fit' or a number in \[0, 1\], got 1.5"),
         ({"threshold": "otsu"}, "`threshold` must be 'fit' or a number in .*, got 'otsu'"),
