@@ -606,7 +606,7 @@ def test_every_method_by_its_usual_name(folder, method):
     assert type(explainer).__name__.lower() == plain
     images = np.stack([load_image(folder / "wide.png", size=SIZE)])
     found = explain(clf, explainers, images, 1, 0.5)
-    assert found.layers[key] == ([] if key[1] is None else ["features.4"])
+    assert list(found.layers[key]) == ([] if key[1] is None else ["features.4"])
     assert (found.maps[key].max() == 1) != np.isnan(found.boxes[key]).all()
 
 
