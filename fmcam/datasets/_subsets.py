@@ -119,8 +119,7 @@ def _inside_classes(names, places):
         return None
     subsets = [_subset(place[1]) for place in places]
     pairs = {(place[0], subset) for place, subset in zip(places, subsets, strict=True)}
-    several = len(pairs) > len(classes)
-    if None in subsets or not several or any((one, "train") not in pairs for one in classes):
+    if None in subsets or any((one, "train") not in pairs for one in classes):
         return None
     inside = ["/".join((place[0], *place[2:])) for place in places]
     return dict(zip(names, zip(subsets, inside, strict=True), strict=True))

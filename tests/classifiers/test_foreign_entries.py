@@ -90,8 +90,16 @@ def test_other_entries_may_be_called_the_same(path):
     assert "class_names" not in clf.checkpoint_
 
 
-@pytest.mark.parametrize("epoch", [12, "12", np.int64(12), torch.tensor(12), None])
-@pytest.mark.parametrize("accuracy", [75.0, 0.75, "75.00%", np.float32(0.75), torch.tensor(75.0)])
+@pytest.mark.parametrize(
+    ("epoch", "accuracy"),
+    [
+        (12, 75.0),
+        ("12", 0.75),
+        (np.int64(12), "75.00%"),
+        (torch.tensor(12), np.float32(0.75)),
+        (None, torch.tensor(75.0)),
+    ],
+)
 def test_numbers_of_any_kind(path, epoch, accuracy):
     save(path, class_names=NAMES, epoch=epoch, val_acc=accuracy, test_acc=accuracy)
     found = load_classifier(path, module=make, **RAW).checkpoint_
