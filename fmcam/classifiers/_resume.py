@@ -4,7 +4,7 @@ import inspect
 import io
 import numbers
 import tempfile
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 import torch
@@ -150,7 +150,7 @@ def _data(net, X, y):
 
 
 def _described(value):
-    if isinstance(value, str | numbers.Number | nn.Module | None):
+    if isinstance(value, str | numbers.Number | nn.Module | PurePath | None):
         return repr(value)
     if isinstance(value, np.ndarray | torch.Tensor):
         return f"{type(value).__name__} {hash_of(value)}"

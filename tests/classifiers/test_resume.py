@@ -12,6 +12,7 @@ import pytest
 import torch
 from skorch.callbacks import (
     Callback,
+    Checkpoint,
     EarlyStopping,
     Freezer,
     GradientNormClipping,
@@ -218,6 +219,14 @@ def test_early_stopping_and_its_best_weights_survive(tmp_path, whole):
     stop_after(len(clf.history) - 1, make("adam", tmp_path / "t.pt"))
     again = make("adam", tmp_path / "t.pt").fit(IMAGES, LABELS)
     check_equal(again, clf)
+
+
+def test_other_callbacks_may_write_to_a_path(tmp_path):
+    for _ in range(2):  # the second one compares the settings with those in the file
+        clf = make("sgd", tmp_path / "t.pt")
+        clf.callbacks.insert(0, ("best", Checkpoint(dirname=tmp_path / "best", monitor=None)))
+        clf.fit(IMAGES, LABELS)
+    assert (tmp_path / "best" / "params.pt").exists()
 
 
 def test_a_stopped_training_can_be_stopped_again(tmp_path, whole):
