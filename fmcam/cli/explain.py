@@ -12,7 +12,7 @@ from typing import ClassVar
 from fmcam._suggest import suggest
 from fmcam.cli import train
 from fmcam.cli._checks import check_folder, check_weights
-from fmcam.cli._class_names import CLASS_NAMES
+from fmcam.cli._class_names import CLASS_NAMES, read_class_names
 from fmcam.cli._config import option, settings_of
 from fmcam.cli._photographs import find_photographs
 from fmcam.cli._script import mistakes_named
@@ -128,6 +128,7 @@ def check(config):
     ):
         if wrong:
             raise SystemExit(message)
+    read_class_names(config.class_names)
 
 
 _NOTHING = (

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fmcam.cli._checks import check_folder, check_weights
-from fmcam.cli._class_names import CLASS_NAMES
+from fmcam.cli._class_names import CLASS_NAMES, read_class_names
 from fmcam.cli._config import option
 from fmcam.cli._settings import TransferSettings
 
 STRIDE = 32  # of a ResNet-18's last layer, in pixels
+_ONE_CELL = "or the maps of the last layer have one cell."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +35,8 @@ class Config(TransferSettings):
         "weights to start from: a checkpoint, a file of weights, or a name of torchvision's",
     )
     image_size: int = option(224, "height and width of the photographs, in pixels")
-    validation: float = option(0.15, "share of the photographs to hold out to choose the epoch by")
-    test: float = option(0.15, "share of the photographs to hold out for the test")
+    validation: float = option(0.15, "share to hold out to choose the epoch by, unless folders say")
+    test: float = option(0.15, "share to hold out for the test, unless folders say")
     gallery: int = option(24, "number of test photographs in the gallery")
     out: str = option("runs/finetune", "folder to write the results to")
     resume: bool = option(False, "keep a finished training, and continue an unfinished one")
@@ -47,18 +48,18 @@ def check(config):
         raise SystemExit("--folder must name the folder of the photographs.")
     if not Path(config.folder).is_dir():
         raise SystemExit(f"--folder: there is no folder {config.folder}.")
-    if config.image_size <= STRIDE:
-        raise SystemExit(
-            f"--image-size must be over {STRIDE}, or the last layer has maps of one cell, got "
-            f"{config.image_size}."
-        )
-    if config.patience is not None and config.patience < 1:
-        raise SystemExit(f"--patience must be 1 or more, got {config.patience}.")
-    if min(config.validation, config.test) <= 0 or config.validation + config.test >= 1:
-        raise SystemExit(
-            "--validation and --test must be positive and leave photographs to train on, got "
-            f"{config.validation} and {config.test}."
-        )
+    for wrong, message in (
+        (config.image_size <= STRIDE, f"--image-size must be over {STRIDE}, {_ONE_CELL}"),
+        (config.epochs < 1, "--epochs must be 1 or more."),
+        ((config.head_epochs or 0) < 0, "--head-epochs must be 0 or more."),
+        (config.patience is not None and config.patience < 1, "--patience must be 1 or more."),
+        (not 0 <= (config.label_smoothing or 0) <= 1, "--label-smoothing must be in [0, 1]."),
+        (min(config.validation, config.test) <= 0, "--validation and --test must be positive."),
+        (config.validation + config.test >= 1, "--validation and --test leave nothing to train."),
+    ):
+        if wrong:
+            raise SystemExit(message)
+    read_class_names(config.class_names)
     check_weights(config.weights)
     check_folder(config.out)
 

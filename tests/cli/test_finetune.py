@@ -279,10 +279,14 @@ class TestOptimizer:
     ("changes", "message"),
     [
         ({"folder": None}, "--folder must name the folder of the photographs"),
-        ({"test": 0.6, "validation": 0.4}, "--validation and --test must be positive"),
+        ({"test": 0.6, "validation": 0.4}, "--validation and --test leave nothing to train"),
         ({"test": 0.0}, "--validation and --test must be positive"),
-        ({"image_size": 32}, "--image-size must be over 32, or .* one cell, got 32"),
-        ({"patience": 0}, "--patience must be 1 or more, got 0"),
+        ({"image_size": 32}, "--image-size must be over 32, or .* have one cell"),
+        ({"patience": 0}, "--patience must be 1 or more"),
+        ({"epochs": 0}, "--epochs must be 1 or more"),
+        ({"head_epochs": -1}, "--head-epochs must be 0 or more"),
+        ({"label_smoothing": 1.1}, r"--label-smoothing must be in \[0, 1\]"),
+        ({"class_names": ("Rudo",)}, "--class-names: there is no file Rudo"),
     ],
 )
 def test_wrong_settings(tmp_path, changes, message):
