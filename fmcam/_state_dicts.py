@@ -140,5 +140,5 @@ def tied_names(net):
 
 def few(names, n=3):
     """The first of some names, for messages."""
-    names = list(names)
+    names = [name if name.isprintable() else repr(name) for name in names]
     return ", ".join([*names[:n], *["..."] * (len(names) > n)])

@@ -26,6 +26,9 @@ _FOREIGN_ZIPS = (
     (".npy", "a NumPy archive"),
     ("config.json", "a Keras archive"),
 )
+_MOST_UNPACKED = 10  # times the size of the file; torch does not compress
+_LONGEST_NAME = 1000
+_MOST_VALUES = 10**7
 _NEEDED = "Needed is a safetensors file, or a state dict saved with `torch.save`."
 
 
@@ -72,8 +75,13 @@ def read_weight_file(path):
     if kind is not None:
         raise ValueError(f"{path} is {kind}. {_NEEDED}")
     if start[8:9] == b"{":
-        return _read_safetensors(path)
-    return _read_torch_file(path), {}
+        content, metadata = _read_safetensors(path)
+    else:
+        content, metadata = _read_torch_file(path), {}
+    wrong = next(_wrong_tensors(content), None)
+    if wrong is not None:
+        raise ValueError(f"{path}: {wrong}. {_NEEDED}")
+    return content, metadata
 
 
 def _foreign_kind(path, start):
@@ -87,6 +95,9 @@ def _foreign_kind(path, start):
         return "cut off or damaged"
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
+        unpacked = sum(member.file_size for member in archive.infolist())
+    if unpacked > _MOST_UNPACKED * path.stat().st_size:
+        return f"a zip archive that unpacks to {unpacked:,} bytes"
     found = [kind for end, kind in _FOREIGN_ZIPS if any(name.endswith(end) for name in names)]
     if not found and not any(name.endswith("data.pkl") for name in names):
         return "a zip archive without torch's weights"
@@ -105,7 +116,9 @@ def _read_safetensors(path):
 def _read_torch_file(path):
     try:
         with torch.serialization.safe_globals(_STAND_INS):
-            return _finished(torch.load(path, map_location="cpu", weights_only=True))
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        _check_size(content)
+        return _finished(content)
     except _NotReadError as error:
         raise ValueError(f"{path}: {error}. Nothing in it was run. {_NEEDED}") from error
     except Exception as error:  # torch raises many kinds for a foreign or damaged file
@@ -121,6 +134,46 @@ def _read_torch_file(path):
             "it is read. Nothing in it was run. Where the file was made, save plain weights: "
             "torch.save(net.state_dict(), path)."
         ) from error
+
+
+# What a file claims -------------------------------------------------------------------------------
+
+
+def _check_size(content):
+    """Raise _NotReadError for what holds itself, or far more values than a file has bytes for."""
+    sizes: dict[int, int] = {}  # None while a container is being counted
+
+    def count(value):
+        if not isinstance(value, dict | list | tuple):
+            return 1
+        if id(value) not in sizes:
+            sizes[id(value)] = 0
+            parts = value.values() if isinstance(value, dict) else value
+            sizes[id(value)] = 1 + sum(map(count, parts))
+        elif not sizes[id(value)]:
+            raise _NotReadError("it holds a dictionary or list within itself")
+        return sizes[id(value)]
+
+    if count(content) > _MOST_VALUES:
+        raise _NotReadError(
+            f"its dictionaries and lists repeat each other to over {_MOST_VALUES:,} values"
+        )
+
+
+def _wrong_tensors(content):
+    """Yield what is wrong with tensors, where they are not what a file of weights holds."""
+    for name, value in content.items() if isinstance(content, dict) else ():
+        if isinstance(value, dict):
+            yield from _wrong_tensors(value)
+        elif torch.is_tensor(value):
+            if isinstance(name, str) and len(name) > _LONGEST_NAME:
+                yield f"a tensor has a name of {len(name):,} characters ({name[:40]}...)"
+            elif value.layout != torch.strided or value.is_nested or value.is_meta:
+                yield f"{name} is not a plain tensor of numbers ({value.layout}, {value.device})"
+            elif value.numel() * value.element_size() > max(
+                value.untyped_storage().nbytes(), 2**20
+            ):
+                yield f"{name} claims shape {tuple(value.shape)} for fewer numbers in the file"
 
 
 # Stand-ins for what pickles call: they make numbers, texts and dictionaries, never objects.

@@ -11,7 +11,7 @@ from torch import nn
 
 from fmcam._state_dicts import few, find_weights, tied_names
 
-__all__ = ["load_weights", "name_of", "network_for", "resized_network", "sizes_in"]
+__all__ = ["check_fit", "load_weights", "name_of", "network_for", "resized_network", "sizes_in"]
 
 _SIZES = (  # what constructors call the number of classes, and that of channels
     ("n_classes", "num_classes", "num_labels", "n_outputs", "num_outputs", "out_features"),
@@ -53,7 +53,10 @@ def network_for(make, content, path, *, key=None, **sizes):
     make = functools.partial(make, **sizes)
     blank = _blank(make, **_required_sizes(make, path))
     weights, rest = find_weights(content, blank, path, key)
-    net = make(**sizes_in(make, weights, path, but=sizes))
+    found = sizes_in(make, weights, path, but=sizes)
+    if not sizes:
+        check_fit(make, found, weights, path)
+    net = make(**found)
     load_weights(net, _resized(weights, net, **sizes), path)
     return net, rest
 
@@ -215,16 +218,41 @@ def load_weights(net, weights, path):
         wrong = []
     except RuntimeError:  # with a line for each tensor
         missing, unexpected, wrong = _differences(net.state_dict(), state)
+    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    if missing or unexpected or wrong:
+        _raise_misfit(net, missing, unexpected, wrong, path)
+
+
+def _raise_misfit(net, missing, unexpected, wrong, path):
     lists = {
-        "not in the file": [name for name in missing if not name.endswith("num_batches_tracked")],
+        "not in the file": missing,
         "unknown to the network": unexpected,
         "of another shape": wrong,
     }
     counts = [f"{len(names)} {what} ({few(names)})" for what, names in lists.items() if names]
-    if counts:
-        raise ValueError(
-            f"The weights in {path} do not fit {type(net).__name__}. Tensors: {'; '.join(counts)}."
-        )
+    raise ValueError(
+        f"The weights in {path} do not fit {type(net).__name__}. Tensors: {'; '.join(counts)}."
+    )
+
+
+def check_fit(make, sizes, weights, path):
+    """Raise ValueError, before memory is taken, where a network is not the one of the weights.
+
+    Parameters
+    ----------
+    make : callable
+    sizes : dict of str to int
+        Its arguments.
+    weights : mapping of str to tensor
+    path : str or path
+        For messages.
+    """
+    blank = _blank(make, **sizes)
+    tied = {name: names for names in tied_names(blank) for name in names}
+    missing, unexpected, wrong = _differences(blank.state_dict(), weights)
+    missing = [n for n in missing if n in tied and not any(other in weights for other in tied[n])]
+    if missing or wrong:
+        _raise_misfit(blank, missing, unexpected, wrong, path)
 
 
 def _check_numbers(weights, path):
@@ -243,10 +271,14 @@ def _check_kinds(weights, own, path):
         if name in own and own[name].is_floating_point() and not weight.is_floating_point()
     ]
     if whole:
+        dtype = weights[whole[0]].dtype
+        hint = (
+            "No network here computes with them."
+            if dtype.is_complex
+            else "Quantized networks have them: take the weights before they were quantized."
+        )
         raise ValueError(
-            f"{path} holds {weights[whole[0]].dtype} for real numbers in {len(whole)} tensors "
-            f"({few(whole)}), as quantized networks have. Take the weights before they were "
-            "quantized."
+            f"{path} holds {dtype} for real numbers in {len(whole)} tensors ({few(whole)}). {hint}"
         )
 
 

@@ -7,6 +7,7 @@ everything else (see :func:`save_classifier`).
 import functools
 import inspect
 import json
+import math
 
 import numpy as np
 import torch
@@ -18,21 +19,22 @@ from fmcam import models
 from fmcam._files import replacing
 from fmcam._memory_format import channels_last_is_safe
 from fmcam._weight_files import read_weight_file
-from fmcam._weights import load_weights, sizes_in
+from fmcam._weights import check_fit, load_weights, sizes_in
 from fmcam.classifiers import _named
+from fmcam.classifiers._checkpoint_header import labels_in, read_header
 from fmcam.classifiers._class_order import classes_by_output
 from fmcam.classifiers._cnn import CNNClassifier
 from fmcam.classifiers._foreign_weights import classifier_of_weights, maker_of
+from fmcam.classifiers._parameters import check_parameter_values
+from fmcam.classifiers._trials import check_width, logits_without_memory
 from fmcam.models import Standardize, StandardizedNet
 
 __all__ = ["load_classifier", "save_classifier"]
 
 _FORMAT = "fmcam-classifier-1"
-_HEADER = {
-    *("classifier", "module", "parameters", "classes", "dtype", "image_shape", "epoch", "history")
-}
 _CLASSIFIERS = {name: getattr(_named, name) for name in _named.__all__}
 _CLASSIFIERS["CNNClassifier"] = CNNClassifier
+_TRIED = 2**22  # values of an image: for larger ones the layout of memory is not tried out
 _TORCH = {"torch.optim.": torch.optim, "torch.nn.": nn}
 
 
@@ -110,7 +112,7 @@ def _each_once(state_dict):
 def _parameters_to_json(clf):
     kept: dict[str, object] = {}
     for name, value in clf.get_params(deep=False).items():
-        if name in ("device", "module") or name.startswith("callbacks"):
+        if name == "module" or name.startswith("callbacks") or _is_of_machine(name):
             continue
         if isinstance(value, np.generic):
             value = value.item()
@@ -122,6 +124,11 @@ def _parameters_to_json(clf):
         elif isinstance(value, tuple) and all(isinstance(part, int | float) for part in value):
             kept[name] = list(value)
     return kept
+
+
+def _is_of_machine(name):
+    """Whether a parameter says where a classifier runs, not what it is."""
+    return name == "device" or name.endswith("__num_workers")
 
 
 def _scalars(row):
@@ -202,7 +209,7 @@ def load_classifier(
             f"{path} is a checkpoint of fmcam, which says all of the network itself; got "
             f"{', '.join(given)}. Leave them out."
         )
-    header = _read_header(path, metadata[_FORMAT])
+    header = read_header(path, metadata[_FORMAT], _CLASSIFIERS)
     if module is None and _own_network(header["module"]) is None:
         raise ValueError(
             f"{path} holds a {header['module']}, which is not one of fmcam's networks. Pass what "
@@ -213,38 +220,28 @@ def load_classifier(
 
 def _own_network(name):
     """The class of one of fmcam's networks, or None."""
-    found = getattr(models, str(name), None)
+    found = getattr(models, name, None)
     return found if inspect.isclass(found) and issubclass(found, nn.Module) else None
-
-
-def _read_header(path, text):
-    try:
-        header = json.loads(text)
-    except (ValueError, RecursionError):
-        header = None
-    missing = _HEADER - set(header) if isinstance(header, dict) else _HEADER
-    if missing or str(header["classifier"]) not in _CLASSIFIERS:
-        raise ValueError(
-            f"{path} is not a checkpoint that this version can read: it lacks {sorted(missing)}, "
-            f"or its classifier is none of {sorted(_CLASSIFIERS)}."
-        )
-    return header
 
 
 def _rebuild(path, header, module, tensors):
     make = maker_of(_own_network(header["module"]) if module is None else module)
     try:
-        parameters = {n: _parameter_from_json(v) for n, v in header["parameters"].items()}
+        kept = {n: v for n, v in header["parameters"].items() if not _is_of_machine(n)}
+        parameters = {name: _parameter_from_json(value) for name, value in kept.items()}
         clf = _CLASSIFIERS[header["classifier"]](module=make, **parameters)
         clf.set_params(**parameters)  # refuses unknown names
-        classes = np.array(header["classes"], dtype=np.dtype(header["dtype"]))
+        check_parameter_values(clf)
+        classes = labels_in(header)
         shape = None if header["image_shape"] is None else tuple(header["image_shape"])
-        shared = {name: tensors[kept] for name, kept in header.get("shared", {}).items()}
+        shared = {name: tensors[kept] for name, kept in (header["shared"] or {}).items()}
         options = {n: v for n, v in clf.get_params_for("module").items() if n != "weights"}
         whole = _filled_net(functools.partial(make, **options), {**tensors, **shared}, path)
-        if shape is not None and channels_last_is_safe(whole, shape):
-            whole.net.to(memory_format=torch.channels_last)
-        whole.standardize.of_unit_range = header.get("of_unit_range") is True
+        if shape is not None:
+            _check_outputs(whole, shape, classes, own=module is None)
+            if math.prod(shape) <= _TRIED and channels_last_is_safe(whole, shape):
+                whole.net.to(memory_format=torch.channels_last)
+        whole.standardize.of_unit_range = header["of_unit_range"] is True
         clf.adopt(whole.to(clf.device).eval(), classes, shape)
         for row in header["history"]:
             clf.history.new_epoch()
@@ -252,22 +249,37 @@ def _rebuild(path, header, module, tensors):
                 clf.history.record(name, value)
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         what = "is damaged or was changed" if module is None else "is damaged, or of another module"
-        raise ValueError(f"{path} {what}: {error}") from error
+        why = f"there is no {error}" if isinstance(error, KeyError) else error
+        raise ValueError(f"{path} {what}: {why}") from error
     told = ("epoch", "class_names", "dataset", "metrics", "fmcam")
-    clf.checkpoint_ = {name: header.get(name) for name in told}
+    clf.checkpoint_ = {name: header[name] for name in told}
     return clf
 
 
 def _filled_net(make, tensors, path):
     """A StandardizedNet with the weights of a checkpoint, in their number types."""
     own = {name.removeprefix("net."): w for name, w in tensors.items() if name.startswith("net.")}
-    net = make(**sizes_in(make, own, path))
+    sizes = sizes_in(make, own, path)
+    check_fit(make, sizes, own, path)
+    net = make(**sizes)
     whole = StandardizedNet(net, Standardize(tensors["standardize.mean"].numel()))
     for name, tensor in whole.state_dict(keep_vars=True).items():
-        if name in tensors:
-            tensor.data = tensor.data.to(tensors[name].dtype)
+        kept = tensors.get(name, tensor)
+        if tensor.is_floating_point() and kept.is_floating_point():
+            tensor.data = tensor.data.to(kept.dtype)
     load_weights(whole, tensors, path)
+    whole.standardize.check()
     return whole
+
+
+def _check_outputs(whole, image_shape, classes, *, own):
+    """Note the number of outputs; ValueError if it is another one, or ours takes no such images."""
+    logits = logits_without_memory(whole, image_shape)
+    if logits is not None:
+        check_width(whole.net, logits, classes)
+        whole.n_classes, whole.n_outputs = len(classes), logits.shape[1]
+    elif own:
+        raise ValueError(f"its {type(whole.net).__name__} takes no images of shape {image_shape}")
 
 
 def _parameter_from_json(value):

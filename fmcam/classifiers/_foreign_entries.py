@@ -1,5 +1,6 @@
 """What a stranger's file says beside weights: class names, and mean and deviation of its images."""
 
+import reprlib
 import warnings
 
 import numpy as np
@@ -32,7 +33,7 @@ def class_names_in(rest, n_classes, path):
     if rest.get("class_names") is not None:
         warnings.warn(
             f"`class_names` in {path} are left out: needed are {n_classes} different texts, one "
-            f"for each output of the network, got {rest['class_names']!r}.",
+            f"for each output of the network, got {reprlib.repr(rest['class_names'])}.",
             stacklevel=4,
         )
     return None
@@ -127,11 +128,10 @@ def _standardize(mean, std, n_channels, where):
         standardize = Standardize(n_channels or len(mean), mean, std)
         of_unit_range = [0 <= m <= 1 and 0 < s <= 1 for m, s in zip(mean, std, strict=True)]
         standardize.of_unit_range = all(of_unit_range) and not standardize.leaves_images
-        if not (standardize.mean.isfinite() & (standardize.std > 0)).all():
-            raise ValueError("no deviation")
+        standardize.check()
         return standardize
     except (RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             f"`mean` and `std` {where} must be {n_channels} numbers each, of `std` positive ones, "
-            f"got {mean} and {std}. Pass others as `mean` and `std`."
+            f"got {reprlib.repr(mean)} and {reprlib.repr(std)}. Pass others as `mean` and `std`."
         ) from error

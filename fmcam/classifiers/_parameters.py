@@ -1,6 +1,7 @@
 """The parameters that a classifier takes, and what a mistyped one probably meant."""
 
 import fnmatch
+import functools
 import inspect
 import numbers
 
@@ -30,8 +31,12 @@ _PREFIXES = (*_COMPONENTS, "iterator_train", "iterator_valid", "dataset", "callb
 
 def constructor_names(component):
     """The names that a class, or the class of an instance, takes; any name if it has `**kwargs`."""
-    maker = component if inspect.isclass(component) or inspect.isroutine(component) else None
-    parameters = inspect.signature(maker or type(component)).parameters
+    is_maker = inspect.isclass(component) or inspect.isroutine(component)
+    maker = component if is_maker or isinstance(component, functools.partial) else type(component)
+    try:
+        parameters = inspect.signature(maker).parameters
+    except ValueError:  # what is built in does not say
+        return _AnyName()
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return _AnyName(parameters)
     return list(parameters)
@@ -136,6 +141,7 @@ def check_parameter_values(clf):
         )
     _check_maker("criterion", clf.criterion, "nn.CrossEntropyLoss")
     _check_maker("optimizer", clf.optimizer, "torch.optim.Adam")
+    _check_maker("dataset", clf.dataset, "skorch.dataset.Dataset")
     if clf.augment is not None and (
         not callable(clf.augment) or isinstance(clf.augment, type | nn.Module)
     ):
@@ -150,6 +156,12 @@ def check_parameter_values(clf):
         )
     if clf.precision not in PRECISIONS:
         raise ValueError(f"`precision` must be one of {list(PRECISIONS)}, got {clf.precision!r}.")
+    nonlinearity = clf.predict_nonlinearity
+    if nonlinearity not in ("auto", None) and not callable(nonlinearity):
+        raise ValueError(
+            "`predict_nonlinearity` must be 'auto', None or a function of the logits, got "
+            f"{nonlinearity!r}."
+        )
     if clf.outputs not in OUTPUTS:
         raise ValueError(f"`outputs` must be one of {list(OUTPUTS)}, got {clf.outputs!r}.")
     try:

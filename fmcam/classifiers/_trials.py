@@ -1,6 +1,7 @@
 """What a network takes and gives, found out by running it on an image."""
 
 import contextlib
+import copy
 import math
 import traceback
 
@@ -9,7 +10,14 @@ from torch import nn
 
 from fmcam._network_state import FAILURES, OF_THE_DEVICE, evaluating, noise_images, untouched
 
-__all__ = ["check_rows", "check_width", "count_outputs", "failures_told", "try_on_blank_image"]
+__all__ = [
+    "check_rows",
+    "check_width",
+    "count_outputs",
+    "failures_told",
+    "logits_without_memory",
+    "try_on_blank_image",
+]
 
 _SIDES = (64, 224, 32, 28, 96, 128, 160, 192, 240, 256, 299, 300, 384, 48, 50, 100, 150, 200)
 _MOST_RUNS = 6
@@ -136,6 +144,25 @@ def count_outputs(module, image_shape=None):
     if refusal is not None and not counts:
         raise refusal
     return counts[0] if len(set(counts)) == 1 else None
+
+
+def logits_without_memory(module, image_shape):
+    """The logits of two images, of which there are but shapes; None where these cannot be told.
+
+    They are computed on torch's meta device.
+
+    Parameters
+    ----------
+    module : StandardizedNet
+    image_shape : tuple (c, h, w)
+    """
+    try:
+        with torch.no_grad():
+            net = copy.deepcopy(module.net).to("meta").eval()
+            found = net(torch.empty(2, *image_shape, dtype=module.dtype, device="meta"))
+            return module.logits_among(found, 2)
+    except Exception:  # a stranger's network may look at values, which are not there
+        return None
 
 
 def _runs(module, shapes):

@@ -17,7 +17,8 @@ class FeaturesThenHead(nn.Module):
     def forward(self, images):
         """Logits of shape (n, n_classes) for images of shape (n, c, h, w)."""
         maps = self.features(images)
-        with torch.autocast(maps.device.type, enabled=False):
+        device = "cpu" if maps.is_meta else maps.device.type  # autocast knows no meta device
+        with torch.autocast(device, enabled=False):
             return self.head(maps.to(next(self.head.parameters()).dtype))
 
 

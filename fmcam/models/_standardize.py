@@ -49,6 +49,14 @@ class Standardize(nn.Module):
         """Whether images pass unchanged."""
         return bool((self.mean == 0).all() and (self.std == 1).all())
 
+    def check(self):
+        """Raise ValueError unless means are finite and standard deviations finite and positive."""
+        if not (self.mean.isfinite() & self.std.isfinite() & (self.std > 0)).all():
+            raise ValueError(
+                "`mean` must be finite and `std` finite and positive in each channel, got "
+                f"{self.mean.flatten().tolist()} and {self.std.flatten().tolist()}"
+            )
+
     def learn(self, batches):
         """Take mean and standard deviation of each channel from images.
 

@@ -1,8 +1,10 @@
 """Checkpoints: what is saved comes back, foreign and damaged files run no code."""
 
+import functools
 import json
 import os
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -10,7 +12,10 @@ import torch
 import torchvision
 from safetensors import safe_open
 from safetensors.torch import save_file
+from sklearn.base import clone
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from fmcam.classifiers import (
     CNNClassifier,
@@ -20,7 +25,7 @@ from fmcam.classifiers import (
     measure_cost,
     save_classifier,
 )
-from fmcam.models import LeNet5, ResNet18
+from fmcam.models import CNN_CAM, LeNet5, ResNet18
 
 KEY = "fmcam-classifier-1"
 
@@ -241,36 +246,181 @@ def test_headers_that_are_no_description(saved, header):
         load_classifier(saved, module=LeNet5)
 
 
-def tamper(path, **changes):
+def tamper(path, weights=None, **changes):
+    """Change parts of the header, and tensors by `weights`, a function of them all."""
     with safe_open(path, framework="pt") as file:
         header = json.loads(file.metadata()[KEY])
-        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     for name, value in changes.items():
         header[name] = {**header[name], **value} if isinstance(value, dict) else value
-    save_file(weights, path, metadata={KEY: json.dumps(header)})
+    tensors |= {} if weights is None else weights(tensors)
+    save_file(tensors, path, metadata={KEY: json.dumps(header)})
+
+
+def header_cases():
+    """Changes of a header, and what is said of them after the file's name."""
+    yield {"module": "SimpleCNN"}, "The weights in .* do not fit"
+    yield {"module": ["LeNet5"]}, "`module` must be a name"
+    yield {"classes": ["ant", "ant", "cow"]}, "`classes` must be without repeats"
+    yield (
+        {"classes": ["ant", "bee"]},
+        r"`class_names` must name 2 classes, got 3: \['Ant', 'Bee', 'C",
+    )
+    yield {"classes": ["ant", "bee"], "class_names": None}, "LeNet5 must give logits"
+    yield {"parameters": {"evil": 1}}, "Invalid parameter 'evil'"
+    yield {"shared": {"net.a": "net.b"}}, "there is no 'net.b'"
+    yield {"image_shape": [3, 16, 16]}, r"its LeNet5 takes no images of shape \(3, 16, 16\)"
+    for name, values in {
+        "history": (5, [1], [{"a": {}}], [{"epoch": "1"}]),
+        "image_shape": (
+            5,
+            "abc",
+            [16, 16],
+            [1, 16.0, 16],
+            [1, 0, 16],
+            [1, 10**5, 10**5],
+            [1, -1, 9],
+        ),
+        "classes": ("ant", [["ant"], ["bee"], ["cow"]], ["ant", "bee", None]),
+        "dtype": (5, ["U3"]),
+        "class_names": ("Ant", [1, 2, 3], ["Ant", "Bee"], list("abcd")),
+        "epoch": ("2", -1, 10**30, True),
+        "metrics": ([1], {"accuracy": "high"}),
+        "dataset": (5,),
+        "of_unit_range": ("yes",),
+        "shared": ("net",),
+        "parameters": ([], {"lr": {}}, {"optimizer": {"class": 5}}, {"callbacks__x": 1}),
+    }.items():
+        for value in values:
+            yield {name: value}, f"`{name}` must "
+    for dtype, labels in (
+        ("|i1", [1, 2, 300]),
+        ("<i8", [1, 2, 10**30]),
+        ("<i8", [1.5, 2, 3]),
+        ("<f8", ["1", "2", "3"]),
+        ("<f8", [1, 2, float("nan")]),
+        ("<U3", [1, 2, 3]),
+        *(
+            ("<M8[s]", [1, 2, 3]),
+            ("|V8", ["a", "b", "c"]),
+            ("i4,i4", [1, 2, 3]),
+            ("evil", [1, 2, 3]),
+        ),
+    ):
+        yield (
+            {"dtype": dtype, "classes": labels},
+            f"`classes` .* are not of type '{re.escape(dtype)}'",
+        )
+    for name, value in {
+        "criterion": {"class": "torch.nn.NLLLoss"},  # takes no logits
+        "optimizer": None,
+        "batch_size": "10",
+        "precision": "float128",
+        "outputs": "both",
+        "predict_nonlinearity": "os.system",
+        "dataset": "rows",
+    }.items():
+        yield {"parameters": {name: value}}, f"`{name}` must "
+    for value in ("os.system", "torch.nn.init", "torch.optim.lr_scheduler.LambdaLR"):
+        yield {"parameters": {"optimizer": {"class": value}}}, ""
+
+
+@pytest.mark.parametrize(("changes", "said"), list(header_cases()), ids=str)
+def test_tampered_headers(saved, changes, said):
+    tamper(saved, **changes)
+    with pytest.raises(ValueError, match=f"lenet.safetensors is damaged or was changed: {said}"):
+        load_classifier(saved)
+
+
+@pytest.mark.parametrize("classifier", ["os.system", [], None])
+def test_a_kind_of_classifier_that_there_is_not(saved, classifier):
+    tamper(saved, classifier=classifier)
+    with pytest.raises(ValueError, match="not a checkpoint that this version can read"):
+        load_classifier(saved)
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("change", "said"),
     [
-        ({"classifier": "os.system"}, "not a checkpoint that this version can read"),
-        ({"classifier": []}, "not a checkpoint that this version can read"),
-        ({"module": "SimpleCNN"}, "damaged or was changed"),
-        ({"history": 5}, "damaged or was changed"),
-        ({"image_shape": 5}, "damaged or was changed"),
-        ({"classes": ["ant", "ant", "cow"]}, "damaged or was changed.*without repeats"),
-        ({"parameters": {"criterion": {"class": "torch.nn.Linear"}}}, "damaged or was changed"),
-        ({"classes": ["ant", "bee"]}, "damaged or was changed"),
-        ({"parameters": {"optimizer": {"class": "os.system"}}}, "damaged or was changed"),
-        ({"parameters": {"optimizer": {"class": "torch.nn.init"}}}, "damaged or was changed"),
-        ({"parameters": {"evil": 1}}, "damaged or was changed.*Invalid parameter 'evil'"),
+        (lambda w: {"standardize.std": 0 * w["standardize.std"]}, "`std` finite and positive"),
+        (lambda w: {"standardize.std": -w["standardize.std"]}, "`std` finite and positive"),
+        (lambda w: {"standardize.mean": w["standardize.mean"] / 0}, "`mean` must be finite"),
+        (lambda w: {"standardize.mean": torch.zeros(3)}, "do not fit"),
+        (lambda w: {"standardize.mean": w["standardize.mean"].long()}, "torch.int64 for real num"),
+        (
+            lambda w: {"net.features.0.bias": w["net.features.0.bias"].cfloat()},
+            "torch.complex64 for",
+        ),
+        (lambda w: {n: t.cfloat() for n, t in w.items()}, "No network here computes with them"),
+        (lambda w: {"net.features.0.bias": w["net.features.0.bias"].double()}, "takes no images"),
     ],
-    ids=str,
 )
-def test_tampered_headers(saved, changes, message):
-    tamper(saved, **changes)
-    with pytest.raises(ValueError, match=message):
+def test_tampered_tensors(saved, change, said):
+    tamper(saved, change)
+    with pytest.raises(ValueError, match=f"is damaged or was changed: .*{said}"):
         load_classifier(saved)
+
+
+def test_what_is_missing_is_named(saved):
+    metadata = metadata_of(saved)
+    for tensors, said in (
+        ({"net.a": torch.zeros(1)}, r"do not fit LeNet5\. Tensors: 10 not in the file"),
+        ({}, r"do not fit LeNet5\. Tensors: 10 not in the file"),
+    ):
+        save_file(tensors, saved, metadata=metadata)
+        with pytest.raises(ValueError, match=said):
+            load_classifier(saved)
+
+
+def metadata_of(path):
+    with safe_open(path, framework="pt") as file:
+        return file.metadata()
+
+
+class Largest(TorchDispatchMode):
+    """Notes the most bytes that any tensor takes that is made meanwhile."""
+
+    n_bytes = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if torch.is_tensor(tensor) and not tensor.is_meta:
+                self.n_bytes = max(self.n_bytes, tensor.untyped_storage().nbytes())
+        return result
+
+
+def test_sizes_that_a_file_claims_take_no_memory(tmp_path):
+    """An image of 8192 x 8192 pixels; a wide network; a text type of 400 MB a label."""
+    path = tmp_path / "net.safetensors"
+    clf = CNNClassifier.from_module(CNN_CAM(3), classes=["ant", "bee", "cow"])
+    save_classifier(clf, path)
+    n_bytes = path.stat().st_size
+    tamper(path, image_shape=[1, 8192, 8192], dtype="<U100000000")
+    with Largest() as largest:
+        clf = load_classifier(path)
+    assert clf.image_shape_ == (1, 8192, 8192)
+    assert clf.classes_.dtype == "<U3"
+    assert largest.n_bytes < n_bytes
+    tamper(path, module="ResNet", parameters={"module__width_per_group": 10**4})
+    make = functools.partial(
+        torchvision.models.ResNet, torchvision.models.resnet.Bottleneck, [1] * 4
+    )
+    with Largest() as largest, pytest.raises(ValueError, match="do not fit ResNet"):
+        load_classifier(path, module=make)
+    assert largest.n_bytes < n_bytes
+
+
+def test_the_machine_is_not_in_the_file(clf, saved):
+    other = clone(clf).set_params(device="cpu", iterator_train__num_workers=1)
+    other.adopt(clf.module_, clf.classes_, clf.image_shape_)
+    save_classifier(other, saved)
+    parameters = json.loads(metadata_of(saved)[KEY])["parameters"]
+    assert {"device", "iterator_train__num_workers"}.isdisjoint(parameters)
+    tamper(saved, parameters={"device": "cuda:9", "iterator_valid__num_workers": 10**6})
+    again = load_classifier(saved)
+    assert again.device == LeNet5Classifier().device
+    np.testing.assert_array_equal(again.predict(images()), clf.predict(images()))
 
 
 def test_the_order_of_the_outputs_is_kept(tmp_path):

@@ -7,6 +7,7 @@ import pathlib
 import pickle
 import threading
 import warnings
+import zipfile
 
 import numpy as np
 import pytest
@@ -326,6 +327,80 @@ def as_numpy_archive(path):
 def test_files_of_another_kind(path, write, message):
     write(path)
     with pytest.raises(ValueError, match=message):
+        load_classifier(path, module=LeNet5)
+
+
+# Files that lie -----------------------------------------------------------------------------------
+
+
+def expanded(*shape):
+    return torch.zeros(1).expand(*shape)
+
+
+def within_itself(kind):
+    content = kind()
+    (content.append if kind is list else functools.partial(content.__setitem__, "me"))(content)
+    return content
+
+
+def doubled(start, join):
+    """What stands two to the power of 40 times in a file of a few hundred bytes."""
+    for _ in range(40):
+        start = join(start)
+    return start
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({**WEIGHTS, "head.6.weight": expanded(10**7, 84)}, r"head.6.weight claims shape \(100000"),
+        ({"model": {**WEIGHTS, "more": expanded(10**6, 10**6)}}, "more claims shape"),
+        ({**WEIGHTS, "a.": torch.empty(10**6, 10**6, device="meta")}, "not a plain tensor.* meta"),
+        ({**WEIGHTS, "a": torch.eye(2).to_sparse()}, "a is not a plain tensor.*sparse_coo"),
+        ({**WEIGHTS, "a" * 1001: torch.ones(1)}, r"a name of 1,001 characters \(a{40}\.\.\.\)"),
+        ({**WEIGHTS, "meta": within_itself(dict)}, "holds a dictionary or list within itself"),
+        ({**WEIGHTS, "meta": within_itself(list)}, "holds a dictionary or list within itself"),
+        ({**WEIGHTS, "meta": doubled({}, lambda d: {"a": d, "b": d})}, "repeat each other"),
+        ({**WEIGHTS, "meta": doubled([], lambda d: [d, d])}, "to over 10,000,000 values"),
+        (
+            {"model": WEIGHTS, "mean": [0.0] * 999, "std": [1.0] * 999},
+            r"got \[0.0, .{,40} \.\.\.\]",
+        ),
+    ],
+    ids=range(10),
+)
+@pytest.mark.filterwarnings("ignore:Validating sparse tensor")
+def test_files_that_claim_more_than_they_hold(path, content, said):
+    torch.save(content, path)
+    with pytest.raises(ValueError, match=rf"net\.pt.*{said}"):
+        load_classifier(path, module=LeNet5)
+
+
+def test_an_archive_that_unpacks_to_much_more(path):
+    torch.save({**WEIGHTS, "more": torch.zeros(10**6)}, path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    with pytest.raises(
+        ValueError, match=r"net\.pt is a zip archive that unpacks to 4,\d+,\d+ bytes"
+    ):
+        load_classifier(path, module=LeNet5)
+
+
+def test_what_is_shared_or_expanded_a_little_is_read(path):
+    shared = {"epoch": [1, 2]}
+    content = {"model": {**WEIGHTS, "head.6.bias": expanded(4)}, "a": shared, "b": [shared, shared]}
+    torch.save(content, path)
+    clf = load_classifier(path, module=LeNet5)
+    assert clf.module_.net.head[6].bias.tolist() == [0.0] * 4
+    assert clf.checkpoint_ == {"a": shared, "b": [shared, shared]}
+
+
+def test_names_that_would_write_to_the_terminal_are_escaped(path):
+    torch.save({**WEIGHTS, "\x1b[31mred\n": torch.ones(1)}, path)
+    with pytest.raises(ValueError, match=r"unknown to the network \('\\x1b\[31mred\\n'\)"):
         load_classifier(path, module=LeNet5)
 
 
