@@ -9,6 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from pickle import PicklingError
 
+from joblib import Parallel
 from joblib.parallel import get_active_backend
 from threadpoolctl import threadpool_limits
 
@@ -16,15 +17,14 @@ from fmcam._files import DiskFullError
 
 __all__ = [
     "cluster_is_active",
-    "end_with",
     "one_thread",
     "shared_on_cluster",
     "torch_threads",
     "trouble_told",
+    "workers",
 ]
 
 _LOOK_EVERY = 2  # seconds
-_watching = threading.Event()
 
 
 class _Limits:
@@ -81,24 +81,33 @@ def torch_threads(number):
         torch.set_num_threads(before)
 
 
-def end_with(caller):
-    """End this process when the one that gives it work has died, which kill -9 lets nobody tell.
+def workers(n_jobs, *, kind=Parallel, **options):
+    """Joblib's Parallel, which hands over each result as soon as it is there, if the backend can.
 
-    joblib's workers would wait for more work for five minutes, and go on with what they have.
+    Its processes end when this one has died, which kill -9 lets nobody tell them: joblib's would
+    wait for work for five minutes, and go on with what they have.
 
     Parameters
     ----------
-    caller : int
-        The number of the process that gives the work. Nothing is done where it has not started
-        this one itself, as on a cluster.
+    n_jobs : int or None
+    kind : class
+        Parallel, or scikit-learn's.
+    **options
+        Others of Parallel.
     """
-    if os.getppid() == caller and not _watching.is_set():
-        _watching.set()
-        threading.Thread(target=_watch, args=[caller], name="fmcam-watch", daemon=True).start()
+    backend, _ = get_active_backend()
+    if "initializer" not in getattr(backend, "backend_kwargs", {}):  # of the user
+        options |= {"initializer": _end_with, "initargs": (os.getpid(),)}
+    unordered = "generator_unordered" if backend.supports_return_generator else "list"
+    return kind(n_jobs, batch_size=1, return_as=unordered, **options)
 
 
-def _watch(caller):
-    while os.getppid() == caller:
+def _end_with(parent):
+    threading.Thread(target=_watch, args=[parent], name="fmcam-watch", daemon=True).start()
+
+
+def _watch(parent):
+    while os.getppid() == parent:
         time.sleep(_LOOK_EVERY)
     os._exit(1)
 

@@ -1,4 +1,4 @@
-"""`python -m experiments.benchmark NAME`: speed, most of it against named rivals."""
+"""`python -m experiments.benchmark NAME`: speed against named rivals, networks, and what holds."""
 
 import sys
 
@@ -8,6 +8,7 @@ from experiments.benchmark import (
     heatmaps,
     networks,
     photographs,
+    reliability,
     scaling,
     search,
     steps,
@@ -20,6 +21,7 @@ SCRIPTS = {
     "heatmaps": heatmaps,
     "networks": networks,
     "photographs": photographs,
+    "reliability": reliability,
     "scaling": scaling,
     "search": search,
     "steps": steps,

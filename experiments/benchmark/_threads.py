@@ -1,11 +1,8 @@
 """Calls of several threads to the same classifiers, held against those of a single thread."""
 
 import copy
-import os
 import pickle
-import random
 import tempfile
-import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,7 +15,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from torchvision.models import VisionTransformer
 
-from fmcam._hashing import hash_of
+from experiments.benchmark._state import changes, global_state, members, state_of
 from fmcam.classifiers import CNNClassifier, load_classifier, save_classifier
 from fmcam.explain import (
     GradCAM,
@@ -32,10 +29,11 @@ from fmcam.explain import (
 from fmcam.metrics import deletion_auc_error, insertion_auc_score
 from fmcam.model_selection import SeedEnsembleClassifier
 
-__all__ = ["SETTINGS", "failures"]
+__all__ = ["SETTINGS", "calls_of", "difference", "failures", "images_of"]
 
 N_CLASSES, SIDE, N_IMAGES = 3, 16, 4
 Y = np.arange(N_IMAGES) % N_CLASSES
+TOLERANCE = 1e-5
 OF_ATTENTION = {"attention-rollout", "legrad"}
 
 
@@ -154,16 +152,12 @@ def _streams(X):
     return {"Dataset": data, "DataLoader": DataLoader(data, 3, generator=torch.Generator())}
 
 
-def _members(clf):
-    return getattr(clf, "members_", [clf])
-
-
 def _kind_of(clf):
-    return type(_members(clf)[0].module_.net)
+    return type(members(clf)[0].module_.net)
 
 
 def _calls(clf, X, stream):
-    member = _members(clf)[0]
+    member = members(clf)[0]
     frozen = FrozenEstimator(member)
     shared, of_net = GradCAM(frozen, normalize=None), GradCAM(member.module_.net, normalize=None)
     names = set(list_explainers()) - (OF_ATTENTION if _kind_of(clf) is Convolutions else {"cam"})
@@ -228,7 +222,7 @@ def failures(setting, n_calls, n_threads, seed):
     names = list(calls)
     chosen = [names[i] for i in rng.permutation(np.resize(rng.permutation(len(names)), n_calls))]
     expected = {name: others[name]() for name in dict.fromkeys(chosen)}
-    before = [_state(clf) for clf in shared], global_state()
+    before = [state_of(shared), global_state()]
 
     def work(name):
         try:
@@ -239,12 +233,14 @@ def failures(setting, n_calls, n_threads, seed):
     with ThreadPoolExecutor(n_threads) as pool:
         found = list(pool.map(work, chosen))
     wrong = [
-        f"{name}: {_difference(one, expected[name])}"
+        f"{name}: {difference(one, expected[name])}"
         for name, one in zip(chosen, found, strict=True)
-        if _difference(one, expected[name])
+        if difference(one, expected[name])
     ]
-    after = [_state(clf) for clf in shared], global_state()
-    return wrong + _changes(before, after)
+    after = [state_of(shared), global_state()]
+    return wrong + [
+        f"{name} changed" for pair in zip(before, after, strict=True) for name in changes(*pair)
+    ]
 
 
 def _numbered(setting, clfs):
@@ -255,10 +251,10 @@ def _numbered(setting, clfs):
     }
 
 
-def _difference(found, expected):
+def difference(found, expected):
     """How an answer differs from that of a single thread; empty where it does not."""
     if isinstance(found, dict):
-        parts = {name: _difference(found[name], expected[name]) for name in expected}
+        parts = {name: difference(found[name], expected[name]) for name in expected}
         return ", ".join(f"{name} {what}" for name, what in parts.items() if what)
     if isinstance(found, Exception):
         return repr(found)
@@ -268,54 +264,3 @@ def _difference(found, expected):
         return "" if (found == expected).all() else "other labels"
     error = np.abs(found - expected).max()
     return "" if error <= TOLERANCE * max(1, np.abs(expected).max()) else f"off by {error:.3g}"
-
-
-TOLERANCE = 1e-5
-
-
-def _state(clf):
-    """All that a call must leave as it was in the networks of a classifier."""
-    found = {}
-    for number, member in enumerate(_members(clf)):
-        for name, part in member.module_.named_modules():
-            hooks = *part._forward_hooks, *part._forward_pre_hooks, *part._backward_hooks
-            found[f"mode of {number} {name}"] = part.training
-            found[f"hooks of {number} {name}"] = hooks
-        for name, weight in member.module_.named_parameters():
-            found[f"weight {number} {name}"] = hash_of(weight.detach())
-            found[f"gradient of {number} {name}"] = weight.grad, weight.requires_grad
-        for name, buffer in member.module_.named_buffers():
-            found[f"buffer {number} {name}"] = hash_of(buffer)
-    return found
-
-
-def global_state():
-    """What belongs to the process and must be the same after a call."""
-    import matplotlib
-    from threadpoolctl import threadpool_info
-
-    return {
-        "threads": torch.get_num_threads(),
-        "pools": [(pool["filepath"], pool["num_threads"]) for pool in threadpool_info()],
-        "deterministic": torch.are_deterministic_algorithms_enabled(),
-        "default dtype": torch.get_default_dtype(),
-        "gradients": torch.is_grad_enabled(),
-        "warnings": [str(one) for one in warnings.filters],
-        "random numbers of torch": hash_of(torch.get_rng_state()),
-        "random numbers of numpy": hash_of(np.random.get_state()[1]),  # noqa: NPY002
-        "random numbers of Python": hash_of(repr(random.getstate())),
-        "matplotlib": hash_of(repr(dict(matplotlib.rcParams))),
-        "threads alive": sorted(thread.name for thread in threading.enumerate()),
-        "environment": dict(os.environ),
-    }
-
-
-def _changes(before, after):
-    """What of some dictionaries is not as it was, as texts."""
-    pairs = zip([*before[0], before[1]], [*after[0], after[1]], strict=True)
-    return [
-        f"{name} changed"
-        for old, new in pairs
-        for name in old.keys() | new.keys()
-        if old.get(name) != new.get(name)
-    ]

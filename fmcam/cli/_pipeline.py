@@ -1,6 +1,5 @@
 """The one pipeline that every network trained from the command line goes through."""
 
-import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ from skorch.dataset import ValidSplit
 
 import fmcam
 from fmcam._hashing import digest_of
-from fmcam._parallel import end_with, torch_threads, trouble_told
+from fmcam._parallel import torch_threads, trouble_told, workers
 from fmcam._progress import ProgressBar
 from fmcam.classifiers import (
     CNNClassifier,
@@ -200,24 +199,21 @@ def train(fits, data, folder, jobs, *, save_every=None, log_every=None):
     missing = [fit for fit in fits if not fit.file(folder).exists()]
     threads = torch.get_num_threads() if len(fits) == 1 else 1
     tasks = (
-        joblib.delayed(_fit_and_save)(
-            fit, data, folder, threads, save_every, log_every, os.getpid()
-        )
+        joblib.delayed(_fit_and_save)(fit, data, folder, threads, save_every, log_every)
         for fit in missing
     )
     with (
         trouble_told(f"Finished fits are kept in {folder}, and --resume goes on."),
         joblib.parallel_config("loky", n_jobs=min(jobs, len(fits)), inner_max_num_threads=1),
     ):
-        done = joblib.Parallel(return_as="generator_unordered", batch_size=1)(tasks)
+        done = workers(None)(tasks)
         kept = len(fits) - len(missing)
         for _ in ProgressBar(done, initial=kept, total=len(fits), unit="fit"):
             pass
     return [load_classifier(fit.file(folder)) for fit in fits]
 
 
-def _fit_and_save(fit, data, folder, threads, save_every, log_every, caller_pid):
-    end_with(caller_pid)
+def _fit_and_save(fit, data, folder, threads, save_every, log_every):
     state_file = fit.state_file(folder)
     clf = fit.classifier()
     if log_every:

@@ -16,14 +16,13 @@ from numbers import Integral
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed
-from joblib.parallel import get_active_backend
+from joblib import delayed
 from sklearn.utils import check_scalar, gen_batches
 from torch.utils.data import DataLoader, Dataset
 
 from fmcam._files import full_disk_told, replacing, reserve
 from fmcam._hashing import hash_of
-from fmcam._parallel import end_with, one_thread, shared_on_cluster, trouble_told
+from fmcam._parallel import one_thread, shared_on_cluster, trouble_told, workers
 from fmcam._progress import ProgressBar
 from fmcam.explain._base import BaseExplainer
 from fmcam.explain._together import class_indices_of, explain_group
@@ -136,19 +135,15 @@ def _run(explainer, source, y, shards, kept, n_jobs):
     n_rows = shards[-1].stop
     n_missing = sum(shards[number].stop - shards[number].start for number in missing)
     file, offset = kept.place
-    backend, _ = get_active_backend()
-    unordered = "generator_unordered" if backend.supports_return_generator else "list"
     with (
         one_thread(),
         trouble_told(_KEPT),
         shared_on_cluster(explainer, source, y),
-        Parallel(n_jobs, batch_size=1, return_as=unordered) as parallel,
+        workers(n_jobs) as parallel,
         ProgressBar(total=n_rows, initial=n_rows - n_missing, unit="image") as progress,
     ):
         tasks = (
-            delayed(_explain_shard)(
-                number, shards[number], explainer, source, y, file, offset, os.getpid()
-            )
+            delayed(_explain_shard)(number, shards[number], explainer, source, y, file, offset)
             for number in missing
         )
         for number in parallel(tasks):
@@ -156,9 +151,8 @@ def _run(explainer, source, y, shards, kept, n_jobs):
             progress.update(shards[number].stop - shards[number].start)
 
 
-def _explain_shard(number, rows, explainer, source, y, file, offset, caller_pid):
+def _explain_shard(number, rows, explainer, source, y, file, offset):
     """Write the maps of some rows into a file whose first map begins at `offset`."""
-    end_with(caller_pid)
     explainer = copy.deepcopy(explainer)  # threads of a process must not share its hooks
     with one_thread():
         clf = explainer.classifier_

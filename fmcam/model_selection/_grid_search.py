@@ -1,12 +1,10 @@
 """Grid search that keeps every finished fit, gives each its own core and says when it will end."""
 
-import os
 import time
 from functools import partial
 from itertools import chain, product
 
 import numpy as np
-from joblib.parallel import get_active_backend
 from sklearn import model_selection
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import check_cv
@@ -14,7 +12,7 @@ from sklearn.utils import indexable
 from sklearn.utils.parallel import Parallel, delayed
 
 from fmcam._fit_results import read_result
-from fmcam._parallel import cluster_is_active, one_thread, shared_on_cluster, trouble_told
+from fmcam._parallel import cluster_is_active, one_thread, shared_on_cluster, trouble_told, workers
 from fmcam._progress import ProgressBar
 from fmcam._sklearn_compat import (
     StrOptions,
@@ -277,7 +275,6 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
             delayed(fit_and_keep)(
                 index,
                 files[index],
-                os.getpid(),
                 clone(self.estimator),
                 **fits[index],
                 **shared,
@@ -297,14 +294,7 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         return f"The fits finished before are kept in {self.memory}, and the same call goes on."
 
     def _parallel(self):
-        """Workers that hand over each result as soon as it is there, where the backend can."""
-        backend, _ = get_active_backend()
-        return Parallel(
-            n_jobs=self.n_jobs,
-            pre_dispatch=self.pre_dispatch,
-            batch_size=1,
-            return_as="generator_unordered" if backend.supports_return_generator else "list",
-        )
+        return workers(self.n_jobs, kind=Parallel, pre_dispatch=self.pre_dispatch)
 
     def _choose(self, first_scores):
         """Set `multimetric_` and the `best_` attributes that the search alone decides."""

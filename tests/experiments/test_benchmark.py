@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from torchvision.datasets import Imagenette
 
-from experiments.benchmark import fit, photographs, steps
+from experiments.benchmark import _state, _threads, fit, photographs, reliability, steps
 from experiments.benchmark._timing import in_turns, ratios
 
 
@@ -82,3 +82,33 @@ def test_steps(tmp_path):
         assert row["milliseconds_median"] == pytest.approx(rows[way].median() / 110 * 1000)
     bounds = 27 * rows["skorch"] / rows["fmcam, 1 as one"]
     assert summary.loc["fmcam, 1 as one", "bound_min"] == pytest.approx(bounds.min())
+
+
+def test_reliability_goes_on_where_it_stopped(tmp_path):
+    settings = {"calls": 4, "out": str(tmp_path / "run")}
+    reliability.main(reliability.Config(only=("compressed_table",), **settings))
+    (first,) = pd.read_csv(tmp_path / "run" / "rows.csv").to_dict("records")
+    assert (first["what"], first["tried"], first["held"]) == ("full disk", 2, 2)
+    assert first["note"].startswith("FOLDER/to/rows.csv.gz cannot be written: File too large.")
+    reliability.main(reliability.Config(only=("table", "memory fitted"), resume=True, **settings))
+    rows = pd.read_csv(tmp_path / "run" / "rows.csv")
+    assert rows["setting"].tolist() == ["compressed_table", "table", "fitted"]
+    assert rows.loc[0, "seconds"] == first["seconds"]
+    summary = pd.read_csv(tmp_path / "run" / "summary.csv", index_col="what")
+    assert summary.loc["full disk"].tolist() == [4, 4]
+
+
+def test_reliability_counts_what_did_not_hold():
+    """An answer, and a mode, a buffer and a hook that are not as they were."""
+    before, after = ([_threads.SETTINGS["fitted"]()[0]] for _ in range(2))
+    net = after[0].module_.net
+    net[1].running_mean += 1
+    net[3].train()
+    net[0].register_forward_hook(print)
+    changed = _state.changes(*map(_state.state_of, (before, after)))
+    assert sorted(changed) == [
+        *("buffer 0 net.1.running_mean", "hooks of 0 net.0", "mode of 0 net.3")
+    ]
+    proba = before[0].predict_proba(_threads.images_of())
+    assert _threads.difference(proba, proba) == ""
+    assert _threads.difference(proba + 1, proba) == "off by 1"
