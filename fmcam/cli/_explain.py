@@ -23,6 +23,7 @@ from fmcam.explain import logit_difference
 from fmcam.plot import AttributionDisplay, HeatmapDisplay
 
 NAME_WIDTH = 24  # characters
+TITLE_WIDTH = 36
 GALLERY = ["file", "method", "y_true", "y_pred", "error_type", "iou"]
 GALLERY += ["probability", "explained", "explained_probability", "layer", "image"]
 
@@ -135,7 +136,7 @@ def display_of(picture, row, keys, found, names):
         probability=[top[0][1]],
         boxes_true=None if np.isnan(picture.box_true).any() else [picture.box_true],
         boxes_pred={title(*key): found.boxes[key][[row]] for key in keys},
-        title=f"heatmap of {explained(row, found, names)}",
+        title=fill(f"heatmap of {explained(row, found, names)}", TITLE_WIDTH),
     )
     return PictureDisplay(display, top)
 

@@ -50,7 +50,8 @@ def _logit_difference(outputs, class_indices, other):
         raise ValueError(f"`other` must be the position of a class, in 0..{last}, got {other}.")
     if (class_indices == other).any():
         raise ValueError(
-            f"Class {other} differs in nothing from itself. Explain another class: explain(X, y)."
+            f"Class {other} differs in nothing from itself. Explain another class: explain(X, y). "
+            "FinerCAM subtracts the likeliest classes by itself, with the target 'logit'."
         )
     return of_classes.gather(1, class_indices[:, None])[:, 0] - of_classes[:, other]
 
