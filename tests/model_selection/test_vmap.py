@@ -518,7 +518,7 @@ def test_ensemble_of_one_has_no_spread(data):
 @parametrize_with_checks(
     [
         SeedEnsembleClassifier(
-            SimpleCNNClassifier(image_shape="pad", lr=0.01, max_epochs=20), seeds=[0, 1]
+            SimpleCNNClassifier(image_shape="pad", lr=0.02, max_epochs=5), seeds=[0, 1]
         )
     ]
 )
