@@ -85,7 +85,8 @@ class _Names:
         return f"{place} has an unknown setting {name!r}. {hint}"
 
     def _known(self, section):
-        return self.sections[section] if section else [*self.sections, *self.top]
+        """The names that a section may have, or that may stand by themselves."""
+        return self.sections[section] if section else {**self.sections, **self.top}
 
     def _hint(self, section, name, form):
         """Where a name belongs, or what it probably means; nothing, if that is not known."""
@@ -145,10 +146,10 @@ def _values(config_class, content):
 
 def _names(config_class):
     """The names that a file of these settings may have."""
-    top = other_names(config_class)
+    top = {field.name: field.name for field, *_ in fields_of(config_class)}
+    top |= other_names(config_class)
     sections: dict[str, dict[str, str]] = {}
     for field, *_ in fields_of(config_class):
-        top[field.name] = field.name
         section, dot, name = (field.metadata["also"] or "").partition(".")
         if dot:
             sections.setdefault(section, {}).update({name: field.name, field.name: field.name})
