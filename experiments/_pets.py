@@ -1,174 +1,210 @@
-"""How explainers are put to the test on pets: some at a time, to bound the memory."""
+"""What `python -m experiments.pets` does."""
 
+import numpy as np
 import pandas as pd
-from sklearn.base import clone
-from sklearn.frozen import FrozenEstimator
-from sklearn.utils import gen_batches
-from torch import nn
+from sklearn.model_selection import train_test_split
+from sklearn.utils import Bunch
 
-from experiments._localization import with_truth
-from fmcam._progress import ProgressBar
-from fmcam.explain import (
-    CAM,
-    EdgeMap,
-    EigenCAM,
-    GradCAMPlusPlus,
-    GuidedGradCAM,
-    HiResCAM,
-    LayerCAM,
-    ScoreCAM,
-    XGradCAM,
-    randomized,
+from experiments._pets_methods import (
+    CORNERS,
+    NOT_ALIGNED,
+    REFERENCE,
+    compare_alignment,
+    fused,
+    make_explainers,
+    score_methods,
+    summary_of,
 )
-from fmcam.localize import boxes_from_heatmaps
-from fmcam.metrics import max_box_accuracy_score, pixel_average_precision_score
-from fmcam.report import (
-    bootstrap_difference,
-    evaluate_localization,
-    localization_error_types,
-    summarize,
-)
+from experiments._receptive_fields import effective_centres
+from experiments._species import imagenet_classifier, with_species_classes, write_species
+from fmcam._boxes import masks_of_boxes
+from fmcam.classifiers import save_classifier
+from fmcam.cli._gallery import brightened, overlay, spread, write_gallery
+from fmcam.cli._run import Run
+from fmcam.cli._transfer import Transfer, starting_weights
+from fmcam.datasets import fetch_oxford_pets
+from fmcam.explain import explain_together
+from fmcam.plot import HeatmapDisplay, HistoryDisplay, LocalizationCurveDisplay
+from fmcam.report import classification_frame, overall_frame
 
-__all__ = ["CORNERS", "LAYERS", "NOT_ALIGNED", "REFERENCE"]
-__all__ += ["compare_alignment", "fused", "make_explainers", "score_methods", "summary_of"]
-
-CORNERS = ["x0", "y0", "x1", "y1"]
-REFERENCE = "centre box"
-NOT_ALIGNED = ", not aligned"
-METHODS_AT_ONCE = 8  # their maps of all test photographs are in memory
-LAYERS = tuple(f"features.layer{number}" for number in (2, 3, 4))
-
-
-def fused(layers):
-    """The name of LayerCAM of the last two of three layers."""
-    _, middle, last = _short(layers)
-    return f"LayerCAM, layers {middle} and {last}"
+TEST_SHARE = 0.25  # of the trainval list, where the test list has no boxes
+GUIDED = "Guided Grad-CAM"
+PICTURED = 4
+PROBED = 32  # photographs to see by where a layer's cells look
+PRINTED = ["mean_iou", "box_accuracy_0.5", "box_accuracy_v2", "oracle_max_box_accuracy_v2"]
+PRINTED += ["pixel_average_precision", "pointing_game", "energy", "mask_iou"]
 
 
-def _short(layers):
-    return [layer.removeprefix("features.layer") for layer in layers]
+def load(config):
+    """Photographs to learn from, which of them are held out for validation, those to test on.
 
-
-def make_explainers(clf, layers, batch_size, *, score_cam=False):
-    """The methods that need an image, by name.
-
-    `layers` are three of the network, early to late. At the last one before a global average CAM,
-    Grad-CAM, HiResCAM and XGrad-CAM are one map, at the middle one they differ. Guided Grad-CAM is
-    for networks with ReLUs alone.
+    Their `boxes` and `masks` are those that the configuration asks for.
     """
-    frozen, size = FrozenEstimator(clf), {"batch_size": batch_size}
-    chance = FrozenEstimator(randomized(clf, random_state=0))
-    first, middle, last = _short(layers)
-    two = list(layers[1:])
-    cams = {
-        "CAM": CAM(frozen, **size),
-        "Grad-CAM++": GradCAMPlusPlus(frozen, **size),
-        "LayerCAM": LayerCAM(frozen, **size),
-        "Eigen-CAM": EigenCAM(frozen, **size),
-        f"HiResCAM, layer {middle}": HiResCAM(frozen, layer=layers[1], **size),
-        f"XGrad-CAM, layer {middle}": XGradCAM(frozen, layer=layers[1], **size),
-        f"Grad-CAM++, layers {middle} and {last}": GradCAMPlusPlus(frozen, layer=two, **size),
-        fused(layers): LayerCAM(frozen, layer=two, **size),
-        f"LayerCAM, layers {first} to {last}": LayerCAM(frozen, layer=list(layers), **size),
-    }
-    for name, cam in list(cams.items()):
-        cams[f"{name}{NOT_ALIGNED}"] = clone(cam).set_params(align=False)
-    if score_cam:
-        cams["Score-CAM"] = ScoreCAM(frozen, **size)
-    if any(isinstance(part, nn.ReLU) for part in clf.module_.net.modules()):
-        cams["Guided Grad-CAM"] = GuidedGradCAM(frozen, **size)
-    return {
-        **cams,
-        "edges": EdgeMap(frozen, **size),
-        "random weights, CAM": CAM(chance, **size),
-        f"random weights, {fused(layers)}": LayerCAM(chance, layer=two, **size),
-    }
+    data = _fetch(config, "train")
+    if config.truth == "animal":
+        test = _fetch(config, "test")
+    else:
+        rows, test_rows = _split(data.target, TEST_SHARE, config.seed)
+        data, test = take(data, rows), take(data, test_rows)
+    if config.arch is not None:
+        return data, np.ones(len(data.target), dtype=bool), test
+    _, validation = _split(data.target, config.validation, config.seed)
+    return data, np.isin(np.arange(len(data.target)), validation), test
 
 
-def score_methods(clf, explainers, validation, test):
-    """Rows of the test photographs, and numbers of each method.
+def _fetch(config, subset):
+    data = fetch_oxford_pets(config.data_dir, subset=subset, size=config.image_size)
+    if config.truth == "head":
+        data.boxes, size = data.head_boxes, (config.image_size, config.image_size)
+        data.masks = masks_of_boxes(data.boxes[:, None], size)
+    if config.images is None or config.images >= len(data.target):
+        return data
+    _, rows = _split(data.target, config.images, config.seed)
+    return take(data, rows)
 
-    Parameters
-    ----------
-    clf : CNNClassifier
-    explainers : dict of str to explainer
-        From `make_explainers`.
-    validation, test : Bunch
-        With images, target, masks and boxes. Thresholds are fitted on the former.
 
-    Returns
-    -------
-    rows : DataFrame
-        As `evaluate_localization` gives them, and error_type.
-    numbers : DataFrame
-        One row a method: region and threshold of its boxes, mask_threshold, validation_mean_iou,
-        oracle_max_box_accuracy_v2 and pixel_average_precision.
-    """
-    rows, numbers, names = {}, {}, list(explainers)
-    for some in ProgressBar(list(gen_batches(len(names), METHODS_AT_ONCE))):
-        found, to_boxes, maps = evaluate_localization(
-            {name: explainers[name] for name in names[some]},
-            fit=with_truth(validation),
-            test=with_truth(test),
-            classifier=clf,
-            align=None,
-            full_output=True,
-        )
-        for name in [name for name in maps if name not in rows]:  # references come each time
-            of_method = found[found["method"] == name]
-            rows[name] = of_method.assign(error_type=_error_types(of_method, maps[name], test))
-            numbers[name] = {
-                "region": to_boxes[name].region_,
-                "threshold": to_boxes[name].threshold_,
-                "mask_threshold": of_method["mask_threshold"].iloc[0],
-                "validation_mean_iou": to_boxes[name].scores_.max(),
-                "oracle_max_box_accuracy_v2": max_box_accuracy_score(test.boxes, maps[name]),
-                "pixel_average_precision": pixel_average_precision_score(test.masks, maps[name]),
-            }
-    order = [*names, *(name for name in rows if name not in explainers)]
-    return (
-        pd.concat([rows[name] for name in order], ignore_index=True),
-        pd.DataFrame.from_dict(numbers, orient="index").loc[order],
+def _split(target, size, seed):
+    """Sorted rows of two parts, the second of that size or share; each has all breeds alike."""
+    parts = train_test_split(
+        np.arange(len(target)), test_size=size, stratify=target, random_state=seed
+    )
+    return map(np.sort, parts)
+
+
+def take(bunch, rows):
+    """A Bunch of some rows of its arrays."""
+    return Bunch(
+        **{name: value[rows] if hasattr(value, "shape") else value for name, value in bunch.items()}
     )
 
 
-def _error_types(rows, maps, test):
-    return localization_error_types(
-        *(rows["y"], rows["predicted"], test.boxes, rows[CORNERS]),
-        boxes_joined=boxes_from_heatmaps(maps, rows["threshold"].iloc[0], region="all"),
+def trained_classifier(run, config, data, held_out, test):
+    """A classifier of the breeds, and the row of its accuracy; both are written."""
+    folder = run.folder / "checkpoints"
+    training = Transfer.of(config, starting_weights(config.weights, folder))
+    clf, _, history = training.fit(data.images, data.target, held_out, folder)
+    names = [test.target_names[label] for label in clf.classes_]
+    return clf, write_classification(run, clf, history, test, names)
+
+
+def write_classification(run, clf, history, test, names):
+    """Tables and curves of the classifier, and the classifier itself."""
+    y_proba = clf.predict_proba(test.images)
+    row = overall_frame(test.target, y_proba, clf.classes_)
+    run.write_table("classification.csv", row)
+    breeds = classification_frame(test.target, y_proba, clf.classes_, class_names=names)
+    run.write_table("breeds.csv", breeds)
+    display = HistoryDisplay.from_history(history)
+    run.write_table("history.csv", display.frame())
+    run.write_figure("history.png", display)
+    path = run.folder / "classifier.safetensors"
+    save_classifier(clf, path, class_names=names, metrics={"test_accuracy": row["accuracy"].item()})
+    run.written.append(path)
+    return row
+
+
+def write_localization(run, rows, numbers, test, fusion):
+    """Tables and curves of the methods."""
+    named = rows.assign(
+        y=np.array(test.target_names)[rows["y"]],
+        predicted=np.array(test.target_names)[rows["predicted"]],
+        file=test.filenames[rows["id"]],
+    ).round(4)
+    run.write_table("rows.csv.gz", named)
+    summary = summary_of(rows, numbers)
+    run.write_table("summary.csv", summary)
+    run.write_table("alignment.csv", compare_alignment(rows))
+    errors = rows["error_type"].replace("", "no true box")
+    run.write_table("errors.csv", pd.crosstab(rows["method"], errors))
+    shown = ("CAM", f"CAM{NOT_ALIGNED}", fusion, "random weights, CAM", REFERENCE)
+    curves = rows[rows["method"].isin(shown) & rows["iou"].notna()]
+    run.write_figure("box_accuracy.png", LocalizationCurveDisplay.from_rows(curves))
+    return named, summary
+
+
+def write_pictures(run, named, explainers, test, methods, n_gallery):
+    """The photographs that the first method is worst and best on, and a gallery of all degrees."""
+    shown = {name: explainers[name] for name in methods if name in explainers}
+    chosen, *_ = shown
+    rows = {name: of_method.set_index("id") for name, of_method in named.groupby("method")}
+    iou = rows[chosen]["iou"].dropna().sort_values()
+    for name, ids in (("worst", iou.index[:PICTURED]), ("best", iou.index[: -PICTURED - 1 : -1])):
+        run.write_figure(f"{name}.png", _display(rows, shown, test, ids))
+    write_gallery(run, _gallery(rows, shown, test, iou.index[spread(iou, n_gallery)]))
+
+
+def _display(rows, explainers, test, ids):
+    some, (first, *_) = take(test, ids), explainers
+    return HeatmapDisplay.from_heatmaps(
+        some.images,
+        brightened(explain_together(explainers, some.images, some.target)),
+        y_true=rows[first].loc[ids, "y"],
+        y_pred=rows[first].loc[ids, "predicted"],
+        boxes_true=some.boxes,
+        boxes_pred={name: rows[name].loc[ids, CORNERS] for name in explainers},
+        title="heatmap of the true class",
     )
 
 
-def summary_of(rows, numbers):
-    """One row a method: what `summarize` gives, box_accuracy_v2, mask_iou and the numbers.
-
-    box_accuracy_v2 is the mean of the three box accuracies at the one threshold of the validation
-    photographs, where MaxBoxAccV2 takes the best of the test photographs for each.
-    """
-    table = summarize(rows, reference=REFERENCE)
-    accuracies = [f"box_accuracy_{least}" for least in (0.3, 0.5, 0.7)]
-    table["box_accuracy_v2"] = table[accuracies].mean(axis=1)
-    masks = {
-        method: _interval("mask_iou", of_method["mask_iou"].dropna())
-        for method, of_method in rows.groupby("method", sort=False)
-    }
-    return table.join([pd.DataFrame.from_dict(masks, orient="index"), numbers])
+def _gallery(rows, explainers, test, ids):
+    """Yield what is known about a picture, and the picture, method by method."""
+    some = take(test, ids)
+    maps = brightened(explain_together(explainers, some.images, some.target))
+    for name, found_maps in maps.items():
+        found = rows[name].loc[ids].to_dict("records")
+        pictures = zip(some.images, found_maps, some.boxes, strict=True)
+        for row, (image, heatmap, box) in zip(found, pictures, strict=True):
+            known = {"y_true": row["y"], "y_pred": row["predicted"]}
+            known |= {key: row[key] for key in ("method", "error_type", "iou", "mask_iou")}
+            known |= {"photograph": row["file"].rpartition("/")[2]}
+            yield known, overlay(image, heatmap, box, [row[corner] for corner in CORNERS])
 
 
-def compare_alignment(rows):
-    """One row a method: mean IoU with its maps aligned minus that without, and its interval."""
-    iou = rows.pivot(index="id", columns="method", values="iou").dropna()
-    table = {}
-    for name in iou.columns[iou.columns.str.endswith(NOT_ALIGNED)]:
-        aligned = name.removesuffix(NOT_ALIGNED)
-        table[aligned] = {
-            "mean_iou": iou[aligned].mean(),
-            "mean_iou_not_aligned": iou[name].mean(),
-            **_interval("difference", iou[aligned] - iou[name]),
-        }
-    return pd.DataFrame.from_dict(table, orient="index").rename_axis("method")
+def metrics_summary(config, accuracy, chosen, summary, held_out, test):
+    """The numbers in words."""
+    row = accuracy.iloc[0]
+    network = "" if config.arch is None else f"{config.arch}, "
+    return "\n".join(
+        [
+            f"Oxford-IIIT Pet, in search of the {config.truth}, {network}weights from "
+            f"{config.weights}: {(~held_out).sum()} training, {held_out.sum()} validation and "
+            f"{len(test.target)} test photographs",
+            f"test accuracy  {row['accuracy']:.4f} "
+            f"({row['accuracy_low']:.4f} to {row['accuracy_high']:.4f})",
+            f"best on the validation photographs: {chosen}",
+            "",
+            "thresholds from the validation photographs; 'oracle' numbers choose theirs on the "
+            "test photographs, 'resolution oracle' knows the masks",
+            summary[PRINTED].round(3).to_string(),
+            "",
+        ]
+    )
 
 
-def _interval(name, values):
-    mean, low, high = bootstrap_difference(values, 0 * values, random_state=0)
-    return {f"n_{name}": len(values), name: mean, f"{name}_low": low, f"{name}_high": high}
+def main(config):
+    """Train, explain, score, write."""
+    learned = config.arch and imagenet_classifier(config.arch, config.weights, config.image_size)
+    run = Run(config, "python -m experiments.pets", kept=("checkpoints",))
+    data, held_out, test = load(config)
+    if learned is None:
+        clf, accuracy = trained_classifier(run, config, data, held_out, test)
+    else:
+        clf = learned
+        breeds = np.take(test.target_names, test.target)
+        data, test = (with_species_classes(clf, part) for part in (data, test))
+        accuracy = write_species(run, clf, test, breeds)
+
+    validation, fusion = take(data, held_out), fused(config.layers)
+    centres = effective_centres(clf, validation.images[:PROBED], config.layers)
+    run.write_table("receptive_fields.csv", centres.round(3))
+    explainers = make_explainers(clf, config.layers, config.batch_size, score_cam=config.score_cam)
+    rows, numbers = score_methods(clf, explainers, validation, test)
+    named, summary = write_localization(run, rows, numbers, test, fusion)
+    of_network = [name for name, one in explainers.items() if one.classifier_ is clf]
+    chosen = summary.loc[of_network, "validation_mean_iou"].drop("edges").idxmax()
+    methods = (chosen, "CAM", f"CAM{NOT_ALIGNED}", fusion, GUIDED)
+    write_pictures(run, named, explainers, test, methods, config.gallery)
+    text = metrics_summary(config, accuracy, chosen, summary, held_out, test)
+    run.write_text("metrics_summary.txt", text)
+    print(text)
+    run.finish()

@@ -22,8 +22,6 @@ N_CLASSES = 1000
 
 def imagenet_classifier(arch, weights, image_size):
     """A network by name with weights of ImageNet's 1,000 classes; else end with a message."""
-    if weights is None:
-        raise SystemExit(f"--arch {arch} needs --weights: a file, or DEFAULT.")
     try:
         clf = load_network(weights, arch, image_size)
     except (ImportError, ValueError) as error:

@@ -59,6 +59,23 @@ MISTAKES = {
 }
 
 
+def run_at_once(module, arguments):
+    """What a module does as a command; it imports nothing heavy and takes half a second at most."""
+    code = "import runpy, sys, time, atexit\n"
+    code += f"heavy = lambda: [name for name in {HEAVY} if name in sys.modules]\n"
+    code += "atexit.register(lambda: print(heavy(), time.process_time()))\n"
+    code += f"sys.argv = [{module!r}, *{arguments!r}]\n"
+    code += f"runpy.run_module({module!r}, run_name='__main__')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    *_, last = done.stdout.splitlines()
+    imported, _, seconds = last.rpartition(" ")
+    assert imported == "[]"
+    assert float(seconds) < 0.5  # about 0.15 where nothing else runs
+    return done
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -75,20 +92,31 @@ MISTAKES = {
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_all_that_is_no_work_is_said_at_once_and_in_one_line(arguments, said):
-    code = "import runpy, sys, time, atexit\n"
-    code += f"heavy = lambda: [name for name in {HEAVY} if name in sys.modules]\n"
-    code += "atexit.register(lambda: print(heavy(), time.process_time()))\n"
-    code += f"sys.argv = ['fmcam', *{arguments!r}]\nrunpy.run_module('fmcam', run_name='__main__')"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    *_, last = done.stdout.splitlines()
-    imported, _, seconds = last.rpartition(" ")
-    assert imported == "[]"
-    assert float(seconds) < 0.5  # about 0.15 where nothing else runs
+    done = run_at_once("fmcam", arguments)
     assert said in (done.stderr if arguments in MISTAKES else done.stdout)
     assert len(done.stderr.splitlines()) == (arguments in MISTAKES)
     assert (done.returncode != 0) == (arguments in MISTAKES)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        *(
+            (name, ["--help"], "usage: ")
+            for name in ("compare", "compare_methods", "localize", "pets")
+        ),
+        ("benchmark", [], "usage: "),
+        ("compare", ["--search", "nowhere"], "There is no nowhere/best.json. Name the folder"),
+        ("compare_methods", ["--runs", "nowhere"], "--runs: there is no nowhere/config.json."),
+        ("localize", ["--threshold", "2"], "--threshold must be in [0, 1], got 2.0."),
+        ("pets", ["--weights", "DEFAULTS"], "Did you mean 'DEFAULT'?"),
+        ("pets", ["--arch", "resnet5"], "Did you mean 'resnet50'"),
+        ("pets", ["--out", "setup.cfg"], "--out must be a folder that can be written to"),
+    ],
+)
+def test_experiments_say_at_once_what_is_no_work(name, arguments, said):
+    done = run_at_once(f"experiments.{name}", arguments)
+    assert said in (done.stdout if "--help" in arguments else done.stderr)
 
 
 @pytest.mark.parametrize(("shell", "said"), [("bash", "compgen"), ("zsh", "#compdef fmcam")])

@@ -17,6 +17,7 @@ from PIL import Image
 from sklearn.utils import Bunch
 
 from experiments import compare
+from experiments._compare import compare_over_seeds, plan
 from fmcam import datasets
 from fmcam.classifiers import FlipAndShift, OneCycle, load_classifier
 from fmcam.cli import grid_search, train
@@ -113,7 +114,7 @@ def test_compare_needs_a_search(tmp_path):
 def test_compare_trains_in_the_precision_asked_for(searched, tmp_path):
     best = json.loads((searched / "best.json").read_text())
     (tmp_path / "best.json").write_text(json.dumps({**best, "lenet5": best["simplecnn"]}))
-    fits = compare.plan(compare.Config(search=str(tmp_path), precision="bfloat16"))
+    fits = plan(compare.Config(search=str(tmp_path), precision="bfloat16"))
     assert {fit.classifier().precision for fit in fits} == {"bfloat16"}
 
 
@@ -146,7 +147,7 @@ def test_differences_over_seeds_by_hand():
     target = np.array([0, 0, 1, 1])
     a = np.array([[1, 1, 0, 0], [1, 0, 0, 0]], dtype=bool)
     b = np.array([[0, 0, 0, 1], [0, 0, 0, 1]], dtype=bool)
-    frame = compare.compare_over_seeds(a, b, target, ["shoe", "bag"])
+    frame = compare_over_seeds(a, b, target, ["shoe", "bag"])
     # shoe: images count 1 and 1/2 for a, 0 for b; bag: 0 for a, 0 and 1 for b
     assert frame["recall_difference"].tolist() == [0.75, -0.5, 0.125]
     assert frame.loc["shoe", ["recall_low", "recall_high"]].tolist() == [0.5, 1.0]

@@ -21,6 +21,8 @@ from experiments._canvas import (
     validation_canvases,
 )
 from experiments._localization import BLOCKS, FUSED, REFERENCE
+from experiments._localize import plan
+from fmcam.datasets import get_dataset
 from fmcam.explain import GradCAMPlusPlus
 from fmcam.localize import HeatmapToBox, boxes_from_heatmaps
 
@@ -71,7 +73,7 @@ def test_what_is_not_black_is_the_item_on_a_blank_canvas(run):
 
 def test_thresholds_come_from_held_out_canvases(run):
     """The validation canvases hold other images than those trained on."""
-    data = localize.get_dataset("shapes", "train")
+    data = get_dataset("shapes", "train")
     train, held_out = split_rows(data.target, run.rows, 1)
     assert not set(train) & set(held_out)
     canvases = validation_canvases(run, data, 1)
@@ -107,8 +109,8 @@ def test_the_summary_names_accuracies_and_methods(run):
 
 
 def test_accuracies_are_those_of_the_final_networks_on_full_canvases(run):
-    data = localize.get_dataset("shapes", "train")
-    fitted = trained(localize.plan(run), data.images, data.target, Path(run.out, "checkpoints"))
+    data = get_dataset("shapes", "train")
+    fitted = trained(plan(run), data.images, data.target, Path(run.out, "checkpoints"))
     classified = read(run, "classification.csv").set_index("seed")
     for seed, clf in zip(run.seeds, fitted, strict=True):
         known = validation_canvases(run, data, seed)
@@ -171,8 +173,8 @@ def test_settings_out_of_range_are_told_before_anything_is_written(tmp_path, cha
 
 
 def test_the_chosen_blocks_and_region_fit_held_out_canvases_best(run):
-    data = localize.get_dataset("shapes", "train")
-    (clf,) = trained(localize.plan(run)[:1], data.images, data.target, Path(run.out, "checkpoints"))
+    data = get_dataset("shapes", "train")
+    (clf,) = trained(plan(run)[:1], data.images, data.target, Path(run.out, "checkpoints"))
     canvases = validation_canvases(run, data, run.seeds[0])
 
     def best_score(blocks, region):
@@ -187,8 +189,8 @@ def test_the_chosen_blocks_and_region_fit_held_out_canvases_best(run):
 
 def test_boxes_go_around_the_chosen_region(run):
     chosen = json.loads(Path(run.out, "chosen.json").read_text())
-    data, items = (localize.get_dataset("shapes", subset) for subset in ("train", "test"))
-    fitted = trained(localize.plan(run), data.images, data.target, Path(run.out, "checkpoints"))
+    data, items = (get_dataset("shapes", subset) for subset in ("train", "test"))
+    fitted = trained(plan(run), data.images, data.target, Path(run.out, "checkpoints"))
     test = first(canvases_of(run, items, random_state=0), run.images)
     rows = read(run, "rows.csv.gz").set_index("method").loc[FUSED]
     for seed, clf in zip(run.seeds, fitted, strict=True):

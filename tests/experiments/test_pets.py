@@ -14,7 +14,8 @@ from sklearn.utils import Bunch
 from torch import nn
 
 from experiments import pets
-from experiments._pets import compare_alignment, make_explainers, score_methods
+from experiments._pets import load
+from experiments._pets_methods import CORNERS, compare_alignment, make_explainers, score_methods
 from experiments._receptive_fields import effective_centres
 from experiments._species import with_species_classes
 from fmcam._boxes import masks_of_boxes
@@ -97,18 +98,18 @@ def test_fmcam_train_takes_a_folder_of_some_breeds(config, tmp_path):
 
 
 def test_each_part_has_photographs_of_its_own_and_all_breeds(config):
-    data, held_out, test = pets.load(config)
+    data, held_out, test = load(config)
     assert np.bincount(data.target[held_out]).tolist() == [2, 2, 0, 0, 0, 2]
     assert np.bincount(data.target[~held_out]).tolist() == [4, 4, 0, 0, 0, 4]
     assert all("_test" in name for name in test.filenames)
     assert all("_trainval" in name for name in data.filenames)
-    few, held_out, _ = pets.load(dataclasses.replace(config, images=9))
+    few, held_out, _ = load(dataclasses.replace(config, images=9))
     assert np.bincount(few.target).tolist() == [3, 3, 0, 0, 0, 3]
     assert held_out.sum() == 3
 
 
 def test_heads_are_tested_on_photographs_of_the_trainval_list(config):
-    data, held_out, test = pets.load(dataclasses.replace(config, truth="head"))
+    data, held_out, test = load(dataclasses.replace(config, truth="head"))
     assert len(set(data.filenames) | set(test.filenames)) == 18
     assert len(test.target) == 5  # a quarter, rounded up
     assert held_out.sum() == 5  # a third of 13
@@ -126,7 +127,7 @@ def test_heads_are_tested_on_photographs_of_the_trainval_list(config):
 @pytest.mark.slow
 def test_rows_name_breeds_and_what_is_wrong(run):
     rows = read(run, "rows.csv.gz", keep_default_na=False)
-    _, _, test = pets.load(run)
+    _, _, test = load(run)
     assert (rows.groupby("method").size() == 6).all()
     assert rows.groupby("file")["y"].agg("first").to_dict() == {
         f"images/{stem}_test{number}.jpg": name
@@ -137,7 +138,7 @@ def test_rows_name_breeds_and_what_is_wrong(run):
             ("Bengal", "Bengal"),
         ]
     }
-    boxes = rows[pets.CORNERS].replace("", np.nan).astype(float)
+    boxes = rows[CORNERS].replace("", np.nan).astype(float)
     truth = test.boxes[rows["id"]]
     np.testing.assert_allclose(rows["iou"], paired_box_iou(truth, boxes), atol=6e-5)
     types = localization_error_types(rows["y"], rows["predicted"], truth, boxes)
@@ -165,7 +166,7 @@ def test_summary(run):
     largest = summary[summary["region"] == "largest"]
     assert (largest["oracle_max_box_accuracy_v2"] >= largest["box_accuracy_v2"] - 1e-12).all()
     # Of the full frame the object is what it is of the image.
-    _, _, test = pets.load(run)
+    _, _, test = load(run)
     share = (test.masks == 1).sum() / (test.masks != 255).sum()
     assert summary.loc["full frame", "pixel_average_precision"] == pytest.approx(share)
     assert summary.loc["full frame", "no_boxes"] == 0
@@ -174,7 +175,7 @@ def test_summary(run):
 @pytest.mark.parametrize("method", ["CAM", "LayerCAM, layers 2 to 4", "edges", "Guided Grad-CAM"])
 @pytest.mark.slow
 def test_thresholds_are_those_of_the_validation_photographs(run, method):
-    data, held_out, test = pets.load(run)
+    data, held_out, test = load(run)
     explainer = make_explainers(classifier(run), pets.LAYERS, 6)[method]
     maps = explainer.explain(data.images[held_out], data.target[held_out])
     found = read(run, "summary.csv", index_col="method").loc[method]
@@ -326,7 +327,7 @@ def test_stopped_before_the_end_it_goes_on_to_the_same_weights(run, tmp_path, mo
 def fit(config):
     folder = Path(config.out, "checkpoints")
     training = _transfer.Transfer.of(config, _transfer.starting_weights(config.weights, folder))
-    data, held_out, _ = pets.load(config)
+    data, held_out, _ = load(config)
     return training.fit(data.images, data.target, held_out, folder)[0]
 
 
@@ -402,7 +403,7 @@ def imagenet(config, tmp_path_factory):
 
 @pytest.mark.slow
 def test_the_true_class_is_the_likeliest_of_the_species(imagenet):
-    _, _, test = pets.load(imagenet)
+    _, _, test = load(imagenet)
     proba = load_network(imagenet.weights, imagenet.arch, SIZE).predict_proba(test.images)
     names = torchvision.models.ResNet18_Weights.DEFAULT.meta["categories"]
     rows = read(imagenet, "rows.csv.gz")
@@ -424,7 +425,7 @@ def test_the_true_class_is_the_likeliest_of_the_species(imagenet):
 
 @pytest.mark.slow
 def test_nothing_is_trained_and_all_of_the_trainval_list_is_for_thresholds(imagenet):
-    data, held_out, test = pets.load(imagenet)
+    data, held_out, test = load(imagenet)
     assert held_out.all()
     assert len(held_out) == 18
     assert not list(Path(imagenet.out).rglob("*.safetensors"))
@@ -450,6 +451,7 @@ def test_the_report_reads_the_folder_of_an_imagenet_run(imagenet):
     ("change", "message"),
     [
         ({"weights": None}, "needs --weights"),
+        ({"weights": "DEFAULTS"}, "--weights: there is no file DEFAULTS. Did you mean 'DEFAULT'"),
         ({"layers": ("layer4",)}, "--layers must name 3 layers, got 1"),
         ({"weights": "other"}, "ImageNet's 1,000 classes, but torchvision/resnet18 has 10"),
         ({"arch": "torchvision/resnet81"}, "There is no network"),
