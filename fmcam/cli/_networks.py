@@ -3,6 +3,7 @@
 import warnings
 from pathlib import Path
 
+import numpy as np
 from sklearn.utils import Bunch
 
 from fmcam.classifiers import CNNClassifier, load_classifier
@@ -73,7 +74,7 @@ def _named_classifier(model, arch, image_size, usual_size):
     else:
         clf = CNNClassifier.from_module(get_model(arch, weights=model))
         clf.checkpoint_ = {}
-    own_size = clf.image_shape_[-1] if clf.image_shape_ else clf.checkpoint_.get("image_size")
+    own_size = clf.image_shape_[-1] if clf.image_shape_ else image_size or _side(clf.checkpoint_)
     standardized = not clf.module_.standardize.leaves_images
     usual = _published_preparation(arch, model, needed=not (own_size and standardized))
     if not standardized:
@@ -85,6 +86,20 @@ def _named_classifier(model, arch, image_size, usual_size):
         clf.checkpoint_ = {"class_names": usual.class_names, **clf.checkpoint_}
     size = image_size or own_size or usual_size or usual.image_size
     return clf.adopt(clf.module_, clf.classes_, (clf.module_.standardize.mean.numel(), size, size))
+
+
+def _side(entries):
+    """Height and width of square images, as files of others may have it; None if they do not."""
+    try:
+        sides = sorted({int(side) for side in np.ravel(entries.get("image_size"))})
+    except (TypeError, ValueError):
+        return None
+    if len(sides) > 1:
+        raise ValueError(
+            f"The images of the network are of {sides[0]} and {sides[1]} pixels; here all are "
+            "squares. Give --image-size."
+        )
+    return sides[0] if sides else None
 
 
 def _for_photographs(clf):

@@ -82,7 +82,8 @@ class Transfer(TransferSettings):
         if self.weights is not None and self.optimizer is None:
             changes["lr"] = self.lr / 10
             changes["param_groups"] = [("head.*", {"lr": self.lr})]
-        patience = self.patience or self.epochs  # all epochs, and then the best one's weights
+        # Patience that lasts for all epochs: in the end the best one's weights are taken.
+        patience = self.epochs if self.patience is None else self.patience
         stages["all"], last = self._stage(
             "all", X, y, held_out, folder, patience=patience, **changes
         )

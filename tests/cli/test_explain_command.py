@@ -571,6 +571,35 @@ def test_weights_for_classes_of_ones_own(tmp_path):
         assert found.predict(np.full((1, 3, 96, 96), 255, np.uint8)).shape == (1,)
 
 
+@pytest.mark.parametrize(
+    ("entry", "side"),
+    [
+        ({"image_size": 96}, 96),
+        ({"image_size": (96, 96)}, 96),
+        ({"image_size": "96"}, 96),
+        ({"image_size": np.int64(96)}, 96),
+        ({"image_size": torch.tensor([96, 96])}, 96),
+        ({"image_size": "large"}, 224),
+        ({"image_size": []}, 224),
+        ({"image_size": None}, 224),
+    ],
+)
+def test_a_file_of_others_may_say_the_size_in_many_ways(tmp_path, entry, side):
+    net = torchvision.models.squeezenet1_1(num_classes=2)
+    torch.save({"state_dict": net.state_dict(), **entry}, tmp_path / "net.pth")
+    clf = load_network(str(tmp_path / "net.pth"), "squeezenet1_1")
+    assert clf.image_shape_ == (3, side, side)
+
+
+def test_images_that_are_no_squares_need_a_size(tmp_path):
+    net = torchvision.models.squeezenet1_1(num_classes=2)
+    torch.save({"state_dict": net.state_dict(), "image_size": (96, 64)}, tmp_path / "net.pth")
+    with pytest.raises(ValueError, match=r"of 64 and 96 pixels; .* Give --image-size"):
+        load_network(str(tmp_path / "net.pth"), "squeezenet1_1")
+    clf = load_network(str(tmp_path / "net.pth"), "squeezenet1_1", image_size=48)
+    assert clf.image_shape_ == (3, 48, 48)
+
+
 def test_a_checkpoint_keeps_how_its_own_images_were_prepared(tmp_path):
     file = tmp_path / "net.safetensors"
     save_classifier(network(shape=(1, 40, 40), kind=LeNet5), file, class_names=NAMES)
