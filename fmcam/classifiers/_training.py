@@ -4,9 +4,13 @@ import contextlib
 import warnings
 
 import numpy as np
-from sklearn.utils import check_random_state
+import torch
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import check_consistent_length, check_random_state
 from skorch.callbacks import EpochTimer, PassthroughScoring, PrintLog
 
+from fmcam._data.images import as_image_array
+from fmcam._data.labels import class_indices_of, label_array
 from fmcam._interrupts import stopped_early
 from fmcam._random_state import seeded
 from fmcam.classifiers._augment import check_augmented
@@ -111,7 +115,40 @@ class Training(Running):
             super()._set_training(training)
 
     def train_step(self, batch, **fit_params):
-        """One step of the optimizer on one batch, augmented."""
+        """One step of the optimizer on one batch, augmented.
+
+        It needs a classifier that is fitted or :meth:`initialize`-d; after that the first batch
+        also says how images are standardized.
+
+        Parameters
+        ----------
+        batch : tuple (images, labels)
+            Arrays or tensors, as `fit` takes them, such as a batch of a DataLoader.
+
+        Returns
+        -------
+        dict
+            loss, a tensor, and y_pred, the logits of shape (n, n_classes).
+
+        Raises
+        ------
+        NotFittedError
+            If there is no network yet.
+        ValueError
+            If images have another shape, labels are unknown, or there are not as many as images.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fmcam.classifiers import SimpleCNNClassifier
+        >>> clf = SimpleCNNClassifier(classes=[0, 1], image_shape=(1, 28, 28), random_state=0)
+        >>> batch = np.random.default_rng(0).random((8, 1, 28, 28)), np.arange(8) % 2
+        >>> losses = [clf.initialize().train_step(batch)["loss"], clf.train_step(batch)["loss"]]
+        >>> bool(losses[1] < losses[0])
+        True
+        """
+        if not self._in_training:
+            batch = self._given_batch(batch)
         if self.augment_ is not None:
             images, class_indices = batch
             augmented = self.augment_(images, self._generator)
@@ -126,6 +163,23 @@ class Training(Running):
                     "but got one. Take another `batch_size`, or a loader with drop_last=True."
                 ) from error
             raise
+
+    def _given_batch(self, batch):
+        """Images and class indices of what somebody else than `fit` takes a step on."""
+        if not self.initialized_:
+            raise NotFittedError(
+                f"This {type(self).__name__} has no network to train yet. Call `initialize` first."
+            )
+        if not isinstance(batch, list | tuple) or len(batch) < 2:
+            raise ValueError(f"`batch` must be (images, labels), got a {type(batch).__name__}.")
+        images, labels, *_ = batch
+        images = torch.tensor(as_image_array(self, images, reset=False))
+        labels = class_indices_of(label_array(labels), self.classes_, self._names)
+        check_consistent_length(images, labels)
+        if self._to_learn:
+            self.module_.standardize.learn([images])
+            self._to_learn = False
+        return images, torch.from_numpy(labels)
 
     def on_epoch_end(self, net, **kwargs):
         """Warn where the loss of the epoch became NaN or infinite, once in a training."""

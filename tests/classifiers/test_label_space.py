@@ -1,10 +1,12 @@
 """Callbacks, splits and scores see the labels that `fit` was given; names of numbered labels."""
 
+import copy
 import warnings
 
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import f1_score, make_scorer
 from skorch.callbacks import (
     BatchScoring,
@@ -19,6 +21,7 @@ from skorch.callbacks import (
 from skorch.dataset import Dataset as ArrayDataset
 from skorch.dataset import ValidSplit
 from skorch.helper import predefined_split
+from torch import nn
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
 from fmcam._data.labels import class_indices_of, label_array, labels_of_dataset, names_of_dataset
@@ -345,6 +348,51 @@ def test_what_was_only_initialized_learns_to_standardize(squares):
     first = make().fit(X, y)
     weights = make(classes=[0, 1], image_shape=(1, 16, 16)).initialize().partial_fit(X, y)
     assert first.history[-1, "train_acc"] == weights.history[-1, "train_acc"] == 1.0
+
+
+@pytest.mark.parametrize("as_given", [np.asarray, torch.tensor, lambda X: X / 255], ids=str)
+def test_a_step_on_a_batch_by_hand(squares, as_given):
+    """The step that torch's SGD takes on the standardized images, for any kind of batch."""
+    X, y = squares
+    clf = make(classes=[3, 7], image_shape=(1, 16, 16)).initialize()
+    reference = copy.deepcopy(clf.module_.net)
+    pixels = torch.tensor((X - X.mean()) / X.std()).float()
+    loss = nn.functional.cross_entropy(reference(pixels), torch.tensor(y))
+    gradients = torch.autograd.grad(loss, [*reference.parameters()])
+    clf.optimizer_.param_groups[0]["lr"] = 0.0  # what Adam makes of gradients is torch's business
+    step = clf.train_step([as_given(X), np.array([3, 7])[y]])
+    assert step["loss"].item() == pytest.approx(loss.item(), rel=1e-4)
+    assert step["y_pred"].shape == (40, 2)
+    for parameter, gradient in zip(clf.module_.net.parameters(), gradients, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-5)
+
+
+def test_steps_teach(squares):
+    X, y = squares[0], np.array(["moss", "fern"])[squares[1]]
+    clf = make(classes=["fern", "moss"], image_shape=(1, 16, 16)).initialize()
+    mean = None
+    for rows in [slice(0, 20), slice(20, 40)] * 10:
+        clf.train_step((X[rows], y[rows]))
+        mean = mean or clf.module_.standardize.mean.item()
+    assert mean == clf.module_.standardize.mean.item() == pytest.approx(X[:20].mean())
+    assert clf.predict(X).tolist() == y.tolist()
+    assert len(clf.history) == 0
+
+
+def test_steps_that_cannot_be_taken(squares):
+    X, y = squares
+    clf = make(classes=[0, 1], image_shape=(1, 16, 16))
+    with pytest.raises(NotFittedError, match="no network to train yet"):
+        clf.train_step((X, y))
+    clf.initialize()
+    for batch, message in (
+        (X, r"`batch` must be \(images, labels\), got a ndarray"),
+        ((X[..., :9], y), r"\(c, h, w\) = \(1, 16, 9\), but .* \(1, 16, 16\)"),
+        ((X, y + 1), r"holds the labels \[2\], which are not in the classes \[0, 1\]"),
+        ((X, y[1:]), r"inconsistent numbers of samples: \[40, 39\]"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            clf.train_step(batch)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from fmcam import datasets
 from fmcam.classifiers import LeNet5Classifier
@@ -88,6 +89,28 @@ def test_order_follows_random_state_and_changes_with_each_epoch(loaders):
     assert not torch.equal(first, second)
     assert torch.equal(tensors(one[1])[0], tensors(same[1])[0])
     assert not torch.equal(tensors(one[1])[0], tensors(loaders[1])[0])  # random_state=0
+
+
+def test_normalized_as_the_images_to_train_on(loaders):
+    normalized = get_data_loaders(64, dataset="shapes", normalize=True)
+    raw = tensors(loaders[0])[0].numpy()
+    for known, loader in zip(loaders[1:], normalized[1:], strict=True):
+        expected = (tensors(known)[0].numpy() - raw.mean()) / raw.std()
+        np.testing.assert_allclose(tensors(loader)[0], expected, atol=1e-4)
+    images, _ = tensors(normalized[0])
+    assert images.mean().item() == pytest.approx(0, abs=1e-4)
+    assert images.std().item() == pytest.approx(1, abs=1e-4)
+
+
+def test_resized_as_pillow_does(loaders):
+    resized = get_data_loaders(64, dataset="shapes", size=20)
+    images, _ = tensors(resized[2])
+    assert images.shape == (2000, 1, 20, 20)
+    for image, known in zip(images[:5, 0], tensors(loaders[2])[0][:5, 0], strict=True):
+        expected = Image.fromarray(known.numpy()).resize((20, 20), Image.Resampling.BILINEAR)
+        np.testing.assert_allclose(image, expected, atol=1e-5)
+    with pytest.raises(ValueError, match="size == 0, must be >= 1"):
+        get_data_loaders(64, dataset="shapes", size=0)
 
 
 @pytest.mark.parametrize("val_fraction", [0, 1, -0.1])
