@@ -108,6 +108,7 @@ def write_figures(run, fits, fitted, probas, test):
         run.write_figure(f"{stem}_history.png", HistoryDisplay.from_estimator(clf))
         roc = RocCurvesDisplay.from_predictions(test.target, proba, clf.classes_, class_names=names)
         run.write_figure(f"{stem}_roc.png", roc)
+        run.write_figure(f"{stem}_roc_classes.png", roc, panels=True)
         confusion = ConfusionMatrixDisplay.from_predictions(
             names[test.target], names[proba.argmax(axis=1)], labels=names
         )

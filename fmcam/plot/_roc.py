@@ -8,6 +8,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import auc, roc_curve
 
 from fmcam._predictions import check_class_names, check_probabilities
+from fmcam._text import printable
 from fmcam.plot._style import GREY, PALETTE, get_axes
 
 _AVERAGES = {"micro average": ":", "macro average": "--"}
@@ -30,11 +31,11 @@ class RocCurvesDisplay:
 
     Attributes
     ----------
-    ax_ : matplotlib Axes
-        The panel.
+    ax_ : matplotlib Axes, or ndarray of them of shape (k,)
+        The panel, or those of the k classes.
     inset_ : matplotlib Axes or None
         The upper left corner enlarged; None where the macro average is below 0.9 and the corner
-        empty.
+        empty, and with a panel for each class.
     figure_ : matplotlib Figure
         What they are on.
 
@@ -152,18 +153,28 @@ class RocCurvesDisplay:
             ignore_index=True,
         )
 
-    def plot(self, ax=None):
-        """Draw the curves, with the area under each in the legend.
+    def plot(self, ax=None, *, panels=False):
+        """Draw the curves, with the area under each in the legend or over its panel.
 
         Parameters
         ----------
-        ax : matplotlib Axes, optional
+        ax : matplotlib Axes, or array-like of k of them, optional
             Where to draw. By default a new figure.
+        panels : bool, default=False
+            Whether each of the k classes that occur gets a panel of its own, without the averages.
 
         Returns
         -------
         self : RocCurvesDisplay
+
+        Raises
+        ------
+        ValueError
+            If `ax` has another number of axes.
         """
+        self.inset_ = None
+        if panels:
+            return self._draw_panels(ax)
         n_columns = 1 + len(self.names) // 24
         self.figure_, (self.ax_,) = get_axes(ax, 1, (5.8 + 3 * n_columns, 6))
         self._draw_curves(self.ax_)
@@ -177,9 +188,22 @@ class RocCurvesDisplay:
         )
         self.ax_.grid(alpha=0.3)
         self.ax_.legend(loc="upper left", bbox_to_anchor=(1.01, 1), ncols=n_columns, frameon=False)
-        self.inset_ = None
         if self.roc_auc[-1] >= 0.9:
             self._draw_inset()
+        return self
+
+    def _draw_panels(self, ax):
+        curves = [*zip(self.names, self.fpr, self.tpr, self.roc_auc, strict=True)]
+        curves = curves[: -len(_AVERAGES)]
+        self.figure_, self.ax_ = get_axes(ax, len(curves), (2.6, 2.8), n_columns=5)
+        for panel, (name, fpr, tpr, area) in zip(self.ax_, curves, strict=True):
+            panel.plot(fpr, tpr, color=PALETTE[0], linewidth=1.5)
+            panel.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
+            panel.set(xlim=(-0.02, 1), ylim=(0, 1.02), aspect="equal")
+            panel.set_title(f"{printable(name)}\nAUC {area:.3f}", fontsize="medium")
+            panel.grid(alpha=0.3)
+        self.figure_.supxlabel("false positive rate")
+        self.figure_.supylabel("true positive rate")
         return self
 
     def _draw_inset(self):

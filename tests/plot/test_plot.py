@@ -196,6 +196,24 @@ def test_roc_lines_are_the_frame_and_the_legend_has_the_areas():
     assert texts(display.ax_.get_legend().get_texts()) == [*labels, "chance (AUC 0.500)"]
 
 
+def test_roc_of_each_class_in_a_panel_of_its_own():
+    codes, y_proba = answers(skill=1.0)
+    display = RocCurvesDisplay.from_predictions(codes, y_proba, [0, 1, 2], class_names=CLASSES)
+    assert display.plot(panels=True) is display
+    curves = display.frame().groupby("curve")
+    assert [panel.get_title().split("\n")[0] for panel in display.ax_] == CLASSES
+    for name, panel in zip(CLASSES, display.ax_, strict=True):
+        curve, chance = panel.lines
+        np.testing.assert_array_equal(curve.get_xdata(), curves.get_group(name)["fpr"])
+        np.testing.assert_array_equal(curve.get_ydata(), curves.get_group(name)["tpr"])
+        assert chance.get_xydata().tolist() == [[0, 0], [1, 1]]
+        assert panel.get_title().endswith(f"AUC {curves.get_group(name)['auc'].iloc[0]:.3f}")
+    assert display.inset_ is None
+    _, axes = plt.subplots(1, 2)
+    with pytest.raises(ValueError, match="`ax` must hold 3 axes, one a panel, got 2"):
+        display.plot(axes, panels=True)
+
+
 def test_roc_corner_is_enlarged_for_good_classifiers_only():
     for skill, enlarged in [(1.0, False), (4.0, True)]:
         codes, y_proba = answers(skill)
