@@ -151,4 +151,4 @@ for name, proba in tuned.items():
 labels, rows = np.unique(test.target, return_index=True)
 cams = {name: GradCAM(FrozenEstimator(classifiers[f"{name} tuned"])) for name in networks}
 display = HeatmapDisplay.from_estimator(cams, test.images[rows], labels, class_names=names)
-display.plot(cmap="jet")
+_ = display.plot(cmap="jet")
