@@ -3,20 +3,20 @@
 import numpy as np
 import pandas as pd
 from sklearn.frozen import FrozenEstimator
-from sklearn.metrics import ConfusionMatrixDisplay
 from sklearn.model_selection import train_test_split
 
 from fmcam._weight_files import write_torch_file
 from fmcam.classifiers import save_classifier
 from fmcam.cli._class_names import read_class_names
+from fmcam.cli._classification import write_classification
 from fmcam.cli._gallery import brightened, overlay, spread, write_gallery
 from fmcam.cli._pictures import label_names
 from fmcam.cli._run import Run
 from fmcam.cli._transfer import Transfer, best_epoch, starting_weights
 from fmcam.datasets import load_image_folder
 from fmcam.explain import GradCAM, GuidedBackprop, GuidedGradCAM, explain_together
-from fmcam.plot import HeatmapDisplay, HistoryDisplay, RocCurvesDisplay
-from fmcam.report import classification_frame, overall_frame
+from fmcam.plot import HeatmapDisplay
+from fmcam.report import overall_frame
 
 PARTS = ("train", "validation", "test")
 SHORT = {"train": "train_acc", "validation": "val_acc", "test": "test_acc"}
@@ -98,23 +98,6 @@ def predict(data, parts, y_true, y_proba, names):
             "probability": y_proba.max(axis=1).round(4),
         }
     )
-
-
-def write_tables(run, found, y_true, y_proba, names, history):
-    """The test report: tables and curves; returns the table of the classes."""
-    columns, options = range(len(names)), {"class_names": names}
-    per_class = classification_frame(y_true, y_proba, columns, **options)
-    run.write_table("per_class.csv", per_class)
-    display = HistoryDisplay.from_history(history)
-    run.write_table("history.csv", display.frame())
-    run.write_figure("history.png", display)
-    roc = RocCurvesDisplay.from_predictions(y_true, y_proba, columns, **options)
-    run.write_figure("roc.png", roc)
-    confusion = ConfusionMatrixDisplay.from_predictions(
-        found["y_true"], found["y_pred"], labels=names
-    )
-    run.write_figure("confusion.png", confusion, xticks_rotation=45, cmap="Blues", colorbar=False)
-    return per_class
 
 
 def write_checkpoints(run, best, last, names, image_size):
@@ -235,7 +218,9 @@ def main(config):
     run.write_table("predictions.csv", predictions)
     test = parts == "test"
     found = predictions[test]
-    per_class = write_tables(run, found, y_true[test], y_proba[test], names, history)
+    per_class = write_classification(
+        run, y_true[test], y_proba[test], range(len(names)), names, history
+    )
     best = clf, summary["accuracy"], best_epoch(history)
     at_end = evaluate(y_true, parts, last.predict_proba(data.images), names)
     last = last, at_end["accuracy"], len(history)

@@ -2,15 +2,13 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import ConfusionMatrixDisplay
 
+from fmcam.cli._classification import write_classification
 from fmcam.cli._pipeline import Fit, crop_size, score, train
 from fmcam.cli._run import Run
 from fmcam.cli._script import mistakes_named
 from fmcam.datasets import get_dataset
 from fmcam.models import get_model
-from fmcam.plot import HistoryDisplay, RocCurvesDisplay
-from fmcam.report import classification_frame
 
 
 def main(config):
@@ -85,15 +83,4 @@ def write(run, rows, clf, proba, test):
     summary = rows.agg(["mean", "std", "count"]).T.rename_axis("number")
     run.write_table("summary.csv", summary)
     names = [test.target_names[label] for label in clf.classes_]
-    per_class = classification_frame(test.target, proba, clf.classes_, class_names=names)
-    run.write_table("per_class.csv", per_class)
-    run.write_table("history.csv", HistoryDisplay.from_estimator(clf).frame())
-    run.write_figure("history.png", HistoryDisplay.from_estimator(clf))
-    roc = RocCurvesDisplay.from_predictions(test.target, proba, clf.classes_, class_names=names)
-    run.write_figure("roc.png", roc)
-    confusion = ConfusionMatrixDisplay.from_predictions(
-        np.array(test.target_names)[test.target],
-        np.array(names)[proba.argmax(axis=1)],
-        labels=names,
-    )
-    run.write_figure("confusion.png", confusion, xticks_rotation=45, cmap="Blues", colorbar=False)
+    write_classification(run, test.target, proba, clf.classes_, names, clf.history)
