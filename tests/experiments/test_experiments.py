@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from fmcam.classifiers import FlipAndShift, OneCycle, load_classifier
 from fmcam.cli import grid_search, train
 from fmcam.cli._config import parse
 from fmcam.cli._pipeline import Fit, crop_size, make_classifier
-from fmcam.cli._run import Run
+from fmcam.cli._run import Run, _commit
 from fmcam.cli._settings import PHOTOGRAPHS, SCHEDULERS
 from fmcam.datasets import get_dataset
 from fmcam.datasets._registry import _fetchers
@@ -50,6 +51,28 @@ def test_a_folder_that_cannot_be_written_to(tmp_path):
     config = grid_search.Config(out=str(tmp_path / "file" / "run"))
     with pytest.raises(SystemExit, match=r"--out must be a folder .*run.*Not a directory"):
         Run(config, "grid_search")
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_the_commit_is_that_of_the_code_and_not_of_the_working_folder(tmp_path, monkeypatch):
+    def git(*arguments):
+        me = ["-c", "user.name=me", "-c", "user.email=me@here"]
+        done = subprocess.run(["git", *me, *arguments], cwd=home, capture_output=True, check=True)
+        return done.stdout.decode().strip()
+
+    home, code = tmp_path / "home", tmp_path / "home" / "fmcam"
+    code.mkdir(parents=True)
+    (code / "__init__.py").touch()
+    monkeypatch.setattr("fmcam.__file__", str(code / "__init__.py"))
+    assert _commit() == "unknown: fmcam is not in a git checkout"
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "first")
+    assert _commit() == git("rev-parse", "HEAD")
+    (home / "notes.txt").touch()
+    assert _commit() == git("rev-parse", "HEAD")
+    (code / "__init__.py").write_text("changed = True")
+    assert _commit() == git("rev-parse", "HEAD") + " with changes"
 
 
 def test_finished_work_is_emptied_unless_resumed(tmp_path):

@@ -122,6 +122,14 @@ def test_maps_of_the_predicted_class():
     assert of_true["x0"].tolist() != of_predicted["x0"].tolist()
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_an_alignment_that_changes_nothing_stays(own):
+    """Cells of one pixel each are drawn where they are, either way."""
+    fit, test = (KNOWN, [0, 0], KNOWN_BOXES), (UNSEEN, [0, 0], UNSEEN_BOXES)
+    rows = evaluate_localization({"cam": CAM(channels(), align=own)}, fit=fit, test=test)
+    assert rows.loc[rows["method"] == "cam", "align"].tolist() == [own, own]
+
+
 @pytest.mark.parametrize(("pixel", "better"), [(2, True), (4, False)])
 def test_alignment_by_hand(pixel, better):
     """Cells behind a convolution of stride 4 that look at their middle, or at their last pixel.
