@@ -91,11 +91,12 @@ def _foreign_kind(path, start):
     found = [kind for magic, kind in _FOREIGN if start.lstrip().startswith(magic)]
     if found or not start.startswith(b"PK"):
         return next(iter(found), None)
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            unpacked = sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
         return "cut off or damaged"
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-        unpacked = sum(member.file_size for member in archive.infolist())
     if unpacked > _MOST_UNPACKED * path.stat().st_size:
         return f"a zip archive that unpacks to {unpacked:,} bytes"
     found = [kind for end, kind in _FOREIGN_ZIPS if any(name.endswith(end) for name in names)]

@@ -7,7 +7,8 @@ and scores, which must give what a single thread gets, and leave networks and pr
 kills: work that is killed at a random time, all its processes, the one that was called or a worker;
 they must end within ten seconds, and the same call then give what undisturbed work gives. full
 disk: files without room, afresh and in the place of others; one error must name the file, and
-nothing half written stay. memory: the process must not grow.
+nothing half written stay. files: changed at random, they must be read or refused by name.
+memory: the process must not grow.
 """
 
 import os
@@ -24,7 +25,7 @@ from typing import NamedTuple
 import pandas as pd
 import torch
 
-from experiments.benchmark import _full_disk, _kills, _threads
+from experiments.benchmark import _files, _full_disk, _kills, _threads
 from fmcam.cli._config import option
 from fmcam.cli._run import Run
 
@@ -39,7 +40,8 @@ class Config:
     only: tuple[str, ...] = option((), "parts of the names of rows; all rows without it")
     calls: int = option(200, "calls in each setting of threads, and for memory")
     kills: int = option(25, "kills of each kind of work")
-    seed: int = option(0, "of the mix of calls and the times of kills")
+    files: int = option(300, "changed files of each kind")
+    seed: int = option(0, "of the mix of calls, the times of kills, the changes of files")
     out: str = option("runs/benchmark/reliability", "folder of the results")
     resume: bool = option(False, "keep the rows that the folder's table holds")
 
@@ -58,6 +60,7 @@ def all_rows(config):
     rows += [("kills", name, partial(kills, name, config)) for name in _kills.WORKS]
     rows += [("threads", name, partial(threads, name, config)) for name in _threads.SETTINGS]
     rows += [("full disk", name, partial(full_disk, name)) for name in _full_disk.CASES]
+    rows += [("files", kind, partial(files, kind, config)) for kind in _files.KINDS]
     rows += [("memory", name, partial(memory, name, config)) for name in ("fitted", "streams")]
     return rows
 
@@ -88,6 +91,14 @@ def full_disk(case):
     wrong += [f"changed {name}" for name in found["changed"] if name != "config.json"]
     said = str(found["said"][1]).removeprefix("DiskFullError: ")
     return Tried(2, wrong, said.replace(folder, "FOLDER"))
+
+
+def files(kind, config):
+    """Files changed at random, and read."""
+    outcomes = list(_files.tried(kind, range(config.seed, config.seed + config.files)))
+    counts = {name: outcomes.count(name) for name in ("read", "refused")}
+    wrong = [outcome for outcome in outcomes if outcome not in counts]
+    return Tried(config.files, wrong, ", ".join(f"{n} {name}" for name, n in counts.items()))
 
 
 def memory(setting, config):

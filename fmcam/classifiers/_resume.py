@@ -4,6 +4,7 @@ import inspect
 import io
 import numbers
 import tempfile
+import zipfile
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -223,6 +224,11 @@ def _storable(value):
 def _read(path):
     content = io.BytesIO(path.read_bytes())
     try:
+        with zipfile.ZipFile(content) as archive:  # torch does not look at the checksums in it
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"The checksum of {damaged} is wrong.")
+        content.seek(0)
         state = torch.load(content, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a foreign or damaged file
         raise _damaged(path, error) from error
@@ -261,5 +267,5 @@ def _restore_callback(callback, values):
 def _damaged(path, error):
     return ValueError(
         f"{path} is not the state of a training, or it is damaged. Nothing in it was run. Delete "
-        f"it to start again. ({error})"
+        f"it to start again. ({str(error).splitlines()[0][:200]})"
     )

@@ -1,10 +1,15 @@
 """Folders that are published as archives."""
 
+import os
 import shutil
 import tarfile
 
 from fmcam._files import DiskFullError, full_disk_told
 from fmcam.datasets._base import download
+
+_MOST_FILES = 10**6
+_DEEPEST = 30
+_MOST_RATIO = 100
 
 
 def fetch_folder(folder, archive, title, *, download_if_missing):
@@ -72,8 +77,19 @@ def _extract(path, folder):
 
 
 def _check_members(archive, folder):
-    """Raise TarError unless all members are files and folders that stay in a folder."""
-    for member in archive:
+    """Raise TarError unless all members are files and folders that stay in a folder, not too many.
+
+    Many bytes in few are no pictures, which hardly shrink.
+    """
+    n_bytes = 0
+    for number, member in enumerate(archive):
         inside = (folder / member.name).resolve().is_relative_to(folder)
         if not (inside and (member.isfile() or member.isdir())):
             raise tarfile.TarError(f"{member.name!r} is no file or folder that stays in {folder}")
+        n_bytes += member.size
+        if number >= _MOST_FILES or member.name.count("/") >= _DEEPEST:
+            raise tarfile.TarError(
+                f"it holds over {_MOST_FILES:,} files, or folders {_DEEPEST} deep"
+            )
+        if n_bytes > _MOST_RATIO * os.path.getsize(archive.name):
+            raise tarfile.TarError(f"it unpacks to over {_MOST_RATIO} times its size")

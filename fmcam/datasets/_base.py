@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shutil
 from pathlib import Path
 from typing import NamedTuple
 from urllib.error import HTTPError
@@ -12,6 +11,7 @@ from fmcam._files import full_disk_told
 from fmcam._progress import ProgressBar
 
 _TIMEOUT = 30  # seconds without a byte from the server
+_MOST_BYTES = 4 * 2**30
 
 
 class RemoteFile(NamedTuple):
@@ -124,7 +124,14 @@ def _transfer(remote, part):
             response, "read", total=total, initial=done, desc=remote.name
         ) as stream,
     ):
-        shutil.copyfileobj(stream, file)
+        while chunk := stream.read(2**20):
+            done += len(chunk)
+            if done > _MOST_BYTES:
+                break
+            file.write(chunk)
+    if done > _MOST_BYTES:
+        part.unlink()
+        raise OSError(f"{remote.url} sends over {_MOST_BYTES:,} bytes, more than a data set has.")
     size = part.stat().st_size
     if total is not None and size < total:
         raise OSError(

@@ -11,6 +11,7 @@ import json
 import math
 import mmap
 import os
+import zlib
 from importlib.metadata import version
 from numbers import Integral
 from pathlib import Path
@@ -96,7 +97,7 @@ def explain_in_shards(explainer, X, y=None, *, folder, rows_per_shard=1024, n_jo
     shards = list(gen_batches(len(X), -(-rows_per_shard // batch_size) * batch_size))
     source = _source(X)
     key = hash_of([_recipe(explainer), y, shards, [hash_of(source[rows]) for rows in shards]])
-    kept = _Folder(folder, key, (len(X), *first.shape[1:]))
+    kept = _Folder(folder, key, (len(X), *first.shape[1:]), shards)
     if not kept.whole():
         kept.begin()
         _run(explainer, source, y, shards, kept, n_jobs)
@@ -146,8 +147,8 @@ def _run(explainer, source, y, shards, kept, n_jobs):
             delayed(_explain_shard)(number, shards[number], explainer, source, y, file, offset)
             for number in missing
         )
-        for number in parallel(tasks):
-            kept.add(number)
+        for number, checksum in parallel(tasks):
+            kept.add(number, checksum)
             progress.update(shards[number].stop - shards[number].start)
 
 
@@ -165,7 +166,7 @@ def _explain_shard(number, rows, explainer, source, y, file, offset):
         stream.write(maps.data)
         stream.flush()
         os.fsync(stream.fileno())
-    return number
+    return number, zlib.crc32(maps.data)
 
 
 def _source(X):
@@ -197,13 +198,13 @@ class _MappedRows:
 
 
 class _Folder:
-    """The maps of all shards in one file, and which shards are finished.
+    """The maps of all shards in one file, and the checksum of each shard that is finished.
 
-    `finished.json` is written beside and renamed after each shard, `maps.npy.part` renamed to
-    `maps.npy` after the last.
+    What is not as it was written, list or maps, counts as not there. `finished.json` is written
+    beside and renamed after each shard, `maps.npy.part` renamed to `maps.npy` after the last.
     """
 
-    def __init__(self, folder, key, shape):
+    def __init__(self, folder, key, shape, shards):
         folder = Path(folder).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         self.file = folder / "maps.npy"
@@ -211,24 +212,35 @@ class _Folder:
         self._list = folder / "finished.json"
         self._key = key
         self._shape = shape
+        self._shards = shards
         self.finished = self._read()
 
     def _read(self):
         try:
             kept = json.loads(self._list.read_text())
-            return kept["finished"] if kept["key"] == self._key else []
-        except (FileNotFoundError, KeyError, TypeError, ValueError):
-            return []
+            checksums = kept["finished"] if kept["key"] == self._key else {}
+            maps = np.load(self.file if self.file.exists() else self._part, mmap_mode="r")
+            if maps.shape != self._shape or maps.dtype != np.float32:
+                return {}
+            return {
+                number: checksum
+                for number, rows in enumerate(self._shards)
+                if (checksum := checksums.get(str(number))) is not None
+                and zlib.crc32(maps[rows].data) == checksum
+            }
+        except (AttributeError, EOFError, FileNotFoundError, KeyError, TypeError, ValueError):
+            return {}
 
     def whole(self):
         """Whether the maps of these inputs are all there."""
-        return bool(self.finished) and self.file.exists()
+        return len(self.finished) == len(self._shards) and self.file.exists()
 
     def begin(self):
         """Make the file, unless there is one with some of these maps."""
-        if self.finished and self._part.exists():
+        if self.finished:
+            if self.file.exists():
+                os.replace(self.file, self._part)
             return
-        self.finished = []
         # lists before the files: none may speak of maps that are not there
         if self._part.exists():
             self._write()
@@ -255,9 +267,9 @@ class _Folder:
         """The file to write to, and where its first map begins."""
         return self._part, np.load(self._part, mmap_mode="r").offset
 
-    def add(self, number):
+    def add(self, number, checksum):
         """Note that a shard is finished."""
-        self.finished.append(number)
+        self.finished[number] = checksum
         self._write()
 
     def _write(self):

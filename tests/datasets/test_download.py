@@ -8,7 +8,7 @@ from urllib.error import HTTPError
 import numpy as np
 import pytest
 
-from fmcam.datasets import get_data_home
+from fmcam.datasets import _base, get_data_home
 from fmcam.datasets._base import RemoteFile, download
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
@@ -117,6 +117,19 @@ def test_wrong_checksum_leaves_no_file(server, remote, tmp_path):
     with pytest.raises(OSError, match=f"must have MD5 {remote.md5}, got {got}"):
         download(remote, tmp_path)
     assert names(tmp_path) == []
+
+
+def test_more_than_a_data_set_has(server, remote, tmp_path, monkeypatch):
+    monkeypatch.setattr(_base, "_MOST_BYTES", len(CONTENT))
+    download(remote, tmp_path / "as much")
+    monkeypatch.setattr(_base, "_MOST_BYTES", len(CONTENT) - 1)
+    with pytest.raises(OSError, match=r"file\.bin sends over 299,999 bytes, more than a data set"):
+        download(remote, tmp_path / "more")
+    assert names(tmp_path / "more") == []
+    (tmp_path / "more" / "data.bin.part").write_bytes(CONTENT[:100_000])
+    with pytest.raises(OSError, match="sends over"):
+        download(remote, tmp_path / "more")
+    assert names(tmp_path / "more") == []
 
 
 def test_http_error_keeps_the_part(remote, tmp_path):

@@ -15,7 +15,7 @@ import pytest
 from torchvision.datasets import Imagenette
 from torchvision.transforms import CenterCrop, Compose, Resize
 
-from fmcam.datasets import fetch_imagenette, get_dataset
+from fmcam.datasets import _archive, fetch_imagenette, get_dataset
 from fmcam.datasets._archive import fetch_folder
 from fmcam.datasets._base import RemoteFile
 from tests.small_data import draw_imagenette
@@ -150,6 +150,26 @@ def test_archive_stays_in_its_folder(served, tmp_path):
         fetch_folder(home / "flags", remote, "Flags", download_if_missing=True)
     assert not (home / "flags").exists()
     assert not list(tmp_path.rglob("outside.png"))
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"flags/it.png": bytes(10**6)}, "it unpacks to over 100 times its size"),
+        ({"/".join(["flags", *"a" * 29, "it.png"]): b"Italy"}, "or folders 30 deep"),
+        ({f"flags/{n}.png": b"Italy" for n in range(4)}, "it holds over 3 files"),
+    ],
+)
+def test_archive_of_too_much(served, tmp_path, monkeypatch, files, said):
+    monkeypatch.setattr(_archive, "_MOST_FILES", 3)
+    with pytest.raises(OSError, match=f"the download failed: .*{said}"):
+        fetch_folder(
+            tmp_path / "home" / "flags",
+            serve_archive(served, **files),
+            "Flags",
+            download_if_missing=True,
+        )
+    assert files_in(tmp_path / "home") == ["flags.tgz"]
 
 
 def test_archive_of_something_else(served, tmp_path):

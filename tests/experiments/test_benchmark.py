@@ -8,7 +8,16 @@ import pytest
 from PIL import Image
 from torchvision.datasets import Imagenette
 
-from experiments.benchmark import _state, _threads, fit, photographs, reliability, steps
+from experiments.benchmark import (
+    _files,
+    _state,
+    _threads,
+    fit,
+    fuzz,
+    photographs,
+    reliability,
+    steps,
+)
 from experiments.benchmark._timing import in_turns, ratios
 
 
@@ -112,3 +121,45 @@ def test_reliability_counts_what_did_not_hold():
     proba = before[0].predict_proba(_threads.images_of())
     assert _threads.difference(proba, proba) == ""
     assert _threads.difference(proba + 1, proba) == "off by 1"
+
+
+# Files that lie -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "settings", "picture png", "page"])
+def test_changed_files_are_read_or_refused(kind):
+    outcomes = list(_files.tried(kind, range(12)))
+    assert {*outcomes} <= {"read", "refused"}
+    assert outcomes == list(_files.tried(kind, range(12)))
+
+
+class Broken(_files.Kind):
+    """A reader that does with each first letter of a file what no reader may do."""
+
+    steady = True
+
+    def make(self, folder):
+        (folder / "a.txt").write_text("whole" * 99)
+
+    def read(self, folder):
+        content = (folder / "a.txt").read_bytes()
+        if len(content) > 99 * 5:
+            raise ValueError("a file is damaged")
+        if len(content) < 99 * 5:
+            raise KeyError("whole")
+        return np.frombuffer(content, np.uint8)
+
+
+def test_harm_is_seen(monkeypatch, tmp_path):
+    monkeypatch.setitem(_files.KINDS, "broken", Broken())
+    outcomes = {*_files.tried("broken", range(40))} - {"read"}
+    assert outcomes == {
+        "said 17 characters: 'a file is damaged'",
+        "KeyError: 'whole'",
+        "gave something else without a word",
+    }
+    monkeypatch.setattr(fuzz, "KINDS", {"broken": Broken()})
+    with pytest.raises(SystemExit, match=r"Wrong:\nbroken, seed \d+: "):
+        fuzz.main(fuzz.Config(seconds=0.2, out=str(tmp_path / "run")))
+    (row,) = pd.read_csv(tmp_path / "run" / "summary.csv").to_dict("records")
+    assert row["wrong"] == row["files"] - row["read"] > 0

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import glob
+import io
 import json
 import os
 import signal
@@ -208,16 +209,43 @@ def test_only_missing_shards_are_explained(logged):
     expected = np.array(logged())
     file, finished = logged.folder / "maps.npy", logged.folder / "finished.json"
     kept = json.loads(finished.read_text())
-    assert kept["finished"] == [0, 1, 2, 3, 4, 5]
-    kept["finished"] = [5, 0, 2]
+    assert [*kept["finished"]] == ["0", "1", "2", "3", "4", "5"]
+    for number in "14":
+        del kept["finished"][number]
     finished.write_text(json.dumps(kept))
     maps = np.load(file, mmap_mode="r+")
-    maps[[4, 12, 19]] = 7  # in shards 1, 3 and 4
+    maps[12, 0, 0] += 1  # in shard 3, which the list has
     maps.flush()
     file.rename(logged.folder / "maps.npy.part")
     before = logged.n_batches()
     assert_same(logged(), expected)
     assert logged.n_batches() == before + 1 + 3
+
+
+def test_a_finished_file_is_repaired(logged):
+    expected = np.array(logged())
+    maps = np.load(logged.folder / "maps.npy", mmap_mode="r+")
+    maps[4, 0, 0] += 1
+    maps.flush()
+    assert_same(logged(), expected)
+    assert logged.n_batches() == 7 + 1 + 1
+    assert sorted(path.name for path in logged.folder.iterdir()) == ["finished.json", "maps.npy"]
+
+
+@pytest.mark.parametrize("damage", ["another shape", "cut off", "no array", "empty"])
+@pytest.mark.parametrize("name", ["maps.npy", "maps.npy.part"])
+def test_files_of_maps_that_are_none_count_as_none(logged, name, damage):
+    expected = np.array(logged())
+    file = (logged.folder / "maps.npy").rename(logged.folder / name)
+    if damage == "another shape":
+        content = io.BytesIO()
+        np.save(content, expected[:, 1:])
+        file.write_bytes(content.getvalue())
+    else:
+        whole = file.read_bytes()
+        file.write_bytes({"cut off": whole[:-1], "no array": b"maps", "empty": b""}[damage])
+    assert_same(logged(), expected)
+    assert logged.n_batches() == 2 * 7
 
 
 @pytest.mark.parametrize("lost", ["maps.npy", "finished.json"])
@@ -228,9 +256,12 @@ def test_all_is_made_anew_where_a_file_is_lost(logged, lost):
     assert logged.n_batches() == 2 * 7
 
 
-def test_a_damaged_list_counts_as_none(logged):
+@pytest.mark.parametrize("finished", [None, 5, [0, 1], {"a": 1}, {"0": "1"}, {"0": 1}])
+def test_a_damaged_list_counts_as_none(logged, finished):
     expected = np.array(logged())
-    (logged.folder / "finished.json").write_text("[1, 2")
+    file = logged.folder / "finished.json"
+    changed = {**json.loads(file.read_text()), "finished": finished}
+    file.write_text("[1, 2" if finished is None else json.dumps(changed))
     assert_same(logged(), expected)
     assert logged.n_batches() == 2 * 7
 

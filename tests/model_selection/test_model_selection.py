@@ -398,7 +398,8 @@ def test_failed_fits_are_tried_again(tmp_path):
     kept = list((tmp_path / "kept").iterdir())
     assert len(kept) == 3
     for file in kept:  # as an earlier version kept them
-        file.write_text(json.dumps({**json.loads(file.read_text()), "fit_error": "Traceback"}))
+        result = json.loads(file.read_text())["result"]
+        file.write_text(json.dumps({**result, "fit_error": "Traceback"}))
     with pytest.warns(FitFailedWarning):
         search.fit(X, y)
     assert n_fits(tmp_path) == 15
@@ -416,12 +417,34 @@ def test_damaged_files_are_done_again(tmp_path, garbage):
     assert n_fits(tmp_path) == 14
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"test_scores": 2.0},
+        {"test_scores": "high"},
+        {"test_scores": {"score": []}},
+        {"n_test_samples": None},
+        {"fit_time": float("nan")},
+    ],
+    ids=str,
+)
+def test_changed_results_are_done_again(tmp_path, change):
+    first = counted(tmp_path).fit(X, y).cv_results_
+    file = min((tmp_path / "kept").iterdir())
+    kept = json.loads(file.read_text())
+    file.write_text(json.dumps({**kept, "result": {**kept["result"], **change}}))
+    assert_same_results(counted(tmp_path).fit(X, y).cv_results_, first)
+    assert n_fits(tmp_path) == 13
+
+
 def test_nothing_but_results_is_left_in_the_folder(tmp_path):
     counted(tmp_path).fit(X, y)
     files = list((tmp_path / "kept").iterdir())
     assert len(files) == 12
     for file in files:
-        assert json.loads(file.read_text()).keys() == {
+        kept = json.loads(file.read_text())
+        assert kept.keys() == {"result", "digest"}
+        assert kept["result"].keys() == {
             "fit_error",
             "fit_time",
             "n_test_samples",
