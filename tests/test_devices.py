@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import fmcam.explain
 from fmcam._ensemble.eligibility import why_not_together
-from fmcam._ensemble.training import trained_ensembles
+from fmcam._ensemble.memory import trained_ensembles
 from fmcam.classifiers import (
     CNNClassifier,
     FlipAndShift,

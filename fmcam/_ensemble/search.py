@@ -13,7 +13,7 @@ from sklearn.utils import get_tags
 
 from fmcam._data.labels import checked_labels
 from fmcam._ensemble.eligibility import why_not_together
-from fmcam._ensemble.training import trained_ensembles
+from fmcam._ensemble.memory import trained_ensembles
 from fmcam._fit_results import write_result
 from fmcam._hashing import hash_of
 from fmcam._parallel import one_thread

@@ -46,7 +46,7 @@ def fit_many(estimator, X, y, seeds):
     """
     # here, as searches over other estimators and their workers do without PyTorch
     from fmcam._ensemble.eligibility import why_not_together
-    from fmcam._ensemble.training import trained_ensembles
+    from fmcam._ensemble.memory import trained_ensembles
 
     clfs = [clone(estimator).set_params(random_state=seed) for seed in seeds]
     if not clfs:

@@ -2,7 +2,6 @@
 
 import copy
 import itertools
-import math
 import time
 
 import torch
@@ -19,48 +18,7 @@ from fmcam._ensemble.updates import Layout, clip_by_norm, updates_of
 from fmcam._interrupts import stopped_early
 from fmcam.classifiers import OneCycle
 
-__all__ = ["Ensemble", "trained_ensembles"]
-
-
-def trained_ensembles(clfs, X, y, rows):
-    """Train classifiers in as few ensembles as fit into the memory of a CUDA device.
-
-    An ensemble that runs out of memory is trained again with half as many networks, and those that
-    follow hold no more. The processor's memory is not watched.
-
-    Parameters
-    ----------
-    clfs, X, y, rows
-        As for :class:`Ensemble`, but `clfs` are left unfitted.
-
-    Yields
-    ------
-    places : list of int
-        Which of `clfs` the ensemble holds.
-    ensemble : Ensemble
-        Trained: `ensemble.clfs` are fitted.
-    """
-    size, places = len(clfs), list(range(len(clfs)))
-    while places:
-        some = places[:size]
-        ensemble = _trained([clone(clfs[i]) for i in some], X, y, [rows[i] for i in some])
-        if ensemble is None:
-            size = math.ceil(len(some) / 2)
-            continue
-        yield some, ensemble
-        places = places[size:]
-
-
-def _trained(clfs, X, y, rows):
-    # None, not an error, if memory is short: what caught the error would hold on to the tensors
-    try:
-        ensemble = Ensemble(clfs, X, y, rows)
-        ensemble.train()
-    except torch.OutOfMemoryError:
-        if len(clfs) == 1:
-            raise
-        return None
-    return ensemble
+__all__ = ["Ensemble"]
 
 
 class Ensemble:

@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import Subset
 
 from fmcam._ensemble.eligibility import why_not_together
-from fmcam._ensemble.training import trained_ensembles
+from fmcam._ensemble.memory import trained_ensembles
 from fmcam.classifiers import (
     CNNClassifier,
     FlipAndShift,

@@ -12,7 +12,7 @@ from skorch.dataset import ValidSplit
 from torch import nn
 
 from fmcam._ensemble.eligibility import why_not_together
-from fmcam._ensemble.training import trained_ensembles
+from fmcam._ensemble.memory import trained_ensembles
 from fmcam._interrupts import stopped_early
 from fmcam.classifiers import CNNClassifier
 from fmcam.model_selection import GridSearchCV
