@@ -15,6 +15,7 @@ from fmcam._memory_format import channels_last_is_safe, memory_format_of
 from fmcam.classifiers import CNNClassifier, Frozen, LeNet5Classifier
 from fmcam.model_selection import GridSearchCV
 from fmcam.models import CNN_CAM, LeNet5, Standardize, StandardizedNet
+from tests.tiny_cnn import TinyCNN
 
 X = np.random.default_rng(0).normal(size=(8, 1, 8, 8)).astype(np.float32)
 LABELS = np.arange(8) % 2
@@ -493,3 +494,10 @@ def test_what_is_not_the_networks_fault_goes_through():
     ):
         with pytest.raises(type(error)):
             CNNClassifier.from_module(Raises(error)).predict(X)
+
+
+def test_a_trial_leaves_the_statistics_of_batches_as_they_are():
+    clf = CNNClassifier(TinyCNN, max_epochs=1, verbose=0).fit(X, LABELS)
+    assert clf.module_.net.features[1].num_batches_tracked > 0
+    clf.initialize()  # which tries the new network on a blank image
+    assert clf.module_.net.features[1].num_batches_tracked == 0
