@@ -59,11 +59,20 @@ def _square(image, size, fit):
     resized = _as_rgb(image).resize(
         _resized(Placement(width, height, size, fit)), Image.Resampling.BILINEAR, box=region
     )
-    if image.getexif().get(ExifTags.Base.Orientation) in _TURNED:
+    if _orientation(image) in _TURNED:
         width, height = height, width
-    resized.info = image.info  # where the orientation is looked up
-    upright = ImageOps.exif_transpose(resized)
-    return Placement(width, height, size, fit).cut(upright), (width, height)
+    if _orientation(image) is not None:
+        resized.info = image.info  # where the orientation is looked up
+        resized = ImageOps.exif_transpose(resized)
+    return Placement(width, height, size, fit).cut(resized), (width, height)
+
+
+def _orientation(image):
+    """How an image says that it is turned; None where it does not, or its EXIF data are damaged."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # Pillow raises a dozen kinds
+        return None
 
 
 def _resized(placement):

@@ -125,6 +125,23 @@ def test_pictures_are_turned_upright(tmp_path, suffix, mode, orientation, fit):
     assert size == upright.size
 
 
+@pytest.mark.parametrize(
+    "exif",
+    [b"\xff" * 40, b"no TIFF", b"MM\0*\0\0\0\x08\0", b"MM\0*\xff\xff\xff\xff", b""],
+    ids=["garbage", "another format", "cut off", "beyond its end", "empty"],
+)
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_good_pixels_with_damaged_exif_data_are_read(tmp_path, suffix, exif):
+    picture = noise(13, 8)
+    picture.save(tmp_path / f"plain.{suffix}")
+    picture.save(tmp_path / f"damaged.{suffix}", exif=b"Exif\0\0" + exif)
+    plain, size = read_picture(tmp_path / f"plain.{suffix}", 8, "crop")
+    image, found_size = read_picture(tmp_path / f"damaged.{suffix}", 8, "crop")
+    np.testing.assert_array_equal(image, plain)
+    assert found_size == size == (13, 8)
+
+
 def test_large_jpeg_is_turned_and_stays_in_place(tmp_path):
     # 1201 x 803 is decoded to a quarter, where its last pixels are only partly there.
     upright = Image.new("RGB", (803, 1201))
