@@ -51,14 +51,14 @@ def _names(value):
 
 
 def _in_order(pairs):
-    """The values of pairs with the numbers 0..k-1, also as texts, or None."""
+    """The texts of pairs with the numbers 0..k-1, also as texts, or None."""
     try:
         values = {int(number): value for number, value in pairs}
     except (TypeError, ValueError):
         return None
-    return (
-        [values[n] for n in range(len(values))] if values.keys() == {*range(len(values))} else None
-    )
+    in_order = values.keys() == {*range(len(values))}
+    texts = all(isinstance(value, str) for value in values.values())
+    return [values[n] for n in range(len(values))] if in_order and texts else None
 
 
 # Images -------------------------------------------------------------------------------------------
@@ -120,7 +120,10 @@ def _recipe_in(rest, n_channels):
 
 
 def _lengths(*values):
-    return [len(value) if isinstance(value, list | tuple) else None for value in values]
+    return [
+        len(value) if isinstance(value, list | tuple) or np.ndim(value) else None
+        for value in values
+    ]
 
 
 def _standardize(mean, std, n_channels, where):

@@ -66,6 +66,14 @@ def test_names_are_read_whatever_they_are_kept_as(path, entry):
     assert clf.classes_.tolist() == [0, 1, 2, 3]
 
 
+def test_folders_called_by_numbers_keep_the_order_of_their_names(path):
+    names = sorted(map(str, range(12)))  # 0, 1, 10, 11, 2 and so on, as folders are listed
+    weights = make(num_classes=12).state_dict()
+    torch.save({"model": weights, "class_to_idx": {n: i for i, n in enumerate(names)}}, path)
+    clf = load_classifier(path, module=make, **RAW)
+    assert clf.checkpoint_["class_names"] == clf.classes_.tolist() == names
+
+
 def test_sorted_names_are_the_classes(path):
     save(path, class_names=dict(enumerate(sorted(NAMES))))
     assert load_classifier(path, module=make, **RAW).classes_.tolist() == sorted(NAMES)
@@ -151,6 +159,7 @@ def test_what_is_given_counts_more_than_the_file(path):
         {"image_mean": [9.0, 8.0, 7.0], "image_std": [1.0, 2.0, 3.0]},
         {"pixel_mean": (9.0, 8.0, 7.0), "pixel_std": (1.0, 2.0, 3.0)},
         {"config": {"mean": [9.0, 8.0, 7.0], "std": [1.0, 2.0, 3.0]}},
+        {"config": {"mean": torch.tensor([9.0, 8, 7]), "std": np.array([1.0, 2, 3])}},
         {"accuracy": {"mean": 0.7, "std": 0.1}, "args": {"mean": [9.0, 8, 7], "std": [1.0, 2, 3]}},
     ],
 )
