@@ -92,10 +92,14 @@ def column_of(config, names):
 
 
 def _named(flag, name, names):
-    lower = [one.lower() for one in names]
-    if name.lower() not in lower:
+    if name in names:
+        return names.index(name)
+    alike = [one for one in names if one.lower() == name.lower()]
+    if len(alike) > 1:
+        raise SystemExit(f"{flag}: {name!r} may be {' or '.join(alike)}. Name one of them so.")
+    if not alike:
         raise SystemExit(f"{flag}: there is no class {name!r}. {suggest(name, names)}")
-    return lower.index(name.lower())
+    return names.index(alike[0])
 
 
 def against(config, names, column):

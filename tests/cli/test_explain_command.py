@@ -454,6 +454,10 @@ def test_the_class_to_explain():
         column_of(Config(class_name="Shrit"), NAMES)
     with pytest.raises(SystemExit, match=r"no class 'xyz'. Known are Bag, Coat, Shirt"):
         column_of(Config(class_name="xyz"), NAMES)
+    dog_and_garment = ["Cardigan", "coat", "cardigan"]  # as ImageNet calls two classes
+    assert column_of(Config(class_name="cardigan"), dog_and_garment) == 2
+    with pytest.raises(SystemExit, match=r"'CARDIGAN' may be Cardigan or cardigan\. Name one"):
+        column_of(Config(class_name="CARDIGAN"), dog_and_garment)
     for column in (3, -1):
         with pytest.raises(SystemExit, match=rf"must be in 0..2 .* got {column}"):
             column_of(Config(class_idx=column), NAMES)
