@@ -1,5 +1,6 @@
 """What classes are called: by the command line, a file, a checkpoint or a data set."""
 
+from collections import Counter
 from pathlib import Path
 
 __all__ = ["CLASS_NAMES", "names_of_outputs", "names_of_truth", "read_class_names"]
@@ -15,7 +16,8 @@ def read_class_names(given):
     Parameters
     ----------
     given : sequence of str or None
-        Names, or one file.
+        Names, or one file. Names that a file has several times, as ImageNet's crane, a bird and a
+        machine, get their numbers behind.
 
     Returns
     -------
@@ -43,7 +45,12 @@ def _lines_of(file):
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise SystemExit(f"--class-names: {file} is no text in UTF-8.") from error
-    return [line.strip() for line in "\n".join(lines).strip().splitlines()]
+    names = [line.strip() for line in "\n".join(lines).strip().splitlines()]
+    counts = Counter(names)
+    return [
+        f"{name} ({number})" if name and counts[name] > 1 else name
+        for number, name in enumerate(names)
+    ]
 
 
 def names_of_outputs(clf, labels, given=None):
@@ -69,8 +76,21 @@ def names_of_outputs(clf, labels, given=None):
     if known is None and set(classes) == set(labels):
         known = [labels[label] for label in classes]
     if given is not None and (known is None or set(given) != set(known)):
+        _check_spelling(given, known or ())
         known = given
     return list(map(str, known or classes))
+
+
+def _check_spelling(given, known):
+    """End with a message where names differ in capitals, so that their order has two meanings."""
+    spelled = {name.casefold(): name for name in known}
+    lower = [name.casefold() for name in given]
+    if lower != list(spelled) and set(lower) == set(spelled):
+        one = next(name for name in given if name not in known)
+        raise SystemExit(
+            f"--class-names: {one!r} is {spelled[one.casefold()]!r} in the checkpoint, where the "
+            "order is another one. Write all as there, in the order of the data set's numbers."
+        )
 
 
 def names_of_truth(clf, labels, names, given=None):

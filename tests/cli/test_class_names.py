@@ -21,6 +21,8 @@ def test_names_on_the_command_line(tmp_path):
     file = tmp_path / "names.txt"
     file.write_bytes("\ufefftench\r\ngreat white shark \r\n\n".encode())
     assert read_class_names((str(file),)) == ["tench", "great white shark"]
+    file.write_text("crane\nlimpkin\ncrane\n")
+    assert read_class_names((str(file),)) == ["crane (0)", "limpkin", "crane (2)"]
     (tmp_path / "gap.txt").write_text("a\n\nb\n")
     (tmp_path / "latin.txt").write_bytes(b"a\nAndr\xe9\n")
     for given, message in (
@@ -45,6 +47,10 @@ def test_names_that_are_given_count_more():
     assert names_of_outputs(network(), {}, NAMES) == NAMES
     assert names_of_outputs(network(names=["a", "b", "c"]), {}, NAMES) == NAMES
     assert names_of_outputs(network(names=sorted(NAMES)), {}, NAMES) == sorted(NAMES)
+    upper = [name.upper() for name in NAMES]
+    assert names_of_outputs(network(names=NAMES), {}, upper) == upper
+    with pytest.raises(SystemExit, match=r"'RUDO' is 'Rudo' in the checkpoint, .* Write all"):
+        names_of_outputs(network(names=sorted(NAMES)), {}, upper)
     message = r"^--class-names must name the 3 classes of the network, got 2\.$"
     with pytest.raises(SystemExit, match=message):
         names_of_outputs(network(names=NAMES), {}, NAMES[:2])
