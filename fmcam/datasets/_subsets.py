@@ -73,7 +73,7 @@ def _by_folder(folders):
         start = _common_beginning(folders)
         end = _common_beginning([name[::-1] for name in folders])
         inner = {name: _subset(name[start : len(name) - end]) for name in folders}
-        return inner if all(inner.values()) else known
+        return inner if len({*inner.values()} - {None}) > 1 or all(inner.values()) else known
     return known
 
 

@@ -83,6 +83,7 @@ def test_parts_inside_of_classes(tmp_path):
     [
         ("test tube/1.png", "trainer/2.png", "valley/3.png"),
         ("test tube/1.png", "train station/2.png"),
+        ("toy train/1.png", "toy car/2.png"),
         ("cat/train/1.png", "dog/test/2.png"),
         ("cat/1.png", "cat/train/2.png"),
         ("cat/train/1.png", "cat/test/2.png", "dog/3.png"),
@@ -99,6 +100,7 @@ def test_classes_with_names_like_these(tmp_path, names):
     [
         (("cat/1.png", "test/2.png"), "parts of a data set, test, beside cat"),
         (("train/cat/1.png", "val/cat/2.png", "figures/3.png"), "train, val, beside figures"),
+        (("seg_train/cat/1.png", "seg_test/cat/2.png", "seg_pred/3.png"), "beside seg_pred"),
         (("train/val/1.png", "train/cat/2.png"), "among the classes: val"),
         (("1.png", "train/cat/2.png"), "among the classes: train"),
     ],
