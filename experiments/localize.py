@@ -6,7 +6,7 @@ canvases of held-out training images and frozen; the test canvases are scored on
 
 from dataclasses import dataclass
 
-from fmcam.cli._checks import check_folder
+from fmcam.cli._checks import check_folder, check_least
 from fmcam.cli._config import option
 from fmcam.cli._script import run_script
 from fmcam.cli._settings import OPTIMIZERS
@@ -59,10 +59,7 @@ def check(config):
     least, item = min(config.canvas, config.feature_canvas), config.item_size
     if not 0 <= (config.threshold or 0) <= 1:
         raise SystemExit(f"--threshold must be in [0, 1], got {config.threshold}.")
-    if config.visualize < 0:
-        raise SystemExit(f"--visualize must be 0 or more, got {config.visualize}.")
-    if config.eval_batch_size < 1:
-        raise SystemExit(f"--eval-batch-size must be 1 or more, got {config.eval_batch_size}.")
+    check_least(config, epochs=1, batch_size=1, eval_batch_size=1, visualize=0)
     if item is not None and not 1 <= item <= least:
         raise SystemExit(
             f"--item-size must be from 1 to {least}, the smaller of --canvas and --feature-canvas, "

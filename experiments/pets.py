@@ -11,7 +11,7 @@ species: any of the dogs, or any of the domestic cats.
 
 from dataclasses import dataclass
 
-from fmcam.cli._checks import check_folder, check_weights
+from fmcam.cli._checks import check_folder, check_least, check_training, check_weights
 from fmcam.cli._config import option
 from fmcam.cli._script import mistakes_named, run_script
 from fmcam.cli._settings import TransferSettings
@@ -51,6 +51,8 @@ class Config(TransferSettings):
 
 def check(config):
     """End with a message if settings are wrong or contradict each other."""
+    check_training(config)
+    check_least(config, head_epochs=0)
     if len(config.layers) != len(LAYERS):
         raise SystemExit(f"--layers must name {len(LAYERS)} layers, got {len(config.layers)}.")
     network = "resnet18"

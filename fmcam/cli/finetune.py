@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from fmcam.cli._checks import check_folder, check_weights
+from fmcam.cli._checks import check_folder, check_least, check_training, check_weights
 from fmcam.cli._class_names import CLASS_NAMES, read_class_names
 from fmcam.cli._config import option
 from fmcam.cli._settings import TransferSettings
@@ -50,15 +50,13 @@ def check(config):
         raise SystemExit(f"--folder: there is no folder {config.folder}.")
     for wrong, message in (
         (config.image_size <= STRIDE, f"--image-size must be over {STRIDE}, {_ONE_CELL}"),
-        (config.epochs < 1, "--epochs must be 1 or more."),
-        ((config.head_epochs or 0) < 0, "--head-epochs must be 0 or more."),
-        (config.patience is not None and config.patience < 1, "--patience must be 1 or more."),
-        (not 0 <= (config.label_smoothing or 0) <= 1, "--label-smoothing must be in [0, 1]."),
         (min(config.validation, config.test) <= 0, "--validation and --test must be positive."),
         (config.validation + config.test >= 1, "--validation and --test leave nothing to train."),
     ):
         if wrong:
             raise SystemExit(message)
+    check_training(config)
+    check_least(config, head_epochs=0, gallery=0)
     read_class_names(config.class_names)
     check_weights(config.weights)
     check_folder(config.out)

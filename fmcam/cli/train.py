@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from fmcam.cli._checks import check_folder, check_weights
+from fmcam.cli._checks import check_folder, check_least, check_training, check_weights
 from fmcam.cli._config import option
 from fmcam.cli._settings import DATASETS, NETWORKS, OPTIMIZERS, PHOTOGRAPHS, PRECISIONS, SCHEDULERS
 
@@ -100,6 +100,8 @@ class Config:
 
 def check(config):
     """End with a message if settings contradict each other."""
+    check_training(config)
+    check_least(config, image_size=1, first_size=1, val_size=0, save_every=1, log_every=1)
     if not 0 <= config.color <= 1:
         raise SystemExit(f"--color must be in [0, 1], got {config.color}.")
     if config.first_size and not config.image_size:

@@ -77,6 +77,11 @@ def test_the_order_does_not_matter(tmp_path):
         ("residual: true", "residual: false", "residual is false, but resnet18 has residual"),
         ("resnet_cam", "cnn_cam", "residual is true, but cnn-cam has no residual connections"),
         ("val_size: 1000", "val_size: 0", "--patience watches held-out images"),
+        ("num_epochs: 50", "num_epochs: 0", "--epochs must be 1 or more, got 0"),
+        ("batch_size: 64", "batch_size: 0", "--batch-size must be 1 or more, got 0"),
+        ("learning_rate: 0.001", "learning_rate: 0", "--lr must be positive, got 0"),
+        ("patience: 5", "patience: 0", "--patience must be 1 or more, got 0"),
+        ("val_size: 1000", "val_size: -1", "--val-size must be 0 or more, got -1"),
     ],
 )
 def test_what_is_not_so_is_refused(tmp_path, theirs, other, message):

@@ -284,6 +284,8 @@ class TestOptimizer:
         ({"image_size": 32}, "--image-size must be over 32, or .* have one cell"),
         ({"patience": 0}, "--patience must be 1 or more"),
         ({"epochs": 0}, "--epochs must be 1 or more"),
+        ({"batch_size": 0}, "--batch-size must be 1 or more, got 0"),
+        ({"lr": -1.0}, "--lr must be positive"),
         ({"head_epochs": -1}, "--head-epochs must be 0 or more"),
         ({"label_smoothing": 1.1}, r"--label-smoothing must be in \[0, 1\]"),
         ({"class_names": ("Rudo",)}, "--class-names: there is no file Rudo"),
