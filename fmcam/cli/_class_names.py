@@ -96,7 +96,8 @@ def _check_spelling(given, known):
 def names_of_truth(clf, labels, names, given=None):
     """What a network calls the classes of a data set, by their names there.
 
-    A number that has no name there, such as that of "2_ab12.jpg", is the class of that label.
+    A number that has no name there, such as that of "2_ab12.jpg", is the class of that label. Where
+    one of them is no label, as in folders that count from 1, all stay numbers.
 
     Parameters
     ----------
@@ -117,10 +118,10 @@ def names_of_truth(clf, labels, names, given=None):
         numbers = dict(zip(map(str, clf.classes_.tolist()), names, strict=True))
     else:
         numbers = {str(number): name for number, name in enumerate(given)}
-    return {
-        name: name if name in names else numbers.get(_number(name), name)
-        for name in labels.values()
-    }
+    others = {name: _number(name) for name in labels.values() if name not in names}
+    if any(number.isdecimal() and number not in numbers for number in others.values()):
+        numbers = {}
+    return {name: numbers.get(others.get(name), name) for name in labels.values()}
 
 
 def _number(name):
