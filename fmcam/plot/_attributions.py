@@ -7,7 +7,7 @@ import pandas as pd
 
 from fmcam._text import printable
 from fmcam._validation import check_images, check_same_rows
-from fmcam.plot._panels import draw_image
+from fmcam.plot._panels import check_pictures, draw_image
 from fmcam.plot._style import get_axes
 
 _SIGNS = {"positive": 1, "negative": -1, "absolute": None, "all": None}
@@ -157,9 +157,10 @@ class AttributionDisplay:
         Raises
         ------
         ValueError
-            If shapes do not fit together or an argument is out of its range.
+            If shapes do not fit together, an argument is out of its range, or images have neither
+            one channel nor three.
         """
-        images = check_images(images, name="images")
+        images = check_pictures(images)
         signed = check_images(attributions, name="attributions").astype(np.float32)
         maps = process_attributions(signed, sign=sign, percentile=percentile, gamma=gamma)
         for name, given in (("attributions", maps), ("edges", edges)):

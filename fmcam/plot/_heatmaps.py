@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from textwrap import fill
 
 from fmcam._text import printable
-from fmcam._validation import check_heatmaps, check_images, check_thresholds
+from fmcam._validation import check_heatmaps, check_thresholds
 from fmcam.localize import boxes_from_heatmaps
 from fmcam.plot._image_labels import named, tabulate
 from fmcam.plot._panels import (
     BOX_STYLES,
     box_line,
+    check_pictures,
     draw_boxes,
     draw_image,
     write_labels,
@@ -178,11 +179,7 @@ class HeatmapDisplay:
             If shapes do not fit together, maps leave [-1, 1], or images have neither
             one channel nor three.
         """
-        images = check_images(images, name="images")
-        if images.shape[1] not in (1, 3):
-            last = images.shape[3] in (1, 3)
-            advice = "Pass `images.transpose(0, 3, 1, 2)`." if last else "Choose some to show."
-            raise ValueError(f"`images` must have 1 or 3 channels, got {images.shape[1]}. {advice}")
+        images = check_pictures(images)
         if not isinstance(heatmaps, Mapping):
             heatmaps = {"heatmap": heatmaps}
         heatmaps = {name: _check_maps(name, maps, images) for name, maps in heatmaps.items()}

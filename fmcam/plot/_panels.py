@@ -7,6 +7,7 @@ the columns `corner_columns`.
 import numpy as np
 
 from fmcam._text import printable
+from fmcam._validation import check_images
 from fmcam.plot._style import ORANGE, PALETTE
 
 BOX_STYLES: dict[str, dict] = {
@@ -19,6 +20,16 @@ def corner_columns(kind, n_boxes=1):
     """Return the names of x0, y0, x1 and y1 of one or several boxes of a kind."""
     suffixes = ["", *(f"_{number}" for number in range(2, n_boxes + 1))]
     return [f"{corner}_{kind}{end}" for end in suffixes for corner in ("x0", "y0", "x1", "y1")]
+
+
+def check_pictures(images):
+    """Images as (n, c, h, w), which can be drawn: grey or in colour."""
+    images = check_images(images, name="images")
+    if images.shape[1] not in (1, 3):
+        last = images.shape[3] in (1, 3)
+        advice = "Pass `images.transpose(0, 3, 1, 2)`." if last else "Choose some to show."
+        raise ValueError(f"`images` must have 1 or 3 channels, got {images.shape[1]}. {advice}")
+    return images
 
 
 def draw_image(panel, image, heatmap, opacity, cmap, low=0):

@@ -141,6 +141,8 @@ def test_heatmaps_and_signs(sign, lowest):
 def test_shapes_that_do_not_fit():
     with pytest.raises(ValueError, match=r"`attributions` must have .* \(2, 8, 10\), got \(2, 4"):
         AttributionDisplay.from_attributions(IMAGES, SIGNED[:, :, :4])
+    with pytest.raises(ValueError, match=r"`images` must have 1 or 3 channels, got 4\."):
+        AttributionDisplay.from_attributions(np.zeros((2, 4, 8, 10)), SIGNED)
     with pytest.raises(ValueError, match=r"`edges` must have .* got \(2, 8, 9\)"):
         AttributionDisplay.from_attributions(IMAGES, SIGNED, edges=np.zeros((2, 8, 9)))
     with pytest.raises(ValueError, match="must hold 6 axes"):
