@@ -15,6 +15,7 @@ import zlib
 from importlib.metadata import version
 from numbers import Integral
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 from joblib import delayed
@@ -30,6 +31,10 @@ from fmcam.explain._together import class_indices_of, explain_group
 
 __all__ = ["explain_in_shards"]
 
+_DAMAGE = (  # of JSON, its values, and numpy's header, which is Python
+    *(AttributeError, EOFError, FileNotFoundError, KeyError),
+    *(SyntaxError, TokenError, TypeError, ValueError),
+)
 _KEPT = "Finished shards are kept, and the same call goes on."
 
 
@@ -228,7 +233,7 @@ class _Folder:
                 if (checksum := checksums.get(str(number))) is not None
                 and zlib.crc32(maps[rows].data) == checksum
             }
-        except (AttributeError, EOFError, FileNotFoundError, KeyError, TypeError, ValueError):
+        except _DAMAGE:
             return {}
 
     def whole(self):

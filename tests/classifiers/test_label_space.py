@@ -350,7 +350,9 @@ def test_what_was_only_initialized_learns_to_standardize(squares):
     assert first.history[-1, "train_acc"] == weights.history[-1, "train_acc"] == 1.0
 
 
-@pytest.mark.parametrize("as_given", [np.asarray, torch.tensor, lambda X: X / 255], ids=str)
+@pytest.mark.parametrize(
+    "as_given", [np.asarray, torch.tensor, lambda X: X / 255], ids=["array", "tensor", "floats"]
+)
 def test_a_step_on_a_batch_by_hand(squares, as_given):
     """The step that torch's SGD takes on the standardized images, for any kind of batch."""
     X, y = squares

@@ -232,7 +232,7 @@ def test_a_finished_file_is_repaired(logged):
     assert sorted(path.name for path in logged.folder.iterdir()) == ["finished.json", "maps.npy"]
 
 
-@pytest.mark.parametrize("damage", ["another shape", "cut off", "no array", "empty"])
+@pytest.mark.parametrize("damage", ["another shape", "cut off", "no array", "open", "empty"])
 @pytest.mark.parametrize("name", ["maps.npy", "maps.npy.part"])
 def test_files_of_maps_that_are_none_count_as_none(logged, name, damage):
     expected = np.array(logged())
@@ -243,7 +243,9 @@ def test_files_of_maps_that_are_none_count_as_none(logged, name, damage):
         file.write_bytes(content.getvalue())
     else:
         whole = file.read_bytes()
-        file.write_bytes({"cut off": whole[:-1], "no array": b"maps", "empty": b""}[damage])
+        start = whole[:128].replace(b"}", b" ")
+        others = {"cut off": whole[:-1], "no array": b"maps", "open": start + whole[128:]}
+        file.write_bytes(others.get(damage, b""))
     assert_same(logged(), expected)
     assert logged.n_batches() == 2 * 7
 
