@@ -121,7 +121,10 @@ def names_of_truth(clf, labels, names, given=None):
     others = {name: _number(name) for name in labels.values() if name not in names}
     if any(number.isdecimal() and number not in numbers for number in others.values()):
         numbers = {}
-    return {name: numbers.get(others.get(name), name) for name in labels.values()}
+    return {
+        name: numbers.get(others[name], name) if name in others else name
+        for name in labels.values()
+    }
 
 
 def _number(name):

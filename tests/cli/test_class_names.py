@@ -63,6 +63,7 @@ def test_names_that_are_given_count_more():
         (network(names=NAMES), None, ["Rudo", "Greg"], ["Rudo", "Greg"]),
         (network(names=NAMES), None, ["000", "002"], ["Rudo", "Greg"]),
         (network([4, 5, 7], NAMES), None, ["4", "7", "0"], ["4", "7", "0"]),
+        (network(names=["2", "1", "cat"]), None, ["2", "0"], ["2", "2"]),
         (network(names=NAMES), None, ["1", "2", "3"], ["1", "2", "3"]),
         (network(names=NAMES), None, ["1", "2", "cat"], ["Baya", "Greg", "cat"]),
         (network(list("012"), NAMES), None, ["0", "2"], ["Rudo", "Greg"]),
