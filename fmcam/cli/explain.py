@@ -119,6 +119,8 @@ def check(config):
         (n_chosen > 1, "Give one of PHOTO, --random, --index."),
         (from_dataset and config.dataset is None and not known, NO_DATASET),
         (not from_dataset and config.dataset is not None, "--dataset does not go with PHOTO."),
+        (not from_dataset and config.subset is not None, "--subset does not go with PHOTO."),
+        (config.index == (), "--index needs numbers of images."),
         ((config.dataset == "folder") != (config.folder is not None), _FOLDER),
         (config.random is not None and config.random < 1, "--random must be 1 or more."),
         (None not in (config.class_idx, config.class_name), "Give --class-idx or --class-name."),

@@ -102,7 +102,7 @@ class CanvasFashionMNIST(Dataset):
 
 
 def _kinds_of_box(boxes):
-    kinds = [boxes] if isinstance(boxes, str) else list(boxes)
+    kinds = list(boxes) if isinstance(boxes, list | tuple) else [boxes]
     if not kinds or not {*kinds} <= {"tight", "paste"}:
         raise ValueError(f"`boxes` must be 'tight', 'paste' or a list of these, got {boxes!r}.")
     return kinds

@@ -667,6 +667,8 @@ def test_the_network_runs_twice_at_most_for_a_picture(folder, column):
         ({"random": 3}, "one of PHOTO, --random, --index"),
         ({"photo": (), "random": 3}, "need --dataset"),
         ({"dataset": "pets"}, "--dataset does not go with PHOTO"),
+        ({"subset": "train"}, "--subset does not go with PHOTO"),
+        ({"photo": (), "index": (), "dataset": "pets"}, "--index needs numbers of images"),
         ({"photo": (), "index": (0,), "dataset": "folder"}, "--folder PATH go together"),
         ({"folder": "photos"}, "--folder PATH go together"),
         ({"photo": (), "random": 0, "dataset": "pets"}, "--random must be 1 or more"),

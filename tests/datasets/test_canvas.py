@@ -218,7 +218,7 @@ def test_each_kind_of_box_and_both(shapes):
         ((images, _, *found),) = DataLoader(stream, batch_size=200)
         np.testing.assert_array_equal(images, canvas.images)
         np.testing.assert_array_equal(found, expected)
-    for wrong in ("both", [], ["tight", "loose"]):
+    for wrong in ("both", None, [], ["tight", "loose"]):
         with pytest.raises(ValueError, match="`boxes` must be 'tight', 'paste' or a list of these"):
             stream_of(shapes, boxes=wrong)
 
