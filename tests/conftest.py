@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 from pathlib import Path
 
 # Small nets run no faster with more threads, those of several processes get in each other's way,
@@ -16,6 +17,8 @@ import torch
 from fmcam import datasets
 
 matplotlib.use("Agg")
+# A shell lets what it starts in the background ignore Ctrl-C, which some tests send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 torch.set_num_threads(1)
 
 
