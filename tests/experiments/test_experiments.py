@@ -162,7 +162,7 @@ def test_compare_trains_each_network_for_each_seed(searched, tmp_path):
     differences = pd.read_csv(out / "simplecnn_minus_lenet5.csv", index_col="class")
     assert differences.loc["all classes", "recall_a"] == pytest.approx(tuned.mean())
     figures = {path.name for path in (out / "figures").iterdir()}
-    assert len(figures) == 14
+    assert len(figures) == 18  # four of each network, gradcam and the difference
     assert "gradcam.png" in figures
 
 
