@@ -46,11 +46,15 @@ def one_thread():
     PyTorch's MKL heeds `torch.set_num_threads` and MKL_NUM_THREADS, which joblib sets in its
     workers, before OpenMP's limit.
     """
+    torch = sys.modules.get("torch")
     with _limits.change:
         if _limits.n_users == 0:
+            if torch:  # asked before the limit, which hides the number
+                _limits.before.callback(torch.set_num_threads, torch.get_num_threads())
             _limits.before.enter_context(threadpool_limits(limits=1))
         _limits.n_users += 1
-        _limit_torch()
+        if torch:  # in each thread: OpenMP has a number for each
+            torch.set_num_threads(1)
     try:
         yield
     finally:
@@ -58,14 +62,6 @@ def one_thread():
             _limits.n_users -= 1
             if _limits.n_users == 0:
                 _limits.before.close()
-
-
-def _limit_torch():
-    # it may be imported when others are under way
-    torch = sys.modules.get("torch")
-    if torch and torch.get_num_threads() != 1:
-        _limits.before.callback(torch.set_num_threads, torch.get_num_threads())
-        torch.set_num_threads(1)
 
 
 @contextmanager
