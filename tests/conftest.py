@@ -40,7 +40,9 @@ def garments_drawn_once(tmp_path_factory):
     folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
     drawn = joblib.Memory(folder / "garments", verbose=0).cache(datasets.make_fashion_shapes)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(datasets, "make_fashion_shapes", drawn)
+        # loaded the first time, too: images as they were drawn have another hash in memory
+        shelved = drawn.call_and_shelve
+        patch.setattr(datasets, "make_fashion_shapes", lambda *a, **o: shelved(*a, **o).get())
         yield
 
 
