@@ -13,7 +13,7 @@ from torch import nn
 import fmcam.explain
 from fmcam.classifiers import CNNClassifier
 from fmcam.explain._base import BaseExplainer
-from fmcam.explain._cam import BaseCAM
+from fmcam.explain._base_cam import BaseCAM
 from tests.tiny_cnn import TinyCNN
 from tests.tiny_vit import TinyViT
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from fmcam.explain._cam import BaseCAM, BaseGradientCAM
+from fmcam.explain._base_cam import BaseCAM, BaseGradientCAM
 from fmcam.explain._recording import Recording
 from fmcam.explain._unfused import Unfused
 

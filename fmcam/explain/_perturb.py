@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from fmcam._network_state import hooked
 from fmcam.explain._base import BaseExplainer
-from fmcam.explain._cam import BaseCAM
+from fmcam.explain._base_cam import BaseCAM
 from fmcam.explain._geometry import upsample
 from fmcam.explain._layout import first_tensor
 from fmcam.explain._recording import run, with_first

@@ -12,7 +12,7 @@ from fmcam._boxes import check_true_boxes
 from fmcam._data.images import as_image_array
 from fmcam._validation import check_masks
 from fmcam.explain._base import BaseExplainer
-from fmcam.explain._cam import BaseCAM, aligned_grid
+from fmcam.explain._base_cam import BaseCAM, aligned_grid
 from fmcam.explain._geometry import upsample
 from fmcam.explain._together import Batch, min_max
 
