@@ -83,12 +83,13 @@ class AttentionRollout(BaseAttention):
     Examples
     --------
     >>> import numpy as np
+    >>> import torch
     >>> from sklearn.frozen import FrozenEstimator
     >>> from torchvision.models import VisionTransformer
     >>> from fmcam.classifiers import CNNClassifier
     >>> from fmcam.explain import AttentionRollout
     >>> net = VisionTransformer(32, 8, 2, 2, 16, 32, num_classes=3)
-    >>> _ = net.heads[0].weight.data.fill_(1)
+    >>> _ = torch.nn.init.eye_(net.heads[0].weight)  # torchvision begins with zeros
     >>> rollout = AttentionRollout(FrozenEstimator(CNNClassifier.from_module(net)))
     >>> rollout.transform(np.zeros((2, 3, 32, 32))).shape
     (2, 32, 32)
@@ -148,12 +149,13 @@ class LeGrad(BaseAttention):
     Examples
     --------
     >>> import numpy as np
+    >>> import torch
     >>> from sklearn.frozen import FrozenEstimator
     >>> from torchvision.models import VisionTransformer
     >>> from fmcam.classifiers import CNNClassifier
     >>> from fmcam.explain import LeGrad
     >>> net = VisionTransformer(32, 8, 2, 2, 16, 32, num_classes=3)
-    >>> _ = net.heads[0].weight.data.fill_(1)
+    >>> _ = torch.nn.init.eye_(net.heads[0].weight)  # torchvision begins with zeros
     >>> legrad = LeGrad(FrozenEstimator(CNNClassifier.from_module(net)), upsample=False)
     >>> legrad.explain(np.zeros((2, 3, 32, 32)), y=[0, 2]).shape
     (2, 4, 4)
