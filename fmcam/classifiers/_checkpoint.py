@@ -59,6 +59,11 @@ def save_classifier(clf, path, *, class_names=None, dataset=None, metrics=None):
     metrics : mapping of str to float, optional
         For example the accuracies.
 
+    Raises
+    ------
+    ValueError
+        If there is not a name for each class, or the network's state holds more than tensors.
+
     Examples
     --------
     >>> import tempfile
@@ -70,6 +75,11 @@ def save_classifier(clf, path, *, class_names=None, dataset=None, metrics=None):
     ...     load_classifier(f"{folder}/lenet.safetensors").checkpoint_["metrics"]
     {'accuracy': 0.5}
     """
+    if class_names is not None and len(class_names) != len(clf.classes_):
+        raise ValueError(
+            f"`class_names` must name the {len(clf.classes_)} classes of the classifier, got "
+            f"{len(class_names)}."
+        )
     header = {
         "classifier": type(clf).__name__,
         "module": type(clf.module_.net).__name__,

@@ -128,7 +128,10 @@ def _or_none(fits):
 _RULES = {
     "module": (_is_text, "a name"),
     "parameters": (
-        lambda value: _is_mapping_to(_is_parameter)(value) and "callbacks" not in str([*value]),
+        lambda value: (
+            _is_mapping_to(_is_parameter)(value)
+            and not any(name.startswith("callbacks") for name in value)
+        ),
         "numbers, texts, lists of numbers and classes by name, without callbacks",
     ),
     "classes": (_is_list_of(lambda label: _is_text(label) or _is_number(label)), "labels"),

@@ -122,24 +122,9 @@ def top_level_names(clf):
 
 
 def check_parameter_values(clf):
-    """Raise ValueError for a criterion, precision, kind of outputs or device that cannot be used.
-
-    TypeError for a `module` that is and builds no network.
-    """
+    """Raise ValueError or TypeError for values that no classifier of images can be made of."""
     _check_module(clf.module)
-    criterion = clf.criterion if inspect.isclass(clf.criterion) else type(clf.criterion)
-    if criterion in _LOSSES_OF_LOGITS:
-        raise ValueError(
-            f"`criterion` must take logits, as {_LOSSES_OF_LOGITS[criterion]} does, got "
-            f"nn.{criterion.__name__}. Pass that one; for a network that ends in a softmax or a "
-            "sigmoid with outputs='probabilities'."
-        )
-    if criterion in _LOSSES_OF_LIKE:
-        raise ValueError(
-            "`criterion` must compare logits (n, k) with columns (n,), as nn.CrossEntropyLoss "
-            f"does, got nn.{criterion.__name__}, which compares numbers with numbers."
-        )
-    _check_maker("criterion", clf.criterion, "nn.CrossEntropyLoss")
+    _check_criterion(clf.criterion)
     _check_maker("optimizer", clf.optimizer, "torch.optim.Adam")
     _check_maker("dataset", clf.dataset, "skorch.dataset.Dataset")
     if clf.augment is not None and (
@@ -156,20 +141,40 @@ def check_parameter_values(clf):
         )
     if clf.precision not in PRECISIONS:
         raise ValueError(f"`precision` must be one of {list(PRECISIONS)}, got {clf.precision!r}.")
+    if clf.outputs not in OUTPUTS:
+        raise ValueError(f"`outputs` must be one of {list(OUTPUTS)}, got {clf.outputs!r}.")
     nonlinearity = clf.predict_nonlinearity
     if nonlinearity not in ("auto", None) and not callable(nonlinearity):
         raise ValueError(
             "`predict_nonlinearity` must be 'auto', None or a function of the logits, got "
             f"{nonlinearity!r}."
         )
-    if clf.outputs not in OUTPUTS:
-        raise ValueError(f"`outputs` must be one of {list(OUTPUTS)}, got {clf.outputs!r}.")
+    _check_device(clf.device)
+
+
+def _check_criterion(criterion):
+    kind = criterion if inspect.isclass(criterion) else type(criterion)
+    if kind in _LOSSES_OF_LOGITS:
+        raise ValueError(
+            f"`criterion` must take logits, as {_LOSSES_OF_LOGITS[kind]} does, got "
+            f"nn.{kind.__name__}. Pass that one; for a network that ends in a softmax or a sigmoid "
+            "with outputs='probabilities'."
+        )
+    if kind in _LOSSES_OF_LIKE:
+        raise ValueError(
+            "`criterion` must compare logits (n, k) with columns (n,), as nn.CrossEntropyLoss "
+            f"does, got nn.{kind.__name__}, which compares numbers with numbers."
+        )
+    _check_maker("criterion", criterion, "nn.CrossEntropyLoss")
+
+
+def _check_device(device):
     try:
-        torch.empty(0, device=clf.device)
+        torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise ValueError(
             f"`device` must be 'auto' or a torch device of this machine such as 'cpu' or 'cuda'; "
-            f"got {clf.device!r}: {error}"
+            f"got {device!r}: {error}"
         ) from error
 
 

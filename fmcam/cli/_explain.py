@@ -179,23 +179,26 @@ def gallery(records, names):
     return frame[GALLERY].round(3)
 
 
-def main(config, photographs, model, arch):
-    """Load, explain, draw, write."""
+def look(config, photographs, model, arch):
+    """The pictures, the names of the network's classes, and where it looks."""
     given = read_class_names(config.class_names)
-    run = Run(config, "fmcam explain")
-    with mistakes_named():
-        clf = load(config, model, arch)
-        pictures, labels = load_pictures(config, photographs, clf)
-        names = names_of_outputs(clf, labels, given)
-        truth = names_of_truth(clf, labels, names, given)
-        pictures = in_words_of_network(pictures, truth, names)
-        column = column_of(config, names)
-        other = against(config, names, column)
-        target = "logit" if other is None else logit_difference(other)
-        explainers = make_explainers(clf, config.method, config.layer, target)
-        images = np.stack([picture.image for picture in pictures])
-        found = explain(clf, explainers, images, column, config.threshold)
-        found.against = other
+    clf = load(config, model, arch)
+    pictures, labels = load_pictures(config, photographs, clf)
+    names = names_of_outputs(clf, labels, given)
+    truth = names_of_truth(clf, labels, names, given)
+    pictures = in_words_of_network(pictures, truth, names)
+    column = column_of(config, names)
+    other = against(config, names, column)
+    target = "logit" if other is None else logit_difference(other)
+    explainers = make_explainers(clf, config.method, config.layer, target)
+    images = np.stack([picture.image for picture in pictures])
+    found = explain(clf, explainers, images, column, config.threshold)
+    found.against = other
+    return pictures, names, found
+
+
+def write(run, config, pictures, names, found):
+    """Draw all pictures; returns a record of each heatmap."""
     (run.folder / "figures").mkdir(exist_ok=True)
     records = []
     for row, picture in enumerate(pictures):
@@ -206,11 +209,20 @@ def main(config, photographs, model, arch):
         records += [
             {
                 **record(picture, row, key, found, names, config.threshold),
-                "against": config.against and names[other],
+                "against": None if found.against is None else names[found.against],
                 "picture": file,
             }
             for key, file in files.items()
         ]
+    return records
+
+
+def main(config, photographs, model, arch):
+    """Load, explain, draw, write."""
+    run = Run(config, "fmcam explain")
+    with mistakes_named():
+        pictures, names, found = look(config, photographs, model, arch)
+    records = write(run, config, pictures, names, found)
     for row, picture in enumerate(pictures):
         name, probability = top_classes(found.proba[row], names)[0]
         print(f"{picture.file}: {name} ({probability:.2f})")

@@ -127,11 +127,11 @@ def _transfer(remote, part):
         while chunk := stream.read(2**20):
             done += len(chunk)
             if done > _MOST_BYTES:
-                break
+                part.unlink()
+                raise OSError(
+                    f"{remote.url} sends over {_MOST_BYTES:,} bytes, more than a data set has."
+                )
             file.write(chunk)
-    if done > _MOST_BYTES:
-        part.unlink()
-        raise OSError(f"{remote.url} sends over {_MOST_BYTES:,} bytes, more than a data set has.")
     size = part.stat().st_size
     if total is not None and size < total:
         raise OSError(

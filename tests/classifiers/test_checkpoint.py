@@ -411,6 +411,13 @@ def test_sizes_that_a_file_claims_take_no_memory(tmp_path):
     assert largest.n_bytes < n_bytes
 
 
+@pytest.mark.parametrize("names", [[], ["Ant", "Bee"], list("abcd")])
+def test_names_that_could_not_be_read_again_are_not_written(clf, tmp_path, names):
+    with pytest.raises(ValueError, match="`class_names` must name the 3 classes of the classifier"):
+        save_classifier(clf, tmp_path / "net.safetensors", class_names=names)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_machine_is_not_in_the_file(clf, saved):
     other = clone(clf).set_params(device="cpu", iterator_train__num_workers=1)
     other.adopt(clf.module_, clf.classes_, clf.image_shape_)
