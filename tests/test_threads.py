@@ -3,6 +3,8 @@
 import copy
 import io
 import pickle
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -22,6 +24,7 @@ from fmcam._progress import ProgressBar
 from fmcam._warnings import warnings_ignored
 from fmcam.classifiers import CNNClassifier, load_classifier, save_classifier
 from fmcam.explain import AblationCAM, FullGrad, GradCAM, GuidedGradCAM, LayerCAM, ShapleyCAM
+from tests.thread_counts import thread_counts
 
 KINDS = [GradCAM, LayerCAM, AblationCAM, GuidedGradCAM, FullGrad]
 X = np.random.default_rng(0).normal(size=(6, 1, 16, 16)).astype(np.float32)
@@ -214,18 +217,26 @@ def test_what_threads_ignore_is_heard_again():
 
 
 def test_the_last_of_several_threads_puts_their_number_back():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
+    own = torch.get_num_threads()
+    torch.set_num_threads(2)  # by the user, which outranks OpenMP's own setting in MKL
+    before = thread_counts()
     try:
         first, second = one_thread(), one_thread()
         first.__enter__()
         second.__enter__()
+        assert {*thread_counts()} == {1}
+        assert {*in_threads(1, [limited_counts])[0]} == {1}
         first.__exit__(None, None, None)
-        assert torch.get_num_threads() == 1
+        assert {*thread_counts()} == {1}
         second.__exit__(None, None, None)
-        assert torch.get_num_threads() == 2
+        assert thread_counts() == before
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(own)
+
+
+def limited_counts():
+    with one_thread():
+        return thread_counts()
 
 
 @pytest.mark.parametrize(
@@ -240,6 +251,38 @@ def test_the_last_of_several_threads_puts_their_number_back():
 def test_mixed_calls_give_what_they_give_alone(setting):
     """All explainers, predictions, copies and scores; `benchmark reliability` makes more calls."""
     assert failures(setting, n_calls=30, n_threads=4, seed=0) == []
+
+
+_TAKES_WEIGHTS_WHILE_ANOTHER_LOOKS_AT_THEM = """
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+import torch
+from torch import nn
+from fmcam.classifiers._given import check_weights
+
+def look(nets):
+    for net in nets:
+        for weight in net.parameters():
+            weight[:, None]
+
+sys.setswitchinterval(1e-6)
+end = time.monotonic() + 8
+with ThreadPoolExecutor(2) as threads:
+    while time.monotonic() < end:
+        nets = [nn.Conv2d(1, 1, 1) for _ in range(200)]
+        looking = threads.submit(look, nets)
+        for net in nets:
+            check_weights(net)
+        looking.result()
+"""
+
+
+@pytest.mark.slow
+def test_taking_a_network_does_not_lock_its_weights():
+    """One thread would hold a weight and wait for Python, another wait for it holding Python."""
+    program = [sys.executable, "-c", _TAKES_WEIGHTS_WHILE_ANOTHER_LOOKS_AT_THEM]
+    subprocess.run(program, check=True, timeout=60)
 
 
 def test_no_thread_outlives_a_progress_bar():

@@ -149,6 +149,7 @@ def _check_device(net):
         )
 
 
+@torch.no_grad()  # with gradients, PyTorch would lock each weight, and wait for Python inside
 def check_weights(net):
     """Raise ValueError, naming the tensors, if weights are NaN or infinite or statistics NaN."""
     bad = [n for n, weight in net.named_parameters() if not bool(weight.isfinite().all())]

@@ -171,7 +171,8 @@ class _SeeBiases(TorchFunctionMode):
 
 
 def _bias_of_convolution(input, weight, bias=None, *args, **kwargs):
-    return None if bias is None else bias[:, None, None]
+    # detached: an index of a weight may wait, with Python held, for a thread that waits for Python
+    return None if bias is None else bias.detach()[:, None, None]
 
 
 def _bias_of_linear(input, weight, bias=None):

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import zipfile
 from unittest import mock
 
 import numpy as np
@@ -420,9 +421,19 @@ def with_settings_of_numbers(path):
     changed(path, settings=3)
 
 
+def with_a_bit_of_a_weight_flipped(path):
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        tensors = [member for member in archive.infolist() if "/data/" in member.filename]
+        weights = archive.read(max(tensors, key=lambda member: member.file_size))
+    content[content.index(weights) + 8] ^= 1
+    path.write_bytes(content)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
+        with_a_bit_of_a_weight_flipped,
         *(with_evil_code, cut, emptied, of_another_kind, with_other_weights, with_no_states),
         *(with_other_optimizer, with_a_callback_method, with_numbers_for_the_history),
         with_settings_of_numbers,

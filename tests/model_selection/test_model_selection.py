@@ -32,10 +32,10 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
-from threadpoolctl import threadpool_info
 
 from fmcam.datasets import make_fashion_shapes
 from fmcam.model_selection import GridSearchCV
+from tests.thread_counts import thread_counts
 
 X, y = make_classification(
     120, n_features=5, n_classes=3, n_informative=4, n_redundant=0, random_state=0
@@ -112,15 +112,6 @@ def several_scores(estimator, X, y):
 
 def odd_scores(estimator, X, y):
     return {"nan": float("nan"), "third": 1 / 3, "tiny": 5e-324, "float32": np.float32(0.1)}
-
-
-def thread_counts():
-    """How many threads PyTorch, its MKL, and each OpenMP and BLAS library would use now."""
-    import torch
-
-    lines = torch.__config__.parallel_info().splitlines()
-    mkl = [int(line.split()[-1]) for line in lines if "mkl_get_max_threads" in line]
-    return [torch.get_num_threads(), *mkl, *(pool["num_threads"] for pool in threadpool_info())]
 
 
 def threads_used(estimator, X, y):
