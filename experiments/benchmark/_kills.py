@@ -19,6 +19,7 @@ from fmcam._hashing import hash_of
 __all__ = ["TARGETS", "WORKS", "trouble_after_kills"]
 
 _SECONDS = 10  # in which all processes of a killed work must have ended
+_WORKERS = ("LokyProcess", "spawn_main")  # words of the commands of joblib's and dask's
 _PAUSE = 0.02  # of each part of a work, so that there is time to kill it
 
 
@@ -51,6 +52,19 @@ def search(folder, n_jobs):
     found = GridSearchCV(Noting(), grid, cv=3, n_jobs=n_jobs, memory=folder / "kept", refit=False)
     y = np.arange(48) % 2
     return found.fit(np.zeros((48, 2)), y).cv_results_["mean_test_score"]
+
+
+def dask(folder, n_jobs):
+    """The same fits by workers of a dask cluster, which starts dead ones again."""
+    import joblib
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(n_workers=n_jobs, threads_per_worker=1, dashboard_address=":0") as cluster,
+        Client(cluster),
+        joblib.parallel_config("dask"),
+    ):
+        return search(folder, n_jobs)
 
 
 def shards(folder, n_jobs):
@@ -103,9 +117,11 @@ def decoding(folder, n_jobs):
         return load_image_folder(pictures, size=16).images
 
 
-WORKS = {"search": search, "shards": shards, "training": training, "decoding": decoding}
+WORKS = {"search": search, "dask": dask, "shards": shards, "training": training}
+WORKS["decoding"] = decoding
 TARGETS = {
     "search": ("group", "parent", "worker"),
+    "dask": ("group", "parent", "worker"),
     "shards": ("group", "parent", "worker"),
     "training": ("parent",),
     "decoding": ("parent",),
@@ -158,7 +174,7 @@ def trouble_after_kills(name, folder, n_kills, seed):
         outcome = _outcome(place)
         trouble += [f"other {part}" for part in whole if outcome[part] != whole[part]]
         again = len([*(place / "notes").iterdir()]) - done
-        if name == "search" and again != len(whole["files"]) - n_kept:
+        if name in ("search", "dask") and again != len(whole["files"]) - n_kept:
             trouble.append("kept fits were done again")
         found += [f"{target}: {', '.join(trouble)}"] if trouble else []
     return found
@@ -209,13 +225,20 @@ def _kill_on_the_way(name, folder, target, delay):
         return _kill_on_the_way(name, folder, target, delay / 2)
     kill = os.killpg if target == "group" else os.kill
     kill(pid if target != "worker" else workers[0], signal.SIGKILL)
+    goes_on = target == "worker" and name == "dask"
+    if goes_on:
+        _wait(pid)
     deadline = time.monotonic() + _SECONDS
     while (alive := _processes(pid)) and time.monotonic() < deadline:
         time.sleep(0.05)
     _wait(pid)
     for semaphore in Path("/dev/shm").glob(f"sem.loky-{pid}-*"):
         semaphore.unlink()  # of killed groups: nobody is left who could
-    told = target != "worker" or "A worker process was killed" in (folder / "said").read_text()
+    told = (
+        target != "worker"
+        or goes_on
+        or "A worker process was killed" in (folder / "said").read_text()
+    )
     return [*alive.values()] + ([] if told else ["nothing was said of the worker"])
 
 
@@ -236,7 +259,8 @@ def _processes(session):
 
 
 def _workers(session):
-    return [pid for pid, command in _processes(session).items() if "LokyProcess" in command]
+    processes = _processes(session).items()
+    return [pid for pid, command in processes if any(word in command for word in _WORKERS)]
 
 
 def _lives(pid):

@@ -1,6 +1,7 @@
 """What `fmcam explain` does."""
 
 import re
+import time
 from pathlib import Path
 from textwrap import fill
 
@@ -219,9 +220,10 @@ def write(run, config, pictures, names, found):
 
 def main(config, photographs, model, arch):
     """Load, explain, draw, write."""
-    run = Run(config, "fmcam explain")
+    started = time.perf_counter()
     with mistakes_named():
         pictures, names, found = look(config, photographs, model, arch)
+    run = Run(config, "fmcam explain", started=started)
     records = write(run, config, pictures, names, found)
     for row, picture in enumerate(pictures):
         name, probability = top_classes(found.proba[row], names)[0]

@@ -39,12 +39,14 @@ class Run:
         The script's name.
     kept : sequence of str
         Folders of finished work inside `out`; emptied unless `config.resume`.
+    started : float, optional
+        When the work began, by `time.perf_counter`; now without it.
     """
 
-    def __init__(self, config, name, kept=()):
+    def __init__(self, config, name, kept=(), started=None):
         self.name = name
         self.folder = Path(config.out)
-        self.started = time.perf_counter()
+        self.started = time.perf_counter() if started is None else started
         self.commit = _commit()
         self.written = []
         check_folder(config.out)

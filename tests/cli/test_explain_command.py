@@ -718,3 +718,4 @@ def test_mistakes_in_files_and_layers(folder, tmp_path, monkeypatch, settings, m
     right = {"model": "net.safetensors", "photo": ("wide.png",), "out": str(tmp_path)}
     with pytest.raises(SystemExit, match=message):
         command.main(Config(**{**right, **settings}))
+    assert not any(tmp_path.iterdir())
