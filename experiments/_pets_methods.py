@@ -20,14 +20,8 @@ from fmcam.explain import (
     XGradCAM,
     randomized,
 )
-from fmcam.localize import boxes_from_heatmaps
 from fmcam.metrics import max_box_accuracy_score, pixel_average_precision_score
-from fmcam.report import (
-    bootstrap_difference,
-    evaluate_localization,
-    localization_error_types,
-    summarize,
-)
+from fmcam.report import bootstrap_difference, evaluate_localization, summarize
 
 __all__ = ["CORNERS", "NOT_ALIGNED", "REFERENCE"]
 __all__ += ["compare_alignment", "fused", "make_explainers", "score_methods", "summary_of"]
@@ -98,7 +92,7 @@ def score_methods(clf, explainers, validation, test):
     Returns
     -------
     rows : DataFrame
-        As `evaluate_localization` gives them, and error_type.
+        As `evaluate_localization` gives them.
     numbers : DataFrame
         One row a method: region and threshold of its boxes, mask_threshold, validation_mean_iou,
         oracle_max_box_accuracy_v2 and pixel_average_precision.
@@ -115,7 +109,7 @@ def score_methods(clf, explainers, validation, test):
         )
         for name in [name for name in maps if name not in rows]:  # references come each time
             of_method = found[found["method"] == name]
-            rows[name] = of_method.assign(error_type=_error_types(of_method, maps[name], test))
+            rows[name] = of_method
             numbers[name] = {
                 "region": to_boxes[name].region_,
                 "threshold": to_boxes[name].threshold_,
@@ -128,13 +122,6 @@ def score_methods(clf, explainers, validation, test):
     return (
         pd.concat([rows[name] for name in order], ignore_index=True),
         pd.DataFrame.from_dict(numbers, orient="index").loc[order],
-    )
-
-
-def _error_types(rows, maps, test):
-    return localization_error_types(
-        *(rows["y"], rows["predicted"], test.boxes, rows[CORNERS]),
-        boxes_joined=boxes_from_heatmaps(maps, rows["threshold"].iloc[0], region="all"),
     )
 
 

@@ -10,13 +10,23 @@ from fmcam._overlap import best_iou
 from fmcam._predictions import check_probabilities
 from fmcam._validation import check_heatmaps, check_masks, check_same_rows, check_thresholds
 from fmcam.localize import boxes_from_heatmaps, count_regions
+from fmcam.report._box_error_types import localization_error_types
 
 _CORNERS = ["x0", "y0", "x1", "y1"]
+_UNKNOWN = dict.fromkeys(["y", "predicted", "probability", "correct"], np.nan)
 _SCORES = ["threshold", *_CORNERS, "iou", "hit", "energy", "empty_map", "no_box", "regions"]
 
 
 def localization_frame(
-    heatmaps, y_true, y_proba, classes, *, boxes=None, masks=None, thresholds=None, region="largest"
+    heatmaps,
+    y_true,
+    y_proba=None,
+    classes=None,
+    *,
+    boxes=None,
+    masks=None,
+    thresholds=None,
+    region="largest",
 ):
     """Return how well heatmaps of the true class localize, one row for each image and method.
 
@@ -26,10 +36,10 @@ def localization_frame(
         Maps in [0, 1], by the name of the method.
     y_true : array-like of shape (n,)
         True labels, all of them in `classes`.
-    y_proba : array-like of float, of shape (n, k)
-        Probabilities; each row sums to one.
+    y_proba : array-like of float, of shape (n, k), optional
+        Probabilities; each row sums to one. None: what was predicted is not known.
     classes : array-like of shape (k,)
-        The labels of the columns of `y_proba`, sorted: `clf.classes_`.
+        The labels of the columns of `y_proba`, sorted: `clf.classes_`. With `y_proba` alone.
     boxes : array-like of shape (n, 4) or (n, k, 4), or list of n array-likes (k, 4), optional
         True boxes x0, y0, x1, y1 in half-open pixels; NaN where an image has none.
     masks : array-like of shape (n, h, w), optional
@@ -61,9 +71,12 @@ def localization_frame(
             Whether the map is all zeros, and whether it has no box.
         regions
             How many separate regions reach the threshold.
+        error_type
+            What is wrong with class or box, see `localization_error_types`; "" where it has no iou.
 
         What cannot be computed is NaN: without thresholds the box, `iou`, `no_box` and `regions`,
-        without boxes `iou` and `energy`, without masks `hit`; the energy of an empty map.
+        without boxes `iou` and `energy`, without masks `hit`, without probabilities `predicted`,
+        `probability` and `correct`; the energy of an empty map.
 
     Raises
     ------
@@ -137,24 +150,32 @@ def frame_of_checked(heatmaps, y_true, y_proba, classes, truth, thresholds, regi
 
     Thresholds and regions are dictionaries by the name of the method.
     """
-    codes, y_proba = check_probabilities(y_true, y_proba, classes)
-    n, classes = len(codes), np.asarray(classes)
-    predicted = y_proba.argmax(axis=1)
-    answers = {
-        "y": classes[codes],
-        "predicted": classes[predicted],
-        "probability": y_proba[np.arange(n), codes],
-        "correct": predicted == codes,
-    }
+    answers, n = _answers(y_true, y_proba, classes), len(y_true)
     frames = []
     for name, maps in heatmaps.items():
-        scores = _score(maps, truth, thresholds[name], regions[name])
-        frames.append(pd.DataFrame({"id": np.arange(n), "method": name, **answers, **scores}))
+        scores = _score(maps, answers, truth, thresholds[name], regions[name])
+        row = {"id": np.arange(n), "method": name, **_UNKNOWN, **answers, **scores}
+        frames.append(pd.DataFrame(row))
     return pd.concat(frames).sort_values("id", kind="stable", ignore_index=True)
 
 
-def _score(heatmaps, truth, threshold, region):
+def _answers(y_true, y_proba, classes):
+    """The true label of each image, and what the classifier says if its probabilities are known."""
+    if y_proba is None:
+        return {"y": y_true}
+    codes, y_proba = check_probabilities(y_true, y_proba, classes)
+    classes, predicted = np.asarray(classes), y_proba.argmax(axis=1)
+    return {
+        "y": classes[codes],
+        "predicted": classes[predicted],
+        "probability": y_proba[np.arange(len(codes)), codes],
+        "correct": predicted == codes,
+    }
+
+
+def _score(heatmaps, answers, truth, threshold, region):
     scores = dict.fromkeys(_SCORES, np.nan) | {"empty_map": ~heatmaps.any(axis=(1, 2))}
+    scores["error_type"] = ""
     if "masks" in truth:
         _check_size(truth["masks"], heatmaps.shape[1:])
         scores["hit"] = points_at_object(truth["masks"], heatmaps)
@@ -167,6 +188,10 @@ def _score(heatmaps, truth, threshold, region):
     scores |= dict(zip(_CORNERS, predicted.T, strict=True))
     if "boxes" in truth:
         scores["iou"] = best_iou(truth["boxes"], predicted)
+        scores["error_type"] = localization_error_types(
+            *(answers["y"], answers.get("predicted", answers["y"]), truth["boxes"], predicted),
+            boxes_joined=boxes_from_heatmaps(heatmaps, threshold, region="all"),
+        )
     return scores | {
         "threshold": threshold,
         "no_box": np.isnan(predicted[:, 0]),

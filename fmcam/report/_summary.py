@@ -34,7 +34,8 @@ def summarize(rows, *, reference=None, oracle="resolution oracle", random_state=
         box_accuracy_0.3, box_accuracy_0.5, box_accuracy_0.7
             Share of these whose IoU is at least 0.3, 0.5 or 0.7.
         top1_localization
-            Share of these where the predicted class is right and the IoU at least 0.5.
+            Share of these where the predicted class is right and the IoU at least 0.5; NaN where
+            no class was predicted.
         n_hit, pointing_game
             Number of images with a mask, and share of them that the hottest pixel is on.
         n_energy, energy
@@ -104,13 +105,14 @@ def _check_rows(rows, reference):
 
 def _summarize_method(rows, rng):
     iou, hit, energy = (rows[name].dropna() for name in ("iou", "hit", "energy"))
-    both_right = rows["correct"] & (rows["iou"] >= 0.5)
+    known = rows[rows["iou"].notna() & rows["correct"].notna()]
+    both_right = known["correct"].astype(bool) & (known["iou"] >= 0.5)
     row = {"n": len(rows), "n_iou": len(iou), **mean_with_interval("mean_iou", iou, rng)}
     for least in _IOU_THRESHOLDS:
         row |= _rate(f"box_accuracy_{least}", iou >= least)
     return (
         row
-        | _rate("top1_localization", both_right[rows["iou"].notna()])
+        | _rate("top1_localization", both_right)
         | {"n_hit": len(hit), **_rate("pointing_game", hit == 1)}
         | {"n_energy": len(energy), **mean_with_interval("energy", energy, rng)}
         | {"empty_maps": rows["empty_map"].mean(), "no_boxes": rows["no_box"].mean()}

@@ -13,7 +13,7 @@ NAN = np.nan
 CORNERS = ["x0", "y0", "x1", "y1"]
 COLUMNS = [
     *("id", "method", "y", "predicted", "probability", "correct", "threshold", *CORNERS),
-    *("iou", "hit", "energy", "empty_map", "no_box", "regions"),
+    *("iou", "hit", "energy", "empty_map", "no_box", "regions", "error_type"),
 ]
 
 # Two images of 2 x 4 pixels; "hot" has two regions at 0.5 in the first, nothing in the second.
@@ -31,32 +31,15 @@ ANSWERS = (["bag", "coat"], [[0.7, 0.3], [0.6, 0.4]], ["bag", "coat"])
 
 def test_rows_by_hand():
     thresholds = {"hot": 0.5, "warm": 0.4}
+    bag, coat = ("bag", "bag", 0.7, True), ("coat", "bag", 0.4, False)
     rows = localization_frame(MAPS, *ANSWERS, boxes=BOXES, masks=MASKS, thresholds=thresholds)
     expected = pd.DataFrame(
         [
             # The box is 2 x 1 pixels, one of them in the true box of 4: 1 / 5.
-            (
-                0,
-                "hot",
-                "bag",
-                "bag",
-                0.7,
-                True,
-                0.5,
-                0,
-                0,
-                2,
-                1,
-                1 / 5,
-                1,
-                0.6 / 2,
-                False,
-                False,
-                2,
-            ),
-            (0, "warm", "bag", "bag", 0.7, True, 0.4, 1, 0, 3, 2, 1, 1, 1.6 / 2, False, False, 1),
-            (1, "hot", "coat", "bag", 0.4, False, 0.5, *[NAN] * 4, 0, 0, NAN, True, True, 0),
-            (1, "warm", "coat", "bag", 0.4, False, 0.4, 3, 1, 4, 2, 1 / 4, 0, 1, False, False, 1),
+            (0, "hot", *bag, 0.5, 0, 0, 2, 1, 1 / 5, 1, 0.6 / 2, False, False, 2, "elsewhere"),
+            *[(0, "warm", *bag, 0.4, 1, 0, 3, 2, 1, 1, 1.6 / 2, False, False, 1, "correct")],
+            *[(1, "hot", *coat, 0.5, *[NAN] * 4, 0, 0, NAN, True, True, 0, "wrong class")],
+            *[(1, "warm", *coat, 0.4, 3, 1, 4, 2, 1 / 4, 0, 1, False, False, 1, "wrong class")],
         ],
         columns=COLUMNS,
     )
@@ -68,6 +51,7 @@ def test_rows_by_hand():
 
 def test_what_cannot_be_computed_is_nan():
     known = {"id", "method", "y", "predicted", "probability", "correct", "empty_map"}
+    known |= {"error_type"}
     by_threshold = {"threshold", *CORNERS, "no_box", "regions"}
     options = [
         ({}, known),
@@ -80,6 +64,20 @@ def test_what_cannot_be_computed_is_nan():
         assert rows.columns.tolist() == COLUMNS
         assert set(rows.columns[rows.notna().all()]) == defined
         assert set(rows.columns[rows.isna().all()]) == set(COLUMNS) - defined
+
+
+def test_maps_without_a_classifier_have_boxes_but_no_prediction():
+    rows = localization_frame(MAPS, ["bag", "coat"], boxes=BOXES, thresholds=0.4)
+    expected = localization_frame(MAPS, *ANSWERS, boxes=BOXES, thresholds=0.4)
+    unknown = ["predicted", "probability", "correct"]
+    assert rows[unknown].isna().all(axis=None)
+    unknown += ["error_type"]
+    pd.testing.assert_frame_equal(rows.drop(columns=unknown), expected.drop(columns=unknown))
+    assert rows["error_type"].tolist() == ["elsewhere", "correct", "no box", "part only"]
+    summary, of_known = summarize(rows), summarize(expected)
+    top1 = [f"top1_localization{end}" for end in ("", "_low", "_high")]
+    assert summary[top1].isna().all(axis=None)
+    pd.testing.assert_frame_equal(summary.drop(columns=top1), of_known.drop(columns=top1))
 
 
 def test_an_image_without_a_true_box_has_no_iou():
