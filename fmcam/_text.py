@@ -1,6 +1,6 @@
 """Text that any program can read."""
 
-__all__ = ["printable"]
+__all__ = ["printable", "shown"]
 
 
 def printable(text):
@@ -12,3 +12,13 @@ def printable(text):
     Andr\udce9.png
     """
     return str(text).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def shown(value, length=100):
+    """A value of a stranger's file for a message, cut after some characters.
+
+    >>> shown(["a" * 200], length=8)
+    "['aaaaaa..."
+    """
+    text = repr(value)
+    return printable(text if len(text) <= length else f"{text[:length]}...")

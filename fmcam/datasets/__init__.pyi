@@ -1,4 +1,5 @@
 from ._base import get_data_home as get_data_home
+from ._boxed_images import load_boxed_images as load_boxed_images
 from ._canvas import make_canvas as make_canvas
 from ._canvas_stream import CanvasFashionMNIST as CanvasFashionMNIST
 from ._fashion_canvas import fetch_canvas as fetch_canvas
@@ -8,6 +9,7 @@ from ._imagenette import fetch_imagenette as fetch_imagenette
 from ._load_image import load_image as load_image
 from ._loaders import get_data_loaders as get_data_loaders
 from ._oxford_pets import fetch_oxford_pets as fetch_oxford_pets
+from ._read_boxes import read_boxes as read_boxes
 from ._registry import get_dataset as get_dataset
 from ._registry import list_datasets as list_datasets
 from ._shapes import make_fashion_shapes as make_fashion_shapes

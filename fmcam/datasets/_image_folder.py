@@ -13,8 +13,8 @@ from sklearn.utils import Bunch
 from fmcam._listing import Listing
 from fmcam._pictures import read_picture
 from fmcam._placement import check_fit
-from fmcam._suggest import suggest
 from fmcam._text import printable
+from fmcam.datasets._class_names import named_classes
 from fmcam.datasets._decode import decode_pictures
 from fmcam.datasets._subsets import SUBSETS, is_subset_name, subsets_of
 
@@ -114,7 +114,7 @@ def load_image_folder(
     read = partial(read_picture, size=size, fit=fit)
     pictures = decode_pictures(folder, list(named), read, (3, size, size))
     target = np.array([printable(label) for label in named.values()])[pictures.rows]
-    target, target_names = _named_classes(target, class_names)
+    target, target_names = named_classes(target, class_names)
     unreadable = pictures.unreadable + left_out
     return Bunch(
         images=pictures.images,
@@ -162,26 +162,6 @@ def _check_subset(folder, subset, named):
             f"{printable(folder)} must hold photographs of the part {subset!r}, such as "
             f"{subset}/cat/1.jpg; there are none."
         )
-
-
-def _named_classes(target, class_names):
-    """Labels and the names of classes: as they are, or as numbers of given names."""
-    if class_names is None:
-        return target, np.unique(target).tolist()
-    names = [printable(name) for name in class_names]
-    if len(set(names)) < len(names):
-        raise ValueError(f"`class_names` must name each class once, got {names}.")
-    numbers = {name: number for number, name in enumerate(names)}
-    if not set(target.tolist()) <= numbers.keys():
-        numbers |= {str(number): number for number in range(len(names))}
-        target = np.array([str(int(one)) if one.isdecimal() else one for one in target.tolist()])
-    unknown = sorted(set(target.tolist()) - numbers.keys())
-    if unknown:
-        raise ValueError(
-            f"`class_names` must name all labels: the numbers 0 to {len(names) - 1}, or the names "
-            f"themselves. There is the label {unknown[0]!r}. {suggest(unknown[0], names)}"
-        )
-    return np.array([numbers[label] for label in target.tolist()]), names
 
 
 def _folder_label(name):

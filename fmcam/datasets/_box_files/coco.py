@@ -1,0 +1,112 @@
+"""COCO's JSON: images, categories, and annotations with a box x, y, width, height."""
+
+import json
+import warnings
+
+from fmcam._text import printable, shown
+from fmcam.datasets._box_files.content import text_of
+
+__all__ = ["read"]
+
+_LISTS = ("images", "annotations", "categories")
+
+
+def read(path):
+    """Rows of a COCO file: corners are x, y, x + width, y + height.
+
+    Boxes of crowds are left out with a warning: they surround many objects, and COCO's own
+    evaluation ignores them.
+    """
+    images, annotations, categories = _lists(path)
+    named = {key: _named(path, image) for key, image in _by_id(path, "images", images).items()}
+    labels = {key: _label(path, one) for key, one in _by_id(path, "categories", categories).items()}
+    boxes = [
+        _box(f"{path}: annotations[{number}]", annotation, named, labels)
+        for number, annotation in enumerate(annotations)
+        if not annotation.get("iscrowd")
+    ]
+    if len(boxes) < len(annotations):
+        warnings.warn(
+            f"{path}: {len(annotations) - len(boxes)} of {len(annotations)} boxes are of crowds "
+            "(`iscrowd`) and left out, as in COCO's evaluation.",
+            stacklevel=3,
+        )
+    rows = [(named[image][0], *box, *named[image][1]) for image, *box in boxes]
+    without = named.keys() - {image for image, *_ in boxes}
+    return rows + [(named[image][0], *[None] * 5, *named[image][1]) for image in without]
+
+
+def _lists(path):
+    """The three lists of a file, each of dictionaries."""
+    text = text_of(path)
+    try:
+        record = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} must be JSON, but: {error}.") from error
+    if isinstance(record, list):
+        raise ValueError(
+            f"{path} must be an object with {', '.join(_LISTS)}, as COCO's of true boxes are, "
+            "got a list, as those of detections are."
+        )
+    if not isinstance(record, dict) or not {*_LISTS} <= record.keys():
+        got = list(record) if isinstance(record, dict) else record
+        raise ValueError(
+            f"{path} must be an object with {', '.join(_LISTS)}, as COCO has it, got {shown(got)}."
+        )
+    lists = [record[name] for name in _LISTS]
+    for name, items in zip(_LISTS, lists, strict=True):
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise ValueError(f"{path}: {name} must be a list of objects, got {shown(items)}.")
+    return lists
+
+
+def _refuse_constant(name):
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _by_id(path, name, items):
+    """Items by their ids, which are numbers or texts, each there once."""
+    found = {}
+    for number, item in enumerate(items):
+        key = item.get("id")
+        if not isinstance(key, int | str):
+            raise ValueError(f"{path}: {name}[{number}] must have an id, got {shown(key)}.")
+        if key in found:
+            raise ValueError(f"{path}: two {name} have the id {shown(key)}. Give each its own.")
+        found[key] = item
+    return found
+
+
+def _named(path, image):
+    """An image's name, and its width and height."""
+    name = image.get("file_name")
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"{path}: an image must have a file_name, got {shown(name)}.")
+    size = (image.get("width"), image.get("height"))
+    if not all(side is None or _is_number(side) for side in size):
+        raise ValueError(f"{path}: an image's width and height must be numbers, got {shown(size)}.")
+    return printable(name), size
+
+
+def _label(path, category):
+    label = category.get("name", category["id"])
+    if not isinstance(label, int | str) or label == "":
+        raise ValueError(f"{path}: a category must have a name, got {shown(label)}.")
+    return printable(label)
+
+
+def _box(place, annotation, named, labels):
+    """Id of the image, label and corners of an annotation."""
+    image, category = annotation.get("image_id"), annotation.get("category_id")
+    for name, key, known in (("image_id", image, named), ("category_id", category, labels)):
+        if not (isinstance(key, int | str) and key in known):
+            raise ValueError(f"{place}: {name} must be an id in the file, got {shown(key)}.")
+    bbox = annotation.get("bbox")
+    if not (isinstance(bbox, list) and len(bbox) == 4 and all(map(_is_number, bbox))):
+        raise ValueError(f"{place}: bbox must be x, y, width, height, got {shown(bbox)}.")
+    x, y, width, height = bbox
+    return image, labels[category], x, y, x + width, y + height
+
+
+def _is_number(value):
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9

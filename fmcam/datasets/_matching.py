@@ -1,0 +1,85 @@
+"""Which picture of a folder a name in somebody's file means."""
+
+import unicodedata
+from collections import defaultdict
+
+from fmcam._suggest import suggest
+
+__all__ = ["match_pictures"]
+
+
+def match_pictures(names, pictures, folder):
+    """Return the picture that each name means.
+
+    Names come from other machines: their folders may be more or fewer than those inside `folder`,
+    with slashes or backslashes, and the ending may be missing. They are compared, never opened.
+
+    Parameters
+    ----------
+    names : iterable of str
+    pictures : list of str
+        Relative to `folder`.
+    folder : path
+        For messages.
+
+    Returns
+    -------
+    dict of str: str
+
+    Raises
+    ------
+    ValueError
+        If there are names of no picture, of several, or several of one.
+    """
+    whole, ends = defaultdict(list), defaultdict(list)
+    for picture in pictures:
+        for name in _with_and_without_ending(_normal(picture)):
+            whole[name].append(picture)
+            for end in _ends(name):
+                ends[end].append(picture)
+    found = {name: _found(_normal(name), whole, ends) for name in dict.fromkeys(names)}
+    _check_each_once(found, pictures, folder)
+    by_picture = defaultdict(list)
+    for name, (picture,) in found.items():
+        by_picture[picture].append(name)
+    if doubled := [several for several in by_picture.values() if len(several) > 1]:
+        raise ValueError(
+            f"{len(doubled)} pictures of {folder} have several names among the boxes, such as "
+            f"{', '.join(map(repr, doubled[0][:3]))}. Name each in one way, with its folders."
+        )
+    return {name: picture for name, (picture,) in found.items()}
+
+
+def _normal(name):
+    return unicodedata.normalize("NFC", name.replace("\\", "/"))
+
+
+def _with_and_without_ending(name):
+    stem, dot, _ = name.rpartition(".")
+    return {name, stem} if dot else {name}
+
+
+def _ends(path):
+    """A path, and what is left of it without the first folder, the first two, and so on."""
+    parts = path.split("/")
+    return ["/".join(parts[start:]) for start in range(len(parts))]
+
+
+def _found(name, whole, ends):
+    """The pictures whose path ends a name, the longest of them, or else those that a name ends."""
+    return next((whole[end] for end in _ends(name) if end in whole), ends.get(name, []))
+
+
+def _check_each_once(found, pictures, folder):
+    if missing := [name for name, several in found.items() if not several]:
+        raise ValueError(
+            f"{folder} must hold the {len(found)} images that the boxes are of; {len(missing)} are "
+            f"not there, such as {missing[0]!r}. {suggest(missing[0], pictures)} Choose the folder "
+            "that the names are relative to, or leave out the boxes of images that you do not have."
+        )
+    if unclear := [name for name, several in found.items() if len(several) > 1]:
+        several = found[unclear[0]]
+        raise ValueError(
+            f"{len(unclear)} of {len(found)} images could each be several pictures of {folder}, "
+            f"such as {unclear[0]!r}: {' or '.join(map(repr, several[:3]))}. Name their folders."
+        )
