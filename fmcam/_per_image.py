@@ -29,11 +29,16 @@ def average_images(values, average):
     values : ndarray of shape (n,), float
     average : "mean" or None
     """
+    check_average(average)
     if average is None:
         return values
-    if average != "mean":
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else np.nan
+
+
+def check_average(average):
+    """Raise a ValueError for what is neither "mean" nor None."""
+    if average not in ("mean", None):
         raise ValueError(
             f'`average` must be "mean" or None, got {average!r}. None gives each value by itself.'
         )
-    defined = values[~np.isnan(values)]
-    return float(defined.mean()) if len(defined) else np.nan

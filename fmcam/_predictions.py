@@ -30,13 +30,47 @@ def check_probabilities(y_true, y_proba, classes):
             f"got {y_true.shape} for {len(y_proba)} rows. Pass the labels of the same images."
         )
     _check_rows_are_distributions(y_proba)
+    return _columns_of(y_true, classes), y_proba
+
+
+def rank_of_label(y_true, y_score, classes=None):
+    """Return which place the true label has among the scores, of shape (n,), 1 for the best.
+
+    Of equal scores the first column is the better one, as for `argmax`. `classes` are the labels of
+    the columns, in any order; None means 0 to k - 1.
+    """
+    y_true, y_score = plain_array(y_true, name="y_true"), as_array(y_score, name="y_score")
+    if y_score.ndim != 2 or y_true.shape != y_score.shape[:1]:
+        raise ValueError(
+            "`y_score` must have shape (n, k), one row for each of the n labels `y_true` and one "
+            f"column a class, got {y_score.shape} for labels of shape {y_true.shape}. Pass "
+            "`clf.predict_proba(X)`."
+        )
+    if np.isnan(y_score).any():
+        raise ValueError(
+            f"`y_score` contains NaN in {int(np.isnan(y_score).any(axis=1).sum())} of "
+            f"{len(y_score)} rows. Drop these images."
+        )
+    classes = np.arange(y_score.shape[1]) if classes is None else np.asarray(classes)
+    if classes.shape != y_score.shape[1:]:
+        raise ValueError(
+            f"`classes` must name the {y_score.shape[1]} columns of `y_score`, got shape "
+            f"{classes.shape}. Pass `clf.classes_`."
+        )
+    codes = _columns_of(y_true, classes)
+    own = y_score[np.arange(len(codes)), codes][:, None]
+    earlier = np.arange(len(classes)) < codes[:, None]
+    return 1 + ((y_score > own) | ((y_score == own) & earlier)).sum(axis=1)
+
+
+def _columns_of(y_true, classes):
     codes = pd.Index(classes).get_indexer(pd.Index(y_true))
     if (codes < 0).any():
         raise ValueError(
             f"`y_true` must hold labels of `classes` {classes.tolist()} only, got also "
             f"{pd.unique(y_true[codes < 0]).tolist()}. Pass labels of the kind the classifier saw."
         )
-    return codes, y_proba
+    return codes
 
 
 def _check_rows_are_distributions(y_proba):

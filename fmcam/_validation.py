@@ -193,7 +193,7 @@ def _shape_hint(shape, name, item):
     return f" Choose one of the channels, `{name}[{axis}]`, or join them."
 
 
-def check_masks(masks, *, name="masks"):
+def check_masks(masks, *, name="masks", known=0):
     """Masks as an array of shape (n, h, w), uint8: 0 background, 1 object, 255 ignored.
 
     What a value means is decided by all values of the array together, so pass all masks at once:
@@ -211,6 +211,8 @@ def check_masks(masks, *, name="masks"):
         See above; whole numbers may be floats.
     name : str
         The argument's name in error messages.
+    known : int
+        The object's number in masks that came before and belong to these, 0 if none held one.
 
     Returns
     -------
@@ -239,7 +241,9 @@ def check_masks(masks, *, name="masks"):
     batches = gen_batches(len(masks), max(1, _PIXELS_AT_ONCE // masks[0].size))
     parts = [masks[rows] for rows in batches]
     if all(((part == 0) | (part == 1) | (part == _IGNORED)).all() for part in parts) and (
-        any((part == 1).any() for part in parts) or not any(part.any() for part in parts)
+        known == 1
+        or any((part == 1).any() for part in parts)
+        or not any(part.any() for part in parts)
     ):
         return masks.astype(np.uint8, copy=False)
     values = np.unique(masks)

@@ -1,12 +1,16 @@
 """How well boxes fit."""
 
+from numbers import Integral
+
 import numpy as np
+from sklearn.utils import check_scalar
 from sklearn.utils.multiclass import unique_labels
 
 from fmcam._arrays import plain_array
 from fmcam._boxes import check_pairs
 from fmcam._overlap import best_iou
 from fmcam._per_image import average_images
+from fmcam._predictions import rank_of_label
 from fmcam._validation import check_same_rows
 
 
@@ -185,6 +189,72 @@ def top1_localization_score(
     check_same_rows("y_pred", y_pred, "boxes_true", hits)
     unique_labels(y_true, y_pred)  # refuses strings beside numbers, which would never be equal
     return average_images(hits * (y_true == y_pred), average)
+
+
+def top_k_localization_score(
+    y_true, y_score, boxes_true, boxes_pred, *, k=5, classes=None, iou_threshold=0.5, average="mean"
+):
+    """Return the share of images with the class among the k best and a box that overlaps enough.
+
+    The Top-5 Loc of the literature [1]_ where each image has objects of one class. There each of
+    the five classes has a box of its own; only that of the true class can be right.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        Labels.
+    y_score : array-like of shape (n, c)
+        Probabilities, or logits, as only their order counts; of equal ones the first column is the
+        better one.
+    boxes_true : array-like of shape (n, 4) or (n, k, 4), or list of n array-likes of shape (k, 4)
+        x0, y0, x1, y1 in half-open pixels. NaN where there is no box. Of several boxes an
+        image the one that fits best counts.
+    boxes_pred : array-like of shape (n, 4)
+        Likewise, one an image, of the true class.
+    k : int, default=5
+        How many classes count. With all of them the score is `box_accuracy_score`.
+    classes : array-like of shape (c,), optional
+        Labels of the columns of scores, ``clf.classes_``. None means 0 to c - 1.
+    iou_threshold : float, default=0.5
+        In (0, 1]; a box is right if its IoU is at least this.
+    average : {"mean", None}, default="mean"
+        None gives one value an image.
+
+    Returns
+    -------
+    score : float, or ndarray of shape (n,)
+        Share in [0, 1], or 1 where class and box are right, else 0, and NaN without a true box,
+        which the share leaves out.
+
+    Raises
+    ------
+    ValueError
+        If boxes are reversed, of another shape, or fractions of the image on one side only, the
+        numbers of images differ, labels are not in `classes`, scores are NaN, or `iou_threshold`
+        or `k` is out of range.
+
+    See Also
+    --------
+    top1_localization_score : From predicted labels.
+
+    References
+    ----------
+    .. [1] Russakovsky et al., "ImageNet large scale visual recognition challenge", IJCV 2015,
+       section 4.2. https://arxiv.org/abs/1409.0575
+
+    Examples
+    --------
+    >>> from fmcam.metrics import top_k_localization_score
+    >>> boxes = [[0, 0, 4, 4], [0, 0, 4, 4]]
+    >>> y_score = [[0.5, 0.3, 0.2], [0.5, 0.3, 0.2]]
+    >>> [top_k_localization_score([0, 1], y_score, boxes, boxes, k=k) for k in (1, 2)]
+    [0.5, 1.0]
+    """
+    check_scalar(k, "k", Integral, min_val=1)
+    hits = box_accuracy_score(boxes_true, boxes_pred, iou_threshold=iou_threshold, average=None)
+    ranks = rank_of_label(y_true, y_score, classes)
+    check_same_rows("y_true", ranks, "boxes_true", hits)
+    return average_images(hits * (ranks <= k), average)
 
 
 def check_iou_thresholds(iou_thresholds):

@@ -1,4 +1,4 @@
-"""How well heatmaps fit masks and boxes without a threshold, and how alike heatmaps are."""
+"""What each heatmap scores without a threshold, and how alike heatmaps are."""
 
 from numbers import Real
 
@@ -9,65 +9,8 @@ from sklearn.utils import check_scalar
 from fmcam._boxes import check_true_boxes
 from fmcam._heatmap_scores import points_at_object, share_in_boxes
 from fmcam._per_image import average_images, map_batches
-from fmcam._validation import check_heatmaps, check_masks, check_same_rows
-
-
-def pixel_average_precision_score(masks_true, heatmaps):
-    r"""Return the average precision of the pixels of all images as detections of the object.
-
-    Called PxAP [1]_ (section 4.1). With all distinct values :math:`\tau` of the maps as thresholds,
-    from the highest down, and pixels of all images in one pool,
-
-    .. math:: \mathrm{PxAP} = \sum_l \mathrm{Prec}(\tau_l)
-              \left( \mathrm{Rec}(\tau_l) - \mathrm{Rec}(\tau_{l-1}) \right)
-
-    Parameters
-    ----------
-    masks_true : array-like of shape (n, h, w), bool or whole numbers
-        0 background, 1 object, 255 ignored; where no mask holds a 1, the one number besides 0 is
-        the object, as 255 in picture files.
-    heatmaps : array-like of shape (n, h, w)
-        Heatmaps; of their values only the order counts, and that across images, too.
-
-    Returns
-    -------
-    score : float
-        In [0, 1], NaN if there is no pixel of an object. The same value everywhere scores the
-        share of object pixels.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, masks hold other values or heatmaps NaN.
-
-    Notes
-    -----
-    Large objects count for more, as they have more pixels. The mean of the scores of single images
-    is another number.
-
-    References
-    ----------
-    .. [1] Choe et al., "Evaluating weakly supervised object localization methods right",
-       CVPR 2020. https://arxiv.org/abs/2001.07437
-
-    Examples
-    --------
-    The two object pixels are found with a precision of 1 and of 2/3.
-
-    >>> from fmcam.metrics import pixel_average_precision_score
-    >>> score = pixel_average_precision_score([[[1, 1, 0, 0]]], [[[0.9, 0.4, 0.6, 0.1]]])
-    >>> round(score, 4)
-    0.8333
-    """
-    masks_true, heatmaps = _check_masks_and_heatmaps(masks_true, heatmaps)
-    on_object = np.sort(heatmaps[masks_true == 1])
-    beside = np.sort(heatmaps[masks_true == 0])
-    if len(on_object) == 0:
-        return np.nan
-    # Each object pixel adds the precision at its own value to the sum, and 1/n to the recall.
-    hits = len(on_object) - np.searchsorted(on_object, on_object)
-    false_alarms = len(beside) - np.searchsorted(beside, on_object)
-    return float((hits / (hits + false_alarms)).mean())
+from fmcam._validation import check_heatmaps, check_same_rows
+from fmcam.metrics._masks import check_masks_and_heatmaps, check_same_shape
 
 
 def pointing_game_score(masks_true, heatmaps, *, tolerance=0, average="mean"):
@@ -118,7 +61,7 @@ def pointing_game_score(masks_true, heatmaps, *, tolerance=0, average="mean"):
     1.0
     """
     check_scalar(tolerance, "tolerance", Real, min_val=0)
-    masks_true, heatmaps = _check_masks_and_heatmaps(masks_true, heatmaps)
+    masks_true, heatmaps = check_masks_and_heatmaps(masks_true, heatmaps)
     return average_images(points_at_object(masks_true, heatmaps, tolerance), average)
 
 
@@ -209,7 +152,7 @@ def rank_correlation(heatmaps, others):
     """
     heatmaps = check_heatmaps(heatmaps)
     others = check_heatmaps(others, name="others")
-    _check_same_shape("others", others, heatmaps)
+    check_same_shape("others", others, heatmaps)
     return map_batches(_spearman, heatmaps, others)
 
 
@@ -224,16 +167,53 @@ def _spearman(a, b):
     return np.divide((a * b).sum(axis=1), spread, out=correlation, where=spread > 0)
 
 
-def _check_masks_and_heatmaps(masks_true, heatmaps):
-    heatmaps = check_heatmaps(heatmaps)
-    masks_true = check_masks(masks_true, name="masks_true")
-    _check_same_shape("masks_true", masks_true, heatmaps)
-    return masks_true, heatmaps
+def sparseness_score(heatmaps, *, average="mean"):
+    r"""Return how few pixels hold the sum of a heatmap: its Gini index [1]_.
+
+    Of the :math:`d` absolute values of a map in rising order, :math:`v_1` to :math:`v_d`,
+
+    .. math:: G = \frac{\sum_k (2 k - d - 1) \, v_k}{d \sum_k v_k}
+
+    Parameters
+    ----------
+    heatmaps : array-like of shape (n, h, w)
+        Heatmaps or attributions; of negative values the size counts.
+    average : {"mean", None}, default="mean"
+        None gives one value an image.
+
+    Returns
+    -------
+    score : float, or ndarray of shape (n,)
+        0 for a map of one value everywhere, 1 - 1/d where one pixel holds all. NaN for a map of
+        zeros, which the mean leaves out.
+
+    Raises
+    ------
+    ValueError
+        If maps have another shape or NaN.
+
+    Notes
+    -----
+    A map may be sparse and wrong, so look at a localization or faithfulness score, too. Scaling a
+    map changes nothing, adding a constant does.
+
+    References
+    ----------
+    .. [1] Chalasani et al., "Concise explanations of neural networks using adversarial training",
+       ICML 2020, section 4. https://arxiv.org/abs/1810.06583
+
+    Examples
+    --------
+    >>> from fmcam.metrics import sparseness_score
+    >>> sparseness_score([[[0, 0, 0, 1]], [[1, 1, 1, 1]]], average=None)
+    array([0.75, 0.  ])
+    """
+    return average_images(map_batches(_gini, check_heatmaps(heatmaps)), average)
 
 
-def _check_same_shape(name, array, heatmaps):
-    if array.shape != heatmaps.shape:
-        raise ValueError(
-            f"`{name}` must have the shape of `heatmaps`, (n, h, w) = {heatmaps.shape}, got "
-            f"{array.shape}. Pass the same images in the same order, at one size."
-        )
+def _gini(heatmaps):
+    values = np.sort(np.abs(heatmaps.reshape(len(heatmaps), -1).astype(np.float64)), axis=1)
+    d = values.shape[1]
+    total = values.sum(axis=1)
+    above = values @ (2 * np.arange(1, d + 1) - d - 1.0)
+    return np.divide(above, d * total, out=np.full(len(total), np.nan), where=total > 0)

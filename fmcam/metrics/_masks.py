@@ -1,9 +1,9 @@
-"""How well masks fit."""
+"""How well masks fit, and masks beside heatmaps."""
 
 import numpy as np
 
 from fmcam._per_image import average_images, map_batches
-from fmcam._validation import as_array, check_masks
+from fmcam._validation import as_array, check_heatmaps, check_masks
 
 
 def mask_iou_score(masks_true, masks_pred, *, average="mean"):
@@ -40,6 +40,11 @@ def mask_iou_score(masks_true, masks_pred, *, average="mean"):
     0.3333333333333333
     """
     masks_true = check_masks(masks_true, name="masks_true")
+    return average_images(paired_mask_iou(masks_true, masks_pred), average)
+
+
+def paired_mask_iou(masks_true, masks_pred):
+    """Return the IoU of each image, of shape (n,), from true masks that have been checked."""
     masks_pred = as_array(masks_pred, name="masks_pred")
     if masks_pred.dtype != bool:
         raise TypeError(
@@ -50,7 +55,7 @@ def mask_iou_score(masks_true, masks_pred, *, average="mean"):
             f"`masks_pred` must have the shape of `masks_true`, (n, h, w) = {masks_true.shape}, "
             f"got {masks_pred.shape}. Pass the same images in the same order, at one size."
         )
-    return average_images(map_batches(_iou, masks_true, masks_pred), average)
+    return map_batches(_iou, masks_true, masks_pred)
 
 
 def _iou(masks_true, masks_pred):
@@ -59,3 +64,20 @@ def _iou(masks_true, masks_pred):
     union = (on_object | (masks_pred & (masks_true == 0))).sum(axis=(1, 2))
     known = on_object.any(axis=(1, 2))
     return np.divide(intersection, union, out=np.full(len(union), np.nan), where=known)
+
+
+def check_masks_and_heatmaps(masks_true, heatmaps):
+    """Return masks and heatmaps, both (n, h, w)."""
+    heatmaps = check_heatmaps(heatmaps)
+    masks_true = check_masks(masks_true, name="masks_true")
+    check_same_shape("masks_true", masks_true, heatmaps)
+    return masks_true, heatmaps
+
+
+def check_same_shape(name, array, heatmaps):
+    """Raise a ValueError unless an array has the shape of the heatmaps."""
+    if array.shape != heatmaps.shape:
+        raise ValueError(
+            f"`{name}` must have the shape of `heatmaps`, (n, h, w) = {heatmaps.shape}, got "
+            f"{array.shape}. Pass the same images in the same order, at one size."
+        )

@@ -3,7 +3,7 @@ import pytest
 from scipy import ndimage
 
 from fmcam import _regions as regions_module
-from fmcam.localize import boxes_from_heatmaps, count_regions
+from fmcam.localize import HeatmapToBox, boxes_from_heatmaps, count_regions
 from fmcam.metrics import box_accuracy_score, max_box_accuracy_score, mean_iou_score
 from fmcam.metrics._wsol import best_iou_of_outlines
 
@@ -169,6 +169,39 @@ def test_max_box_accuracy_is_the_best_over_thresholds():
     )
     assert 0 < best < 1
     assert max_box_accuracy_score(boxes, maps, iou_thresholds=[0.7]) == best
+
+
+def test_max_box_accuracy_by_region():
+    # Two pixels beside one: the largest region has two columns, all have four.
+    heatmaps, boxes = (
+        np.array([[[0.9, 0.9, 0, 0.9]]] * 3),
+        [[0, 0, 4, 1], [0, 0, 4, 1], [0, 0, 2, 1]],
+    )
+    for region, score in {"largest": 1 / 3, "all": 2 / 3, "fit": 2 / 3}.items():
+        found = max_box_accuracy_score(boxes, heatmaps, iou_thresholds=[0.9], region=region)
+        assert found == score
+
+
+def test_no_threshold_and_region_beat_the_oracle_that_chooses_among_them():
+    maps = smooth_maps(40)
+    boxes = boxes_from_heatmaps(maps, 0.5, region="all")
+    boxes[::2] = boxes_from_heatmaps(maps[::2], 0.7)
+    rest = np.arange(10, 40)
+    for least in (0.3, 0.5, 0.7):
+        bound = max_box_accuracy_score(
+            boxes[rest], maps[rest], iou_thresholds=[least], region="fit"
+        )
+        for region in ("largest", "all", "fit"):
+            to_box = HeatmapToBox(region=region).fit(maps[:10], boxes[:10])
+            honest = box_accuracy_score(
+                boxes[rest], to_box.transform(maps[rest]), iou_threshold=least
+            )
+            assert 0 < honest <= bound
+        each = [
+            max_box_accuracy_score(boxes, maps, iou_thresholds=[least], region=region)
+            for region in ("largest", "all", "fit")
+        ]
+        assert each[2] == max(each[:2])
 
 
 @pytest.mark.parametrize("convention", ["half-open", "wsol"])

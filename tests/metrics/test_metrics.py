@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import spearmanr
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, jaccard_score, top_k_accuracy_score
 from torchvision.ops import box_iou as torchvision_box_iou
 
 from fmcam.localize import boxes_from_heatmaps
@@ -12,12 +12,15 @@ from fmcam.metrics import (
     box_accuracy_score,
     energy_in_box_score,
     max_box_accuracy_score,
+    max_pixel_iou_score,
     mean_iou_score,
     paired_box_iou,
     pixel_average_precision_score,
     pointing_game_score,
     rank_correlation,
+    sparseness_score,
     top1_localization_score,
+    top_k_localization_score,
 )
 
 NAN = np.nan
@@ -107,7 +110,89 @@ def test_top1_refuses_labels_that_can_never_be_equal():
         top1_localization_score(["0"], [0], [[0, 0, 1, 1]], [[0, 0, 1, 1]])
 
 
+def test_top_k_localization_by_hand():
+    truth = np.array([[0, 0, 4, 4]] * 5 + [NO_BOX], dtype=float)
+    boxes = np.array([[0, 0, 4, 4]] * 3 + [[0, 0, 1, 1], NO_BOX, [0, 0, 4, 4]])
+    y_true = ["b", "c", "a", "b", "b", "b"]
+    y_score = [[0.5, 0.3, 0.2]] * 6
+    scores = [
+        top_k_localization_score(
+            y_true, y_score, truth, boxes, k=k, classes=["a", "b", "c"], average=None
+        )
+        for k in (1, 2, 3)
+    ]
+    of_last = [0, 0, NAN]
+    np.testing.assert_array_equal(
+        scores, [[0, 0, 1, *of_last], [1, 0, 1, *of_last], [1, 1, 1, *of_last]]
+    )
+    # Of equal scores the first column is the better one, as for argmax; classes in any order.
+    ties = [[1, 1, 0]] * 6
+    for k, hits in [(1, [0, 0, 1]), (2, [1, 0, 1])]:
+        found = top_k_localization_score(
+            y_true, ties, truth, boxes, k=k, classes=["a", "b", "c"], average=None
+        )
+        np.testing.assert_array_equal(found, [*hits, *of_last])
+    turned = top_k_localization_score(
+        y_true, ties, truth, boxes, k=2, classes=["c", "b", "a"], average=None
+    )
+    np.testing.assert_array_equal(turned, [1, 1, 0, *of_last])
+
+
+def test_top_k_is_the_accuracy_of_scikit_learn_where_boxes_are_right():
+    rng = np.random.default_rng(0)
+    y_true, y_score = rng.integers(0, 8, 40), rng.normal(size=(40, 8))
+    truth = random_boxes(40, 0) + np.array([0, 0, 1, 1])
+    before = 0
+    for k in range(1, 9):
+        score = top_k_localization_score(y_true, y_score, truth, truth, k=k)
+        assert score == top_k_accuracy_score(y_true, y_score, k=min(k, 7)) or k == 8
+        assert before <= score
+        before = score
+    boxes = np.where(rng.random((40, 1)) < 0.5, truth, random_boxes(40, 100))
+    assert before == 1
+    one = top_k_localization_score(y_true, y_score, truth, boxes, k=1)
+    assert one == top1_localization_score(y_true, y_score.argmax(axis=1), truth, boxes)
+    assert top_k_localization_score(y_true, y_score, truth, boxes, k=8) == box_accuracy_score(
+        truth, boxes
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"k": 0}, "k == 0, must be >= 1"),
+        ({"y_true": [0, 3]}, r"labels of `classes` \[0, 1, 2\] only, got also \[3\]"),
+        ({"y_true": ["0", "1"]}, r"`y_true` must hold labels of `classes`"),
+        ({"classes": [0, 1]}, r"`classes` must name the 3 columns of `y_score`, got shape \(2,\)"),
+        ({"y_score": [[0.1, NAN, 0.2]] * 2}, "`y_score` contains NaN in 2 of 2 rows"),
+        ({"y_score": [0, 1]}, r"`y_score` must have shape \(n, k\), .* got \(2,\)"),
+        ({"y_score": [[0, 1]] * 3}, r"one row for each of the n labels"),
+    ],
+)
+def test_top_k_refuses_labels_and_scores_that_do_not_fit(changes, message):
+    boxes = [[0, 0, 4, 4]] * 2
+    arguments = {"y_true": [0, 1], "y_score": [[0.5, 0.3, 0.2]] * 2, **changes}
+    with pytest.raises(ValueError, match=message):
+        top_k_localization_score(boxes_true=boxes, boxes_pred=boxes, **arguments)
+
+
 # Masks
+
+
+def test_max_pixel_iou_by_hand_and_by_scikit_learn():
+    # At 0.9: 1 of 3; at 0.6: 2 of 3; at 0.4: 2 of 4; at 0.1: 3 of 6. Ignored: the hottest pixel.
+    masks = np.array([[[1, 1, 0]], [[255, 0, 1]], [[0, 255, 0]]])
+    maps = np.array([[[0.9, 0.6, 0.4]], [[1.0, 0.1, 0.1]], [[0.1, 0.0, 0.0]]])
+    assert max_pixel_iou_score(masks, maps) == 2 / 3
+    rng = np.random.default_rng(0)
+    masks = rng.choice([0, 1, 255], p=[0.7, 0.2, 0.1], size=(6, 9, 7))
+    for maps in (rng.random(masks.shape) + masks / 600, rng.integers(0, 4, masks.shape) - 2.0):
+        counted = masks != 255
+        best = max(
+            jaccard_score(masks[counted], maps[counted] >= value) for value in np.unique(maps)
+        )
+        assert max_pixel_iou_score(masks, maps) == pytest.approx(best, rel=1e-14)
+    assert np.isnan(max_pixel_iou_score(np.zeros((1, 2, 2), int), np.ones((1, 2, 2))))
 
 
 def test_pixel_average_precision_equals_scikit_learn_on_pooled_pixels():
@@ -132,6 +217,26 @@ def test_pixel_average_precision_of_constant_and_perfect_maps(n_object, n_beside
     for ignored in (0, 1):
         perfect = np.where(mask == 255, ignored, mask)
         assert pixel_average_precision_score(mask, perfect) == 1
+
+
+def test_sparseness_by_hand_and_by_its_other_formulas():
+    assert sparseness_score([[[0.5, 0.5]]]) == 0
+    # 1, 2 and 5 of 8: (-2 * 1 + 0 * 2 + 2 * 5) / (3 * 8)
+    assert sparseness_score([[[2, -5, 1]]]) == pytest.approx(1 / 3, rel=1e-15)
+    maps = np.random.default_rng(0).normal(size=(5, 6, 7))
+    maps[4] = 0
+    found = sparseness_score(maps, average=None)
+    assert np.isnan(found[4])
+    values = np.abs(maps[:4].reshape(4, -1))
+    # Half the mean difference of all pairs, divided by the mean.
+    pairs = np.abs(values[:, :, None] - values[:, None]).mean(axis=(1, 2))
+    np.testing.assert_allclose(found[:4], pairs / 2 / values.mean(axis=1), rtol=1e-12)
+    # As Quantus 0.6 has it, which adds 1e-7 to each value.
+    rows = np.sort(values + 1e-7, axis=1)
+    ranks = np.arange(1, 43)
+    quantus = (rows * (2 * ranks - 43)).sum(axis=1) / (rows.sum(axis=1) * 42)
+    np.testing.assert_allclose(found[:4], quantus, rtol=1e-6)
+    np.testing.assert_allclose(sparseness_score(3 * maps, average=None), found, rtol=1e-12)
 
 
 def test_pixel_average_precision_without_an_object_is_undefined():
