@@ -42,6 +42,7 @@ from fmcam.metrics import (
     increase_in_confidence_score,
     insertion_auc_score,
     max_box_accuracy_score,
+    max_pixel_iou_score,
     mean_iou_score,
     pixel_average_precision_score,
     rank_correlation,
@@ -129,13 +130,16 @@ def sanity(explainers, data, maps, to_boxes):
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def pixel_scores(maps, data):
-    """One row a method: PxAP, and box accuracy at thresholds chosen on these very canvases."""
+def pixel_scores(maps, data, region):
+    """One row a method: PxAP, and what thresholds chosen on these very canvases reach."""
     return pd.DataFrame.from_dict(
         {
             name: {
                 "pixel_average_precision": pixel_average_precision_score(data.masks, found),
-                "oracle_max_box_accuracy_v2": max_box_accuracy_score(data.boxes, found),
+                "oracle_max_box_accuracy_v2": max_box_accuracy_score(
+                    data.boxes, found, region=region
+                ),
+                "oracle_pixel_iou": max_pixel_iou_score(data.masks, found),
             }
             for name, found in maps.items()
         },
@@ -178,7 +182,7 @@ def compare(run, config, folder):
     of_chance = make_explainers(randomized(clf, random_state=0), blocks, config.batch_size)
     table = summarize(rows, reference=REFERENCE).join(
         [
-            pixel_scores(maps, test),
+            pixel_scores(maps, test, region),
             faithfulness(clf, maps, some),
             sanity(of_chance, some, maps, to_boxes),
             cpu_seconds_per_1000(explainers, some),

@@ -20,7 +20,7 @@ from fmcam.explain import (
     XGradCAM,
     randomized,
 )
-from fmcam.metrics import max_box_accuracy_score, pixel_average_precision_score
+from fmcam.metrics import max_box_accuracy_score, max_pixel_iou_score, pixel_average_precision_score
 from fmcam.report import bootstrap_difference, evaluate_localization, summarize
 
 __all__ = ["CORNERS", "NOT_ALIGNED", "REFERENCE"]
@@ -95,7 +95,7 @@ def score_methods(clf, explainers, validation, test):
         As `evaluate_localization` gives them.
     numbers : DataFrame
         One row a method: region and threshold of its boxes, mask_threshold, validation_mean_iou,
-        oracle_max_box_accuracy_v2 and pixel_average_precision.
+        oracle_max_box_accuracy_v2, oracle_pixel_iou and pixel_average_precision.
     """
     rows, numbers, names = {}, {}, list(explainers)
     for some in ProgressBar(list(gen_batches(len(names), METHODS_AT_ONCE))):
@@ -115,7 +115,10 @@ def score_methods(clf, explainers, validation, test):
                 "threshold": to_boxes[name].threshold_,
                 "mask_threshold": of_method["mask_threshold"].iloc[0],
                 "validation_mean_iou": to_boxes[name].scores_.max(),
-                "oracle_max_box_accuracy_v2": max_box_accuracy_score(test.boxes, maps[name]),
+                "oracle_max_box_accuracy_v2": max_box_accuracy_score(
+                    test.boxes, maps[name], region="fit"
+                ),
+                "oracle_pixel_iou": max_pixel_iou_score(test.masks, maps[name]),
                 "pixel_average_precision": pixel_average_precision_score(test.masks, maps[name]),
             }
     order = [*names, *(name for name in rows if name not in explainers)]
