@@ -1,7 +1,7 @@
 """Where the pixels of a picture lie in the square that is made of it."""
 
+from dataclasses import dataclass
 from numbers import Integral
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -17,25 +17,39 @@ def check_fit(size, fit):
         raise ValueError(f"`fit` must be 'crop' or 'stretch', got {fit!r}.")
 
 
-class Placement(NamedTuple):
+@dataclass(frozen=True)
+class Placement:
     """How a picture becomes a square: resized whole, then cut to its centre.
 
     The picture, its masks and its boxes all go through here, so that they stay together, and so do
-    heatmaps and boxes of the square on their way back.
+    heatmaps and boxes of the square on their way back: `boxes_in_original` and
+    `heatmap_in_original` are the inverses. :func:`load_image` and :func:`load_boxed_images` give
+    the placements of what they load.
 
-    Attributes
+    Parameters
     ----------
     width, height : int
-        Of the picture in pixels.
+        Of the picture, upright, in pixels.
     size : int
         Side of the square in pixels.
     fit : {"crop", "stretch"}
         "crop" resizes the shorter side to `size`, keeps the shape of things and loses both ends of
         the longer side; "stretch" resizes both sides to `size` and loses nothing.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a side is not a positive integer, or `fit` is unknown.
+
+    Notes
+    -----
+    A point :math:`x` of the picture, in pixels from its left edge, lies at :math:`x W / w - c` in
+    the square, where :math:`w` is the picture's width, :math:`W` that of `resized` and :math:`c`
+    that of `corner`; the same holds for y with heights.
+
     Examples
     --------
-    >>> from fmcam._placement import Placement
+    >>> from fmcam.datasets import Placement
     >>> place = Placement(width=80, height=40, size=20, fit="crop")
     >>> place.resized, place.corner
     ((40, 20), (10, 0))
@@ -49,6 +63,11 @@ class Placement(NamedTuple):
     height: int
     size: int
     fit: str
+
+    def __post_init__(self):
+        for name in ("width", "height"):
+            check_scalar(getattr(self, name), name, Integral, min_val=1)
+        check_fit(self.size, self.fit)
 
     @property
     def resized(self):
@@ -80,7 +99,17 @@ class Placement(NamedTuple):
         -------
         ndarray of shape (size, size), uint8
             Each pixel has the value of the nearest one in `mask`.
+
+        Raises
+        ------
+        ValueError
+            If the mask has another size than the picture.
         """
+        if mask.shape != (self.height, self.width):
+            raise ValueError(
+                f"`mask` must have the shape {(self.height, self.width)} of the picture, got "
+                f"{mask.shape}."
+            )
         resized = Image.fromarray(mask).resize(self.resized, Image.Resampling.NEAREST)
         return np.asarray(self.cut(resized))
 
@@ -90,7 +119,7 @@ class Placement(NamedTuple):
         Parameters
         ----------
         boxes : array-like of shape (n, 4)
-            x0, y0, x1, y1 in half-open pixels of the picture. A row of NaN stays one.
+            x0, y0, x1, y1 in half-open pixels of the picture. A row of NaN stays one; n may be 0.
 
         Returns
         -------
@@ -98,7 +127,7 @@ class Placement(NamedTuple):
             In half-open pixels of the square, clipped to it. NaN where nothing is left of the box.
         """
         scale, corner = np.tile(self._scale, 2), np.tile(self.corner, 2)
-        moved = np.asarray(boxes, dtype=float) * scale - corner
+        moved = _as_boxes(boxes) * scale - corner
         clipped = moved.clip(0, self.size)
         empty = (clipped[:, 2:] <= clipped[:, :2]).any(axis=1)
         return np.where(empty[:, None], np.nan, clipped)
@@ -109,14 +138,14 @@ class Placement(NamedTuple):
         Parameters
         ----------
         boxes : array-like of shape (n, 4)
-            x0, y0, x1, y1 in half-open pixels of the square. A row of NaN stays one.
+            x0, y0, x1, y1 in half-open pixels of the square. A row of NaN stays one; n may be 0.
 
         Returns
         -------
         ndarray of shape (n, 4), float64
             In half-open pixels of the picture.
         """
-        return (np.asarray(boxes) + np.tile(self.corner, 2)) / np.tile(self._scale, 2)
+        return (_as_boxes(boxes) + np.tile(self.corner, 2)) / np.tile(self._scale, 2)
 
     def heatmap_in_original(self, heatmap):
         """Return a heatmap of the square as one of the picture.
@@ -148,3 +177,14 @@ class Placement(NamedTuple):
     @property
     def _scale(self):
         return np.divide(self.resized, (self.width, self.height))
+
+
+def _as_boxes(boxes):
+    array = np.asarray(boxes, dtype=float)
+    if array.size == 0:
+        return array.reshape(0, 4)
+    if array.ndim != 2 or array.shape[1] != 4:
+        raise ValueError(
+            f"`boxes` must have shape (n, 4), got {array.shape}. For one box pass `[box]`."
+        )
+    return array

@@ -6,6 +6,7 @@ from ._fashion_canvas import fetch_canvas as fetch_canvas
 from ._fashion_mnist import fetch_fashion_mnist as fetch_fashion_mnist
 from ._image_folder import load_image_folder as load_image_folder
 from ._imagenette import fetch_imagenette as fetch_imagenette
+from ._load_image import Placement as Placement
 from ._load_image import load_image as load_image
 from ._loaders import get_data_loaders as get_data_loaders
 from ._oxford_pets import fetch_oxford_pets as fetch_oxford_pets

@@ -15,8 +15,7 @@ from PIL import Image, ImageDraw
 from torchvision.transforms import CenterCrop, Compose, Resize
 
 from fmcam._pictures import read_picture
-from fmcam._placement import Placement
-from fmcam.datasets import load_image
+from fmcam.datasets import Placement, load_image
 from fmcam.datasets._decode import decode_pictures
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -88,6 +87,30 @@ def test_boxes_by_hand():
     # 60 x 30 -> 10 x 10: x / 6, y / 3
     stretched = Placement(width=60, height=30, size=10, fit="stretch").boxes([[15, 3, 30, 30]])
     np.testing.assert_allclose(stretched, [[2.5, 1, 5, 10]])
+
+
+@pytest.mark.parametrize("fit", ["crop", "stretch"])
+def test_boxes_come_back_to_the_picture(fit):
+    place = Placement(width=45, height=31, size=20, fit=fit)
+    boxes = np.array([[12, 3, 30.5, 20], [7, 0, 37, 31], [np.nan] * 4])  # inside of the square
+    np.testing.assert_allclose(place.boxes_in_original(place.boxes(boxes)), boxes, atol=1e-12)
+    assert place.boxes([]).shape == place.boxes_in_original(np.empty((0, 4))).shape == (0, 4)
+
+
+def test_placements_that_cannot_be():
+    place = Placement(width=12, height=6, size=2, fit="crop")
+    with pytest.raises(ValueError, match=r"`boxes` must have shape \(n, 4\), got \(4,\)"):
+        place.boxes([1, 2, 3, 4])
+    with pytest.raises(ValueError, match=r"`boxes` must have shape \(n, 4\), got \(2, 2\)"):
+        place.boxes_in_original([[1, 2], [3, 4]])
+    with pytest.raises(ValueError, match=r"shape \(6, 12\) of the picture, got \(12, 6\)"):
+        place.mask(np.zeros((12, 6), dtype=np.uint8))
+    with pytest.raises(ValueError, match="width == 0, must be >= 1"):
+        Placement(width=0, height=6, size=2, fit="crop")
+    with pytest.raises(TypeError, match="height must be an instance of"):
+        Placement(width=6, height=6.5, size=2, fit="crop")
+    with pytest.raises(ValueError, match="`fit` must be 'crop' or 'stretch'"):
+        Placement(width=6, height=6, size=2, fit="pad")
 
 
 def test_masks_take_the_nearest_value():
