@@ -107,6 +107,7 @@ def read_boxes(path, *, format=None, inclusive=None):
             "beyond. Pass `inclusive=True` if it is the last one, else `inclusive=False`."
         )
     table = pd.DataFrame(kind.read(path), columns=_COLUMNS)
+    _check_named(path, table["image"])
     table[CORNERS] = table[CORNERS].astype(float)
     _check_finite(path, table)
     for side in ("width", "height"):
@@ -137,6 +138,13 @@ def _format_of(path):
     )
 
 
+def _check_named(path, images):
+    if images.empty:
+        raise ValueError(f"{path} holds no image.")
+    if images.isna().any():
+        raise ValueError(f"{path} must name the image of each row, {images.isna().sum()} do not.")
+
+
 def _check_finite(path, table):
     """Raise an error for boxes that are partly missing, infinite or beyond all pictures."""
     corners = table[CORNERS].to_numpy()
@@ -159,7 +167,7 @@ def _sides(path, column):
     if wrong.any():
         raise ValueError(
             f"{path}: the {column.name} of a picture must be a whole number of pixels, got "
-            f"{shown(column[wrong].iloc[0])} ({wrong.sum()} of {len(column)} rows)."
+            f"{shown(column[wrong].tolist()[0])} ({wrong.sum()} of {len(column)} rows)."
         )
     return numbers.mask(numbers == 0).astype("Int64")
 

@@ -16,17 +16,10 @@ def content_of(path, most_bytes=_MOST_BYTES):
     OSError
         If it is not there or cannot be opened.
     ValueError
-        If it is no regular file, such as a device that never ends, is empty or too large.
+        If it is no regular file, such as a device that never ends, or too large.
     """
-    n_bytes = path.stat().st_size
-    if not path.is_file():
-        raise ValueError(f"{path} must be a file.")
-    if n_bytes > most_bytes:
-        raise ValueError(f"{path} must have {most_bytes:,} bytes at most, got {n_bytes:,}.")
-    content = path.read_bytes()
-    if not content.strip():
-        raise ValueError(f"{path} is empty.")
-    return content
+    _check_file(path, most_bytes)
+    return path.read_bytes()
 
 
 def text_of(path):
@@ -35,22 +28,35 @@ def text_of(path):
     Raises
     ------
     OSError, ValueError
-        As :func:`content_of`, and for another encoding.
+        As :func:`content_of`, and for another encoding or no text.
     """
     content = content_of(path)
     try:
-        return content.decode(_ENCODINGS.get(content[:2], "utf-8-sig"))
+        text = content.decode(_ENCODINGS.get(content[:2], "utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path} must be text in UTF-8, got the byte {content[error.start]:#04x} at "
             f"{error.start}. Save it in UTF-8."
         ) from error
+    if not text.strip():
+        raise ValueError(f"{path} is empty.")
+    return text
 
 
 def start_of(path, n_bytes=4096):
-    """Return how the text of a file begins, without the spaces in front."""
-    if not path.is_file():
-        content_of(path)
+    """Return how the text of a file begins, without the spaces in front; errors as `text_of`."""
+    _check_file(path, _MOST_BYTES)
     with open(path, "rb") as file:
         content = file.read(n_bytes)
-    return content.decode(_ENCODINGS.get(content[:2], "utf-8-sig"), errors="ignore").lstrip()
+    start = content.decode(_ENCODINGS.get(content[:2], "utf-8-sig"), errors="ignore").lstrip()
+    if not start:
+        raise ValueError(f"{path} is empty.")
+    return start
+
+
+def _check_file(path, most_bytes):
+    n_bytes = path.stat().st_size
+    if not path.is_file():
+        raise ValueError(f"{path} must be a file.")
+    if n_bytes > most_bytes:
+        raise ValueError(f"{path} must have {most_bytes:,} bytes at most, got {n_bytes:,}.")

@@ -91,16 +91,16 @@ def _table(path, text):
     """All fields as text in columns by name."""
     first = next(line for line in text.splitlines() if line.strip())
     separator = max(",;\t", key=first.count)
-    fields = next(csv.reader([first], delimiter=separator))
-    names = None
-    if len(fields) in (5, 6) and all(map(_may_be_corner, fields[1:5])):
-        names = ["image", "x0", "y0", "x1", "y1", "label"][: len(fields)]
+    names = [name.strip() for name in next(csv.reader([first], delimiter=separator))]
+    has_names = not (len(names) in (5, 6) and all(map(_may_be_corner, names[1:5])))
+    if not has_names:
+        names = ["image", "x0", "y0", "x1", "y1", "label"][: len(names)]
     try:
         return pd.read_csv(
             io.StringIO(text),
             sep=separator,
             dtype=str,
-            header=0 if names is None else None,
+            header=0 if has_names else None,
             names=names,
             index_col=False,
             keep_default_na=False,
