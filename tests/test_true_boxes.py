@@ -155,8 +155,8 @@ def test_rows_and_chance_with_several_boxes():
     assert rows["iou"].tolist()[:2] == [0.5, 1 / 23]
     assert rows["energy"].tolist()[:2] == [1, 0.125]
     assert rows[["iou", "energy"]].iloc[2].isna().all()
-    chance = chance_heatmaps((1, 8, 9), [[[0, 0, 2, 2], [0, 0, 6, 4]], [[0, 0, 1, 6]]])
-    assert (chance["centre box"][0] > 0).sum() == 3 * 4  # mean width and height of three boxes
+    chance = chance_heatmaps((1, 8, 9), [[[0, 0, 2, 2], [3, 2, 7, 6]], [[3, 2, 7, 6]]])
+    assert (chance["centre box"][0] > 0).sum() == 4 * 4  # the box that both images have
 
 
 def test_masks_of_boxes_by_hand():

@@ -13,6 +13,7 @@ from fmcam._data.images import as_image_array
 from fmcam._validation import check_masks
 from fmcam.explain._base import BaseExplainer
 from fmcam.explain._base_cam import BaseCAM, aligned_grid
+from fmcam.explain._constant_boxes import centre_box, constant_box
 from fmcam.explain._geometry import upsample
 from fmcam.explain._together import Batch, min_max
 
@@ -143,7 +144,10 @@ class ForegroundMap(BaseExplainer):
 
 
 def chance_heatmaps(shape, boxes):
-    """Return maps that know nothing of the image: its centre and all of it.
+    """Return maps that know nothing of the image: two boxes fitted to other images, and all of it.
+
+    What turns the maps of a method into boxes is fitted for the best mean IoU on some images; so
+    are these boxes.
 
     Parameters
     ----------
@@ -151,18 +155,23 @@ def chance_heatmaps(shape, boxes):
         Number, height and width of the maps.
     boxes : array-like of shape (m, 4) or (m, k, 4), or list of m array-likes of shape (k, 4)
         Boxes x0, y0, x1, y1 of other images, of the same size h x w, such as those that the
-        thresholds were fitted on; rows of NaN are left out.
+        thresholds were fitted on; rows of NaN are left out. Of several in an image the one that
+        overlaps most counts.
 
     Returns
     -------
     heatmaps : dict of str to ndarray of shape (n, h, w), float32
         "centre box"
-            1 at the centre of the image, 0.5 in a box around it that has the mean width and height
-            of `boxes`, rounded to whole pixels, 0 elsewhere.
+            0.5 in the box in the centre, up to half a pixel, that has the best mean IoU with
+            `boxes` of all widths and heights in whole pixels.
+        "constant box"
+            0.5 in the box of whole pixels that has the best mean IoU with `boxes` wherever it
+            lies, of those that a search from many boxes finds; never a worse one than the former.
         "full frame"
             1 everywhere.
 
-        At a threshold of 0.5 they give the boxes that their names say. The arrays are read-only.
+        Boxes are 1 at the pixel in their middle and 0 outside. At thresholds up to 0.5 the maps
+        give the boxes that their names say. The arrays are read-only.
 
     Raises
     ------
@@ -172,30 +181,36 @@ def chance_heatmaps(shape, boxes):
     Examples
     --------
     >>> from fmcam.explain import chance_heatmaps
-    >>> maps = chance_heatmaps((2, 4, 6), [[0, 0, 2, 1], [1, 1, 5, 4]])
+    >>> maps = chance_heatmaps((2, 4, 6), [[0, 0, 4, 2], [0, 0, 5, 2], [1, 1, 5, 3]])
     >>> maps["centre box"][0]
     array([[0. , 0. , 0. , 0. , 0. , 0. ],
-           [0. , 0. , 0.5, 0.5, 0.5, 0. ],
-           [0. , 0. , 0.5, 1. , 0.5, 0. ],
+           [0. , 0.5, 0.5, 0.5, 0.5, 0. ],
+           [0. , 0.5, 0.5, 1. , 0.5, 0. ],
+           [0. , 0. , 0. , 0. , 0. , 0. ]], dtype=float32)
+    >>> maps["constant box"][0]
+    array([[0.5, 0.5, 0.5, 0.5, 0.5, 0. ],
+           [0.5, 0.5, 1. , 0.5, 0.5, 0. ],
+           [0. , 0. , 0. , 0. , 0. , 0. ],
            [0. , 0. , 0. , 0. , 0. , 0. ]], dtype=float32)
     """
     _, h, w = shape
-    boxes = check_true_boxes(boxes, size=(h, w)).reshape(-1, 4)
+    boxes = check_true_boxes(boxes, size=(h, w))
     if np.isnan(boxes).all():
         raise ValueError("`boxes` must hold at least one box, got NaN only.")
-    width, height = np.nanmean(boxes[:, 2:] - boxes[:, :2], axis=0)
-    centre = np.zeros((h, w), dtype=np.float32)
-    centre[_middle(h, height), _middle(w, width)] = 0.5
-    centre[h // 2, w // 2] = 1
-    full = np.ones((h, w), dtype=np.float32)
-    maps = {"centre box": centre, "full frame": full}
+    maps = {
+        "centre box": _map_of_box(centre_box(boxes, (h, w)), (h, w)),
+        "constant box": _map_of_box(constant_box(boxes, (h, w)), (h, w)),
+        "full frame": np.ones((h, w), dtype=np.float32),
+    }
     return {name: np.broadcast_to(one, shape) for name, one in maps.items()}
 
 
-def _middle(n_pixels, length):
-    """Return the slice of that length, rounded, around pixel n_pixels // 2."""
-    start = (n_pixels - round(length) + 1) // 2
-    return slice(start, start + round(length))
+def _map_of_box(box, size):
+    x0, y0, x1, y1 = box
+    found = np.zeros(size, dtype=np.float32)
+    found[y0:y1, x0:x1] = 0.5
+    found[(y0 + y1) // 2, (x0 + x1) // 2] = 1
+    return found
 
 
 def oracle_heatmaps(explainer, X, masks):

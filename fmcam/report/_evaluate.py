@@ -20,7 +20,8 @@ from fmcam.report._evaluated import (
 from fmcam.report._localization import check_maps, frame_of_checked
 
 _ORACLE = "resolution oracle"
-_REFERENCES = ("centre box", "full frame", _ORACLE)
+_CHANCE = ("centre box", "constant box", "full frame")
+_REFERENCES = (*_CHANCE, _ORACLE)
 _BYTES_AT_ONCE = 2**29  # of heatmaps in memory
 
 
@@ -45,11 +46,12 @@ def evaluate_localization(
     .. math:: \hat\tau, \hat r, \hat a = \operatorname{argmax}_{\tau, r, a} \frac{1}{n} \sum_{i=1}^n
               \mathrm{IoU}\bigl(T_i, \mathrm{box}_{\tau, r}(M_i^a)\bigr)
 
-    Nothing is chosen on the `test` images. Beside the explainers three references are scored in the
-    same way: a box of mean size in the centre, the whole image, and the best that the resolution of
-    a layer allows. The class that is explained is the true one, whatever the classifier predicts,
-    as in GT-known localization, or the predicted one; whether the prediction is right stands in the
-    row, so Top-1 localization can be read off the same rows.
+    Nothing is chosen on the `test` images. Beside the explainers four references are scored in the
+    same way: of the boxes in the centre, and of those anywhere, the one that fits the `fit` images
+    best, the whole image, and the best that the resolution of a layer allows. The class that is
+    explained is the true one, whatever the classifier predicts, as in GT-known localization, or the
+    predicted one; whether the prediction is right stands in the row, so Top-1 localization can be
+    read off the same rows.
 
     Parameters
     ----------
@@ -92,8 +94,8 @@ def evaluate_localization(
             Only with masks: `threshold`, or the one whose masks have the highest mean IoU on the
             `fit` images, and the IoU there is with it, see `fmcam.metrics.mask_iou_score`.
 
-        The methods are the explainers and three references: "centre box" and "full frame", see
-        `fmcam.explain.chance_heatmaps`, with the mean size of the boxes of `fit`, and "resolution
+        The methods are the explainers and four references: "centre box", "constant box" and "full
+        frame", see `fmcam.explain.chance_heatmaps`, fitted to the boxes of `fit`, and "resolution
         oracle", see `fmcam.explain.oracle_heatmaps`, for the layer of the first explainer that has
         cells, if there is one. It knows the masks, or where there are none the boxes.
     to_boxes : dict of str to HeatmapToBox
@@ -137,7 +139,7 @@ def evaluate_localization(
     ... )
     >>> summary = summarize(rows, reference="centre box")
     >>> summary.index.tolist()
-    ['CAM', 'LayerCAM', 'centre box', 'full frame', 'resolution oracle']
+    ['CAM', 'LayerCAM', 'centre box', 'constant box', 'full frame', 'resolution oracle']
     >>> bool(summary.loc["resolution oracle", "mean_iou"] > summary.loc["full frame", "mean_iou"])
     True
     """
@@ -173,7 +175,8 @@ class _Candidates:
     """Ways to make heatmaps, by the name of the method and by whether its cells are aligned."""
 
     def __init__(self, explainers, align, boxes):
-        self._boxes = boxes  # for the size of the one in the centre
+        self._boxes = boxes  # that those of chance are fitted to
+        self._chance: dict[tuple, dict] = {}  # their maps by the size of the image
         self._explainers = {
             (name, way): one for name in explainers for way, one in _ways(explainers[name], align)
         }
@@ -186,7 +189,7 @@ class _Candidates:
 
     def images_at_once(self, size):
         """How many images of that size (h, w) have their maps in memory, in whole batches."""
-        n_maps = len(self._explainers) + len(self._oracles) + 2
+        n_maps = len(self._explainers) + len(self._oracles) + len(_CHANCE)
         n_images = _BYTES_AT_ONCE // (4 * n_maps * size[0] * size[1])
         return max(1, n_images // self._batch_size) * self._batch_size
 
@@ -199,16 +202,12 @@ class _Candidates:
 
     def maps_of(self, images):
         """The checked maps of each, in [0, 1], of the size of the images."""
-        from fmcam.explain import (  # here, so that reports of numbers need no torch
-            chance_heatmaps,
-            explain_together,
-            oracle_heatmaps,
-        )
+        # here, so that reports of numbers need no torch
+        from fmcam.explain import explain_together, oracle_heatmaps
 
-        chance = chance_heatmaps((len(images.y), *images.size), self._boxes)
         found = {
             **explain_together(self._explainers, images.X, images.explained),
-            **{(name, None): maps for name, maps in chance.items()},
+            **{(name, None): maps for name, maps in self._chance_of(images).items()},
             **{
                 key: oracle_heatmaps(explainer, images.X, images.objects)
                 for key, explainer in self._oracles.items()
@@ -217,6 +216,15 @@ class _Candidates:
         for (name, _), maps in found.items():
             check_maps({name: maps}, images.y, images.size)
         return found
+
+    def _chance_of(self, images):
+        """The maps of chance, whose boxes are fitted once."""
+        from fmcam.explain import chance_heatmaps
+
+        if images.size not in self._chance:
+            self._chance[images.size] = chance_heatmaps((1, *images.size), self._boxes)
+        shape = (len(images.y), *images.size)
+        return {n: np.broadcast_to(one, shape) for n, one in self._chance[images.size].items()}
 
 
 def _ways(explainer, align):

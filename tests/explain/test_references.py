@@ -7,6 +7,7 @@ from scipy.stats import kstest
 from sklearn.frozen import FrozenEstimator
 from torch import nn
 
+from fmcam._overlap import best_iou
 from fmcam.classifiers import CNNClassifier
 from fmcam.datasets import make_fashion_shapes
 from fmcam.explain import (
@@ -133,32 +134,68 @@ class TestForegroundMap:
 
 
 @pytest.mark.parametrize(
-    ("shape", "size", "box"),
+    ("size", "given", "centre", "constant"),
     [
-        ((4, 6), (3, 2), [2, 1, 5, 3]),
-        ((5, 7), (3, 1), [2, 2, 5, 3]),
-        ((128, 128), (28, 20), [50, 54, 78, 74]),
-        ((4, 4), (4, 4), [0, 0, 4, 4]),
-        ((4, 4), (1.4, 0.2), [2, 2, 3, 3]),
+        # Two of three lie in a corner: no box in the middle comes near them.
+        ((4, 6), [[0, 0, 2, 1], [0, 0, 2, 1], [1, 1, 5, 3]], [1, 1, 5, 3], [0, 0, 2, 1]),
+        # Widths of 2, 2 and 6 in the middle: a box of the mean width 3 would be .56 of them.
+        ((2, 8), [[3, 0, 5, 2], [3, 0, 5, 2], [1, 0, 7, 2]], [3, 0, 5, 2], [3, 0, 5, 2]),
+        ((5, 7), [[2, 2, 5, 3], [NAN] * 4], [2, 2, 5, 3], [2, 2, 5, 3]),
+        ((4, 4), [[0, 0, 4, 4]], [0, 0, 4, 4], [0, 0, 4, 4]),
+        # Of two boxes in an image one is enough.
+        ((3, 5), [[[0, 0, 1, 1], [1, 1, 4, 2]], [[1, 1, 4, 2], [NAN] * 4]], *[[1, 1, 4, 2]] * 2),
+        # A box that ends where it starts has no area, and meets none.
+        ((1, 3), [[1, 0, 1, 1], [1, 0, 2, 1]], [1, 0, 2, 1], [1, 0, 2, 1]),
     ],
 )
-def test_centre_box_and_full_frame(shape, size, box):
-    h, w = shape
-    # Two boxes whose mean size is `size`, and an image without one.
-    (width, height), more = size, 0.1
-    boxes = [
-        [0, 0, width - more, height - more],
-        [w - width - more, h - height - more, w, h],
-        [NAN] * 4,
-    ]
-    boxes = np.clip(boxes, 0, [w, h, w, h])
-    if size == (w, h):
-        boxes[0] = boxes[1]
-    maps = chance_heatmaps((3, h, w), boxes)
-    assert list(maps) == ["centre box", "full frame"]
-    np.testing.assert_array_equal(boxes_from_heatmaps(maps["centre box"], 0.5), [box] * 3)
-    np.testing.assert_array_equal(boxes_from_heatmaps(maps["full frame"], 0.5), [[0, 0, w, h]] * 3)
-    assert maps["centre box"][2].argmax() == (h // 2) * w + w // 2
+def test_boxes_of_chance_by_hand(size, given, centre, constant):
+    h, w = size
+    maps = chance_heatmaps((3, h, w), given)
+    found = {name: boxes_from_heatmaps(one, 0.5).tolist() for name, one in maps.items()}
+    expected = {"centre box": centre, "constant box": constant, "full frame": [0, 0, w, h]}
+    assert found == {name: [box] * 3 for name, box in expected.items()}
+    for name, (x0, y0, x1, y1) in expected.items():
+        if name != "full frame":
+            assert maps[name][2].argmax() == (y0 + y1) // 2 * w + (x0 + x1) // 2
+
+
+def boxes_of_scene(kind, size, rng):
+    """Boxes (n, 3, 4) of images of that size: few, many, in two places, or several an image."""
+    n = 3 if kind == "few" else 25
+    corners = rng.uniform(0, 1, (n, 3, 2, 2))
+    if kind == "two places":
+        corners = 0.2 * corners + np.where(rng.random((n, 1, 1, 1)) < 0.5, 0.1, 0.7)
+    boxes = np.sort(corners, axis=2).reshape(n, 3, 4) * np.tile(size[::-1], 2)
+    if kind != "several":
+        boxes[:, 1:] = NAN
+    boxes[: n // 3, 2] = NAN
+    return boxes
+
+
+@pytest.mark.parametrize("kind", ["few", "many", "two places", "several"])
+def test_boxes_of_chance_are_the_best_of_all(kind):
+    """Every box of whole pixels is tried. Its IoU is that of `best_iou`."""
+    rng = np.random.default_rng(0)
+    for size in [(6, 9), (9, 5), (10, 11), (7, 8)]:
+        boxes = boxes_of_scene(kind, size, rng)
+        rows, columns = (
+            [(i, j) for i in range(side) for j in range(i + 1, side + 1)] for side in size
+        )
+        every = np.array([(x0, y0, x1, y1) for x0, x1 in columns for y0, y1 in rows])
+        scores = best_iou(boxes, every[:, None].astype(float)).mean(axis=1)
+        middle = np.abs(every[:, :2] + every[:, 2:] - size[::-1]).max(axis=1) <= 1
+        found = {}
+        for name in ("centre box", "constant box"):
+            (box,) = boxes_from_heatmaps(chance_heatmaps((1, *size), boxes)[name], 0.5)
+            found[name] = best_iou(boxes, box[None]).mean()
+        assert found["constant box"] == pytest.approx(scores.max())
+        # Where the middle is between two pixels there are boxes half a pixel off on either side.
+        assert found["centre box"] <= scores[middle].max() + 1e-12
+        assert (
+            found["centre box"]
+            >= scores[middle & (every[:, :2] + every[:, 2:] >= size[::-1]).all(axis=1)].max()
+            - 1e-12
+        )
 
 
 def test_chance_needs_a_box():

@@ -18,7 +18,7 @@ from fmcam.report import _evaluate, evaluate_localization, localization_frame, s
 
 NAN = np.nan
 CORNERS = ["x0", "y0", "x1", "y1"]
-REFERENCES = ["centre box", "full frame", "resolution oracle"]
+REFERENCES = ["centre box", "constant box", "full frame", "resolution oracle"]
 
 
 def channels(shown=((1.0,),), **conv):
@@ -63,9 +63,11 @@ def by_hand(**options):
 def test_rows_by_hand():
     rows = by_hand(region="largest")
     assert rows["method"].tolist() == 2 * ["cam", *REFERENCES]
-    assert rows["id"].tolist() == 4 * [0] + 4 * [1]
+    assert rows["id"].tolist() == 5 * [0] + 5 * [1]
     assert rows["correct"].all()
-    cam, centre, frame, oracle = (rows[rows["method"] == name] for name in rows["method"][:4])
+    cam, centre, constant, frame, oracle = (
+        rows[rows["method"] == name] for name in rows["method"][:5]
+    )
     # At 0.52 the pixel of 0.52 is hot, but alone.
     assert cam["threshold"].tolist() == pytest.approx([0.52] * 2)
     assert cam["x0"].tolist() == [3, 4]
@@ -73,11 +75,11 @@ def test_rows_by_hand():
     assert cam["hit"].tolist() == [1, 1]
     assert cam["mask_threshold"].tolist() == pytest.approx([0.52] * 2)
     assert cam["mask_iou"].tolist() == [1 / 3, 1 / 2]
-    # The boxes that are known are 2 x 1 pixels, in the middle from 2 to 4.
-    assert centre["iou"].tolist() == [1 / 2, 1 / 3]
+    # Of the boxes that are known the first is in the middle, and no box is better on both.
+    assert centre["iou"].tolist() == constant["iou"].tolist() == [1 / 2, 1 / 3]
     assert frame["iou"].tolist() == [1 / 5, 2 / 5]
     assert oracle["iou"].tolist() == [1, 1]
-    assert rows["region"].tolist() == ["largest"] * 8
+    assert rows["region"].tolist() == ["largest"] * 10
 
 
 def test_region_by_hand():
@@ -226,7 +228,7 @@ def test_the_parts_of_the_procedure_give_the_same(shapes, monkeypatch, bytes_at_
     of_method = rows[rows["method"] == "grad"]
     np.testing.assert_array_equal(of_method[CORNERS], to_boxes["grad"].transform(maps["grad"]))
     assert list(maps) == list(to_boxes) == [*cams, *REFERENCES]
-    assert summarize(rows, reference="centre box")["n"].tolist() == [20] * 5
+    assert summarize(rows, reference="centre box")["n"].tolist() == [20] * 6
 
 
 def test_what_is_tested_moves_nothing_that_is_fitted(shapes):
