@@ -14,11 +14,12 @@ from fmcam._text import printable
 from fmcam.datasets._box_table import CORNERS, check_box_table, check_sizes
 from fmcam.datasets._class_names import named_classes
 from fmcam.datasets._decode import decode_pictures
+from fmcam.datasets._masks import masks_of_folder, masks_of_outlines
 from fmcam.datasets._matching import match_pictures
 from fmcam.datasets._read_boxes import read_boxes
 
 
-def load_boxed_images(images, boxes, *, size=224, fit="stretch", class_names=None):
+def load_boxed_images(images, boxes, *, size=224, fit="stretch", masks=None, class_names=None):
     r"""Return the pictures of a folder with the boxes of what is in them.
 
     There is one row for each image and label, as localization with a known class asks for one: of a
@@ -42,6 +43,12 @@ def load_boxed_images(images, boxes, *, size=224, fit="stretch", class_names=Non
         "stretch" resizes both sides to `size`, so that no part of a box is lost. "crop" resizes the
         shorter side to `size` and takes the square in the centre, which boxes are clipped to; what
         lies outside is no box any more.
+    masks : str or path-like, optional
+        Folder of masks named after the images but for the endings, in a lossless format such as
+        PNG: 0 (background) and one other value (object), 0, 1 and 255 (ignored), or trimaps of 1
+        (object), 2 (background) and 3 (ignored), or of 0, 128 (ignored) and 255 (object). All
+        masks together tell which it is. Or the COCO file that the boxes are from: its polygons,
+        which pycocotools draws (extra `coco`), and runs; crowds are ignored.
     class_names : sequence of k str, optional
         What the labels 0 to k-1 are called, or where the labels are these names themselves, their
         order. `target` is then of numbers.
@@ -58,6 +65,8 @@ def load_boxed_images(images, boxes, *, size=224, fit="stretch", class_names=Non
         boxes : ndarray of shape (n, k, 4), float64
             x0, y0, x1, y1 in half-open pixels of the images, k the most that a row has, the others
             filled up with NaN.
+        masks : ndarray or memmap of shape (n, size, size), uint8; None without `masks`
+            0 background, 1 object, 255 to be ignored; each pixel is the nearest one of the file.
         filenames : ndarray of shape (n,), str
             Relative to `images`, sorted; one with several labels is there for each.
         placements : list of n Placement
@@ -77,7 +86,9 @@ def load_boxed_images(images, boxes, *, size=224, fit="stretch", class_names=Non
     TypeError, ValueError
         If an argument is out of its range, or boxes are fractions, reversed, empty, outside their
         picture by a pixel or more, of a picture of another size, or of one that is not there or
-        could be several.
+        could be several; if masks are of another size, unknown values, or not one for each row.
+    ImportError
+        If polygons are to be drawn and pycocotools is not installed.
 
     Examples
     --------
@@ -115,6 +126,7 @@ def load_boxed_images(images, boxes, *, size=224, fit="stretch", class_names=Non
         target=None if labels is None else labels[pictures.rows],
         target_names=names,
         boxes=_placed(table, placements),
+        masks=None if masks is None else _masks(Path(masks), rows.iloc[pictures.rows], placements),
         filenames=rows["file"].to_numpy(str)[pictures.rows],
         placements=placements,
         unreadable=pd.DataFrame(unreadable, columns=["file", "reason"]),
@@ -126,6 +138,18 @@ def load_boxed_images(images, boxes, *, size=224, fit="stretch", class_names=Non
 def _without_row(pictures, table):
     boxed = set(table["file"])
     return [(name, "is not among the boxes") for name in pictures if name not in boxed]
+
+
+def _masks(masks, rows, placements):
+    """Masks of rows with the columns image, label and file."""
+    if not masks.is_dir():
+        return masks_of_outlines(masks, rows["image"], rows["label"], placements)
+    if repeated := rows["file"][rows["file"].duplicated()].tolist():
+        raise ValueError(
+            f"{masks} must hold a mask for each label, got one for all {repeated[0]!r} has. Leave "
+            "out the boxes of all labels but one, or pass a COCO file."
+        )
+    return masks_of_folder(masks, rows["file"], placements)
 
 
 def _placed(table, placements):

@@ -44,7 +44,7 @@ def match_pictures(names, pictures, folder):
         by_picture[picture].append(name)
     if doubled := [several for several in by_picture.values() if len(several) > 1]:
         raise ValueError(
-            f"{len(doubled)} pictures of {folder} have several names among the boxes, such as "
+            f"{len(doubled)} pictures of {folder} are named in several ways, such as "
             f"{', '.join(map(repr, doubled[0][:3]))}. Name each in one way, with its folders."
         )
     return {name: picture for name, (picture,) in found.items()}
@@ -73,13 +73,13 @@ def _found(name, whole, ends):
 def _check_each_once(found, pictures, folder):
     if missing := [name for name, several in found.items() if not several]:
         raise ValueError(
-            f"{folder} must hold the {len(found)} images that the boxes are of; {len(missing)} are "
-            f"not there, such as {missing[0]!r}. {suggest(missing[0], pictures)} Choose the folder "
-            "that the names are relative to, or leave out the boxes of images that you do not have."
+            f"{folder} must hold the {len(found)} pictures that are named; {len(missing)} are not "
+            f"there, such as {missing[0]!r}. {suggest(missing[0], pictures)} Choose the folder "
+            "that the names are relative to, or leave out pictures that you do not have."
         )
     if unclear := [name for name, several in found.items() if len(several) > 1]:
         several = found[unclear[0]]
         raise ValueError(
-            f"{len(unclear)} of {len(found)} images could each be several pictures of {folder}, "
+            f"{len(unclear)} of {len(found)} names could each be several pictures of {folder}, "
             f"such as {unclear[0]!r}: {' or '.join(map(repr, several[:3]))}. Name their folders."
         )

@@ -113,10 +113,10 @@ GOOD = ("3.png", "a", 0, 0, 9, 9)
         ([("cat/1.png", "a", np.nan, 2, 40, 9), GOOD], "four finite corners"),
         ([("cat/1.png", "a", 1, 2, np.inf, 9), GOOD], "four finite corners"),
         ([("cat/1.png", None, 1, 2, 4, 9), GOOD], "have a label"),
-        ([("a.png", "a", 1, 2, 4, 9), ("b.png", "a", 1, 2, 4, 9), GOOD], "the 3 images .* 2 are"),
+        ([("a.png", "a", 1, 2, 4, 9), ("b.png", "a", 1, 2, 4, 9), GOOD], "the 3 pictures .* 2 are"),
         ([("1.png", "a", 1, 2, 4, 9), GOOD], "could each .* '1.png': 'cat/1.png' or 'dog/1.png'"),
         ([("cat/1.jpg", "a", 1, 2, 4, 9), GOOD], "1 are not there, such as 'cat/1.jpg'. Did you"),
-        ([("x/3.png", "a", 1, 2, 4, 9), GOOD], "several names among the boxes, such as 'x/3.png'"),
+        ([("x/3.png", "a", 1, 2, 4, 9), GOOD], "named in several ways, such as 'x/3.png'"),
         ([("../cat.png", "a", 1, 2, 4, 9), GOOD], "1 are not there"),
     ],
 )

@@ -6,7 +6,7 @@ import warnings
 from fmcam._text import printable, shown
 from fmcam.datasets._box_files.content import text_of
 
-__all__ = ["read"]
+__all__ = ["annotations", "is_number", "read"]
 
 _LISTS = ("images", "annotations", "categories")
 
@@ -17,23 +17,45 @@ def read(path):
     Boxes of crowds are left out with a warning: they surround many objects, and COCO's own
     evaluation ignores them.
     """
-    images, annotations, categories = _lists(path)
-    named = {key: _named(path, image) for key, image in _by_id(path, "images", images).items()}
-    labels = {key: _label(path, one) for key, one in _by_id(path, "categories", categories).items()}
-    boxes = [
-        _box(f"{path}: annotations[{number}]", annotation, named, labels)
-        for number, annotation in enumerate(annotations)
-        if not annotation.get("iscrowd")
-    ]
-    if len(boxes) < len(annotations):
+    lists = _lists(path)
+    found = list(_annotations(path, lists))
+    boxes = [one for one in found if not one[-1].get("iscrowd")]
+    if len(boxes) < len(found):
         warnings.warn(
-            f"{path}: {len(annotations) - len(boxes)} of {len(annotations)} boxes are of crowds "
-            "(`iscrowd`) and left out, as in COCO's evaluation.",
+            f"{path}: {len(found) - len(boxes)} of {len(found)} boxes are of crowds (`iscrowd`) "
+            "and left out, as in COCO's evaluation.",
             stacklevel=3,
         )
-    rows = [(named[image][0], *box, *named[image][1]) for image, *box in boxes]
-    without = named.keys() - {image for image, *_ in boxes}
-    return rows + [(named[image][0], *[None] * 5, *named[image][1]) for image in without]
+    sizes = dict(_named(path, image) for image in lists[0])
+    if len(sizes) < len(lists[0]):
+        raise ValueError(
+            f"{path}: images must have different names, {len(sizes)} of {len(lists[0])} do."
+        )
+    rows = [
+        (image, label, *_corners(place, one), *sizes[image]) for place, image, label, one in boxes
+    ]
+    without = sizes.keys() - {row[0] for row in rows}
+    return rows + [(image, *[None] * 5, *sizes[image]) for image in without]
+
+
+def annotations(path):
+    """Yield each annotation of a file: where it stands, name of the image, label, and itself."""
+    yield from _annotations(path, _lists(path))
+
+
+def _annotations(path, lists):
+    images, annotations, categories = lists
+    names = {key: _named(path, one)[0] for key, one in _by_id(path, "images", images).items()}
+    labels = {key: _label(path, one) for key, one in _by_id(path, "categories", categories).items()}
+    for number, annotation in enumerate(annotations):
+        place = f"{path}: annotations[{number}]"
+        keys = [annotation.get(name) for name in ("image_id", "category_id")]
+        for name, key, known in zip(
+            ("image_id", "category_id"), keys, (names, labels), strict=True
+        ):
+            if not (isinstance(key, int | str) and key in known):
+                raise ValueError(f"{place}: {name} must be an id in the file, got {shown(key)}.")
+        yield place, names[keys[0]], labels[keys[1]], annotation
 
 
 def _lists(path):
@@ -83,7 +105,7 @@ def _named(path, image):
     if not isinstance(name, str) or not name:
         raise ValueError(f"{path}: an image must have a file_name, got {shown(name)}.")
     size = (image.get("width"), image.get("height"))
-    if not all(side is None or _is_number(side) for side in size):
+    if not all(side is None or is_number(side) for side in size):
         raise ValueError(f"{path}: an image's width and height must be numbers, got {shown(size)}.")
     return printable(name), size
 
@@ -95,18 +117,14 @@ def _label(path, category):
     return printable(label)
 
 
-def _box(place, annotation, named, labels):
-    """Id of the image, label and corners of an annotation."""
-    image, category = annotation.get("image_id"), annotation.get("category_id")
-    for name, key, known in (("image_id", image, named), ("category_id", category, labels)):
-        if not (isinstance(key, int | str) and key in known):
-            raise ValueError(f"{place}: {name} must be an id in the file, got {shown(key)}.")
+def _corners(place, annotation):
     bbox = annotation.get("bbox")
-    if not (isinstance(bbox, list) and len(bbox) == 4 and all(map(_is_number, bbox))):
+    if not (isinstance(bbox, list) and len(bbox) == 4 and all(map(is_number, bbox))):
         raise ValueError(f"{place}: bbox must be x, y, width, height, got {shown(bbox)}.")
     x, y, width, height = bbox
-    return image, labels[category], x, y, x + width, y + height
+    return x, y, x + width, y + height
 
 
-def _is_number(value):
+def is_number(value):
+    """Whether a value of JSON is a number, and none that only errors and attacks have."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9

@@ -1,0 +1,109 @@
+"""Masks of pictures that are files of their own, or outlines in COCO's JSON."""
+
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from fmcam._listing import Listing
+from fmcam._pictures import open_picture
+from fmcam._placement import Placement
+from fmcam._text import shown
+from fmcam._validation import check_masks
+from fmcam.datasets._box_files import coco_masks
+from fmcam.datasets._decode import decode_pictures
+from fmcam.datasets._matching import match_pictures
+
+__all__ = ["masks_of_files", "masks_of_folder", "masks_of_outlines"]
+
+_TRIMAPS = {  # values: 0 background, 1 object, 255 ignored
+    (1, 2, 3): (1, 0, 255),
+    (0, 128, 255): (0, 255, 1),
+}
+
+
+def masks_of_folder(folder, filenames, placements):
+    """Return the masks of pictures, which have the same names but for the endings.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Of files in a lossless format such as PNG.
+    filenames : sequence of n str
+    placements : list of n Placement
+
+    Returns
+    -------
+    ndarray of shape (n, size, size), uint8
+        0 background, 1 object, 255 ignored; each pixel is the nearest one of the file.
+    """
+    stems = [str(PurePosixPath(name).with_suffix("")) for name in filenames]
+    files = match_pictures(stems, Listing(Path(folder)).pictures, folder)
+    return masks_of_files(Path(folder), [files[stem] for stem in stems], placements)
+
+
+def masks_of_files(folder, files, placements):
+    """Return the masks in files, one for each placement; see :func:`masks_of_folder`."""
+    size, fit = placements[0].size, placements[0].fit
+    read = partial(_read_mask, size=size, fit=fit)
+    masks = decode_pictures(folder, files, read, (size, size))
+    for name, reason in masks.unreadable:
+        raise ValueError(f"{folder / name} {reason}.")
+    for name, place, sides in zip(files, placements, masks.sizes.tolist(), strict=True):
+        if sides != [place.width, place.height]:
+            raise ValueError(
+                f"{folder / name} must have the {place.width} x {place.height} pixels of its "
+                f"picture, got {sides[0]} x {sides[1]}."
+            )
+    return _meaning(masks.images, folder)
+
+
+def _read_mask(path, size, fit):
+    """Return the values of a mask, of shape (size, size), and its width and height."""
+    with open_picture(path) as image:
+        image.load()
+    if image.mode in ("RGB", "RGBA", "LA", "PA"):
+        image = _grey(image)
+    if image.mode not in ("1", "L", "P"):
+        raise ValueError(f"must have values from 0 to 255 as a mask, its mode is {image.mode}")
+    values = np.asarray(image).astype(np.uint8)
+    height, width = values.shape
+    return Placement(width, height, size, fit).mask(values), (width, height)
+
+
+def _grey(image):
+    """A grey and opaque image that is stored as one of colours."""
+    red, green, blue, alpha = image.convert("RGBA").split()
+    if red.tobytes() != green.tobytes() or red.tobytes() != blue.tobytes():
+        raise ValueError("must be grey as a mask, it has colours")
+    if alpha.getextrema() != (255, 255):
+        raise ValueError("must be opaque as a mask")
+    return red
+
+
+def _meaning(values, folder):
+    """Masks of values whose meaning all of them tell together."""
+    counts = sum(np.bincount(one.ravel(), minlength=256) for one in values)
+    found = tuple(np.flatnonzero(counts).tolist())
+    if found in _TRIMAPS:
+        table = np.zeros(256, dtype=np.uint8)
+        table[list(found)] = _TRIMAPS[found]
+        return table[values]
+    try:
+        return check_masks(values)
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error}") from error
+
+
+def masks_of_outlines(path, names, labels, placements):
+    """Return the masks of outlines in a COCO file, of the images and labels of each row.
+
+    Crowds are ignored, 255.
+    """
+    outlines = coco_masks.read(path)
+    masks = []
+    for name, label, place in zip(names, labels, placements, strict=True):
+        if (name, label) not in outlines:
+            raise ValueError(f"{path} must have an outline of {label!r} in {shown(name)}.")
+        masks.append(place.mask(coco_masks.draw(outlines[name, label], place.width, place.height)))
+    return np.array(masks)
