@@ -67,7 +67,7 @@ class CNNClassifier(Training):
         :class:`RandomResizedCrop` do; images of another size are fine where the network takes them.
     precision : {"float32", "bfloat16"}, default="float32"
         "bfloat16" runs the network under torch's autocast: about twice as fast on processors with
-        such instructions, slower on others. The weights stay float32.
+        such instructions, ten times slower and more on others. The weights stay float32.
     outputs : {"logits", "probabilities"}, default="logits"
         What the network gives. "probabilities" is for one that ends in a softmax or, with a single
         output, in a sigmoid: they are taken as they are.
