@@ -84,7 +84,18 @@ class Placement:
         return round((width - self.size) / 2), round((height - self.size) / 2)
 
     def cut(self, resized):
-        """Return the square of a picture that is resized already, a PIL image."""
+        """Return the square of a picture that is resized already.
+
+        Parameters
+        ----------
+        resized : PIL.Image.Image
+            Of the size `resized`.
+
+        Returns
+        -------
+        PIL.Image.Image
+            Of `size` x `size` pixels.
+        """
         left, top = self.corner
         return resized.crop((left, top, left + self.size, top + self.size))
 
@@ -94,6 +105,7 @@ class Placement:
         Parameters
         ----------
         mask : ndarray of shape (height, width), uint8
+            Of the picture.
 
         Returns
         -------
@@ -153,6 +165,7 @@ class Placement:
         Parameters
         ----------
         heatmap : array-like of shape (size, size), float
+            Of the square.
 
         Returns
         -------

@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import contextlib
+import functools
 import os
 import signal
 from pathlib import Path
@@ -38,11 +39,13 @@ def garments_drawn_once(tmp_path_factory):
     """What `get_dataset("shapes")` draws, seconds each time, is drawn once for all processes."""
     folder = tmp_path_factory.getbasetemp()
     folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
-    drawn = joblib.Memory(folder / "garments", verbose=0).cache(datasets.make_fashion_shapes)
+    draw = datasets.make_fashion_shapes
+    drawn = joblib.Memory(folder / "garments", verbose=0).cache(draw)
     with pytest.MonkeyPatch.context() as patch:
         # loaded the first time, too: images as they were drawn have another hash in memory
         shelved = drawn.call_and_shelve
-        patch.setattr(datasets, "make_fashion_shapes", lambda *a, **o: shelved(*a, **o).get())
+        once = functools.wraps(draw)(lambda *a, **o: shelved(*a, **o).get())
+        patch.setattr(datasets, "make_fashion_shapes", once)
         yield
 
 

@@ -22,7 +22,9 @@ def fit_many(estimator, X, y, seeds):
     estimator : CNNClassifier
         Left unfitted.
     X : array-like of shape (n, c, h, w), (n, h, w) or (n, c * h * w)
+        Images as for the classifier.
     y : array-like of shape (n,)
+        Labels.
     seeds : sequence of int
         The `random_state` of each classifier.
 
@@ -69,6 +71,7 @@ class SeedEnsembleClassifier(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     estimator : CNNClassifier
+        Left unfitted; its copies are trained.
     seeds : sequence of int, default=(0, 1, 2)
         The `random_state` of each member; see :func:`fit_many`.
 
@@ -106,7 +109,9 @@ class SeedEnsembleClassifier(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n, c, h, w), (n, h, w) or (n, c * h * w)
+            Images as for the classifier.
         y : array-like of shape (n,)
+            Labels.
 
         Returns
         -------
@@ -119,17 +124,21 @@ class SeedEnsembleClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X):
-        """Mean probabilities of the members, ndarray of shape (n, k), float32.
+        """Mean probabilities of the members.
 
         Parameters
         ----------
         X : array-like
             Images as in :meth:`fit`.
+
+        Returns
+        -------
+        ndarray of shape (n, k), float32
         """
         return self._probabilities(X).mean(axis=0)
 
     def predict_proba_std(self, X):
-        r"""Standard deviation of the members' probabilities, ndarray of shape (n, k), float32.
+        r"""Standard deviation of the members' probabilities.
 
         :math:`\sqrt{\sum_m (p_m - \bar p)^2 / (M - 1)}` over the M members.
 
@@ -137,6 +146,10 @@ class SeedEnsembleClassifier(ClassifierMixin, BaseEstimator):
         ----------
         X : array-like
             Images as in :meth:`fit`.
+
+        Returns
+        -------
+        ndarray of shape (n, k), float32
 
         Raises
         ------
@@ -149,7 +162,18 @@ class SeedEnsembleClassifier(ClassifierMixin, BaseEstimator):
         return probabilities.std(axis=0, ddof=1)
 
     def predict(self, X):
-        """The label with the largest mean probability for each image, ndarray of shape (n,)."""
+        """The label with the largest mean probability for each image.
+
+        Parameters
+        ----------
+        X : array-like
+            Images as in :meth:`fit`.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Labels in `classes_`.
+        """
         class_indices = self.predict_proba(X).argmax(axis=1)
         return self.classes_[class_indices]
 

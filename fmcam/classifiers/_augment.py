@@ -19,6 +19,7 @@ class FlipAndShift(BaseEstimator):
     shift : int, default=2
         Largest move in x and in y, in pixels.
     flip : bool, default=True
+        Whether to mirror.
 
     Examples
     --------
@@ -63,6 +64,7 @@ class RandomResizedCrop(BaseEstimator):
     ratio : (float, float), default=(3 / 4, 4 / 3)
         Smallest and largest ratio of a crop's width to its height.
     flip : bool, default=True
+        Whether to mirror.
     color : float, default=0.0
         Brightness, contrast and saturation of each image are multiplied by factors that are uniform
         in [1 - color, 1 + color], in [0, 1]. 0 leaves the colours alone.

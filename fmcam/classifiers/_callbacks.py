@@ -60,7 +60,18 @@ class OneCycle(Callback):
         self.start = start
 
     def factor(self, progress):
-        """Share of the peak rate after a share `progress` of the training."""
+        """The learning rate at one moment of the training.
+
+        Parameters
+        ----------
+        progress : float
+            Share of the training that is done, in [0, 1].
+
+        Returns
+        -------
+        float
+            As a share of the peak, in [0, 1].
+        """
         if progress < self.warmup:
             rise = (1 - math.cos(math.pi * progress / self.warmup)) / 2
             return self.start + (1 - self.start) * rise
@@ -129,7 +140,20 @@ class GrowingSize(Callback):
         self.until = until
 
     def size(self, progress, last):
-        """Side of the images after a share `progress` of the training that ends at `last`."""
+        """The side of the images at one moment of the training.
+
+        Parameters
+        ----------
+        progress : float
+            Share of the training that is done, in [0, 1].
+        last : int
+            Side at the end, in pixels.
+
+        Returns
+        -------
+        int
+            In pixels.
+        """
         steps = (last - self.first) // _STRIDE
         return self.first + _STRIDE * min(int(steps * progress / self.until), steps)
 
@@ -167,6 +191,19 @@ class Frozen(Callback):
     patterns : str or list of str
         Names of parameters of the network, with wildcards as in ``optimizer__param_groups``, such
         as ``"features.*"``; an empty list freezes nothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fmcam.classifiers import Frozen, LeNet5Classifier
+    >>> from fmcam.models import LeNet5
+    >>> net, X = LeNet5(n_classes=2), np.zeros((4, 28, 28), dtype=np.uint8)
+    >>> clf = LeNet5Classifier(net, max_epochs=1, callbacks=[Frozen("features.*")])
+    >>> trained = clf.fit(X, [0, 0, 1, 1]).module_.net
+    >>> bool((trained.features[0].weight == net.features[0].weight).all())
+    True
+    >>> bool((trained.head[-1].weight == net.head[-1].weight).all())
+    False
     """
 
     def __init__(self, patterns):

@@ -170,6 +170,7 @@ def load_classifier(
     Parameters
     ----------
     path : str or path
+        The file to read.
     module : class of nn.Module, callable, nn.Module or str, default=None
         The network: what makes it, such as ``torchvision.models.resnet18``, called with the numbers
         of classes and channels in the file, whatever it calls them; one like it, which is copied;
@@ -208,6 +209,21 @@ def load_classifier(
     UserWarning
         For a state dict of which nobody says what images are standardized by, so that the network
         gets them as they are; and for class names in the file that do not fit the network.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import torch
+    >>> from fmcam.classifiers import load_classifier
+    >>> from fmcam.models import LeNet5
+    >>> net = LeNet5(n_classes=2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     torch.save({"state_dict": net.state_dict(), "epoch": 7}, f"{folder}/net.pt")
+    ...     clf = load_classifier(
+    ...         f"{folder}/net.pt", module=LeNet5, classes=["cat", "dog"], mean=73.0, std=90.0
+    ...     )
+    >>> clf.classes_, clf.checkpoint_["epoch"]
+    (array(['cat', 'dog'], dtype='<U3'), 7)
     """
     content, metadata = read_weight_file(path)
     recipe = {"mean": mean, "std": std, "preprocessing": preprocessing}

@@ -46,8 +46,11 @@ class CNNClassifier(Training):
     criterion : class, default=nn.CrossEntropyLoss
         Takes logits (n, k) and class indices (n,). nn.BCEWithLogitsLoss is for two classes.
     optimizer : class, default=torch.optim.Adam
+        Takes the parameters of the network and `lr`; further arguments are ``optimizer__*``.
     lr : float, default=1e-3
+        Learning rate.
     max_epochs : int, default=10
+        How often the training rows are seen.
     batch_size : int, default=128
         Rows in a training batch. Prediction takes larger batches for small images.
     train_split : callable or None, default=None
@@ -76,10 +79,10 @@ class CNNClassifier(Training):
         equal bit for bit on the CPU with the same number of threads.
     device : str, default="auto"
         "auto" is "cuda" where there is one, else "mps" where there is one, else "cpu".
+    callbacks : list, "disable" or None, default=None
+        Callbacks of skorch beside the default ones.
     verbose : int, default=1
         1 prints a line an epoch where the output is a terminal; 0 never does.
-    callbacks : list, "disable" or None, default=None
-        skorch callbacks beside the default ones.
     **kwargs
         Any other parameter of skorch's ``NeuralNetClassifier``.
 
@@ -94,6 +97,7 @@ class CNNClassifier(Training):
         For each epoch `train_loss`, `train_acc`, `dur` and, with `train_split`, `valid_loss` and
         `valid_acc`.
     image_shape_ : tuple (c, h, w)
+        That of the training images.
     n_features_in_ : int
         c * h * w.
 
@@ -219,7 +223,7 @@ class CNNClassifier(Training):
             Its columns are brought into the order of the sorted classes.
         classes : array-like of shape (k,) or None, default=None
             The label of each column of `module`, in any order; None: 0..k-1.
-        image_shape : tuple (c, h, w) or None
+        image_shape : tuple (c, h, w) or None, default=None
             None: images of any shape that the network takes.
 
         Returns
@@ -250,9 +254,9 @@ class CNNClassifier(Training):
 
         Parameters
         ----------
-        X : array-like or tensor of shape (n, c, h, w), (n, h, w) or (n, c * h * w), Dataset or \
-                DataLoader
-        y : array-like of shape (n,)
+        X : array-like, tensor, Dataset or DataLoader
+            Images of shape (n, c, h, w), (n, h, w) or (n, c * h * w), uint8 or floats in any unit.
+        y : array-like of shape (n,) or None, default=None
             Labels of any kind. For a Dataset None, or its labels in order, which are checked
             against its own; for a DataLoader None.
         sample_weight : array-like of shape (n,) or None, default=None
@@ -273,11 +277,17 @@ class CNNClassifier(Training):
 
         Parameters
         ----------
-        X, y, sample_weight
-            As in :meth:`fit`. A Dataset or DataLoader may hold images of another size than before,
-            if the network takes them; the classifier is then for images of that size.
+        X : array-like, tensor, Dataset or DataLoader
+            Images as in :meth:`fit`. A Dataset or DataLoader may hold images of another size than
+            before, if the network takes them; the classifier is then for images of that size.
+        y : array-like of shape (n,) or None, default=None
+            Labels as in :meth:`fit`.
         classes : array-like or None, default=None
             All labels, needed in the first call where `y` lacks some.
+        sample_weight : array-like of shape (n,) or None, default=None
+            Weights as in :meth:`fit`.
+        **fit_params
+            Passed to the network's `forward` and to `train_split`.
 
         Returns
         -------
@@ -309,7 +319,18 @@ class CNNClassifier(Training):
         return probabilities
 
     def predict(self, X):
-        """The most probable label of each image, ndarray of shape (n,)."""
+        """The most probable label of each image.
+
+        Parameters
+        ----------
+        X : array-like, tensor, Dataset or DataLoader
+            Images as in :meth:`fit`.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Labels in `classes_`.
+        """
         class_indices = self.predict_proba(X).argmax(axis=1)
         return self.classes_[class_indices]
 
@@ -320,13 +341,15 @@ class CNNClassifier(Training):
         ----------
         X : array-like, tensor, Dataset or DataLoader
             Images as in :meth:`fit`.
-        y : array-like of shape (n,) or None
+        y : array-like of shape (n,) or None, default=None
             Labels; None for a Dataset or DataLoader that gives them, in any order.
         sample_weight : array-like of shape (n,) or None, default=None
+            How much each image counts.
 
         Returns
         -------
         float
+            In [0, 1].
         """
         if y is not None or as_stream(X) is None:
             return super().score(X, y, sample_weight)

@@ -15,9 +15,11 @@ def measure_cost(clf, X, *, n_repeats=20):
     Parameters
     ----------
     clf : CNNClassifier
+        Fitted.
     X : array-like of shape (n, c, h, w) or (n, h, w)
         Images to predict, at least one.
     n_repeats : int, default=20
+        How often the time of one image is taken.
 
     Returns
     -------

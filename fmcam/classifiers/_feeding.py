@@ -57,7 +57,17 @@ class Feeding(SkorchClassifier):
         return batches
 
     def image_batches(self, dataset):
-        """Batches of (images, anything) of a data set in its order; its labels do not matter."""
+        """Batches of images in the order of a data set, whose labels do not matter.
+
+        Parameters
+        ----------
+        dataset : Dataset or DataLoader
+            As :meth:`get_dataset` gives it.
+
+        Returns
+        -------
+        iterable of (tensor of shape (n, c, h, w), anything)
+        """
         return self._batches(dataset, training=False, labelled=False)
 
     def _batches(self, dataset, training, labelled):
@@ -145,7 +155,15 @@ class Feeding(SkorchClassifier):
     # Callbacks ------------------------------------------------------------------------------------
 
     def tell_callbacks(self, method_name, **cb_kwargs):
-        """Call a method of the classifier and of all callbacks, each in its label space."""
+        """Call a method of the classifier and of all callbacks, each in its label space.
+
+        Parameters
+        ----------
+        method_name : str
+            Such as "on_batch_end".
+        **cb_kwargs
+            What the method is called with.
+        """
         batch: Any = cb_kwargs.get("batch")
         if batch is not None and isinstance(batch[1], WeightedLabel):
             batch = cb_kwargs["batch"] = batch[0], batch[1].label

@@ -7,21 +7,55 @@ __all__ = ["CNNCAMClassifier", "LeNet5Classifier", "ResNet18Classifier", "Simple
 
 
 class SimpleCNNClassifier(CNNClassifier):
-    """:class:`CNNClassifier` of the one-convolution :class:`fmcam.models.SimpleCNN`."""
+    """:class:`CNNClassifier` of the one-convolution :class:`fmcam.models.SimpleCNN`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fmcam.classifiers import SimpleCNNClassifier
+    >>> X = np.repeat(np.uint8([0, 255]), 8 * 28 * 28).reshape(16, 28, 28)
+    >>> y = np.repeat(["dark", "light"], 8)
+    >>> SimpleCNNClassifier(lr=0.01, random_state=0).fit(X, y).score(X, y)
+    1.0
+    """
 
     def __init__(self, module=SimpleCNN, **kwargs):
         super().__init__(module, **kwargs)
 
 
 class LeNet5Classifier(CNNClassifier):
-    """:class:`CNNClassifier` of :class:`fmcam.models.LeNet5`."""
+    """:class:`CNNClassifier` of :class:`fmcam.models.LeNet5`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from fmcam.classifiers import LeNet5Classifier
+    >>> X = np.repeat(np.uint8([0, 255]), 8 * 28 * 28).reshape(16, 28, 28)
+    >>> y = np.repeat(["dark", "light"], 8)
+    >>> clf = LeNet5Classifier(max_epochs=5, random_state=0)
+    >>> GridSearchCV(clf, {"lr": [1e-5, 1e-2]}, cv=2).fit(X, y).best_params_
+    {'lr': 0.01}
+    """
 
     def __init__(self, module=LeNet5, **kwargs):
         super().__init__(module, **kwargs)
 
 
 class CNNCAMClassifier(CNNClassifier):
-    """:class:`CNNClassifier` of :class:`fmcam.models.CNN_CAM`, which ends in global pooling."""
+    """:class:`CNNClassifier` of :class:`fmcam.models.CNN_CAM`, which ends in global pooling.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from fmcam.classifiers import CNNCAMClassifier
+    >>> from fmcam.explain import CAM
+    >>> X = np.repeat(np.uint8([0, 255]), 2 * 32 * 32).reshape(4, 32, 32)
+    >>> clf = CNNCAMClassifier(max_epochs=1, random_state=0).fit(X, ["dark"] * 2 + ["light"] * 2)
+    >>> CAM(FrozenEstimator(clf)).transform(X).shape
+    (4, 32, 32)
+    """
 
     def __init__(self, module=CNN_CAM, **kwargs):
         super().__init__(module, **kwargs)

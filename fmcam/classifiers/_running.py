@@ -51,11 +51,23 @@ class Running(Opening):
         return self.module(**{**sizes, **kwargs})
 
     def raw_outputs(self, x, *, n_copies=1, **fit_params):
-        """What the network gives for raw images (n, c, h, w): (n, k), or (n, 1) for one logit.
+        """What the network gives for raw images, which is what heatmaps explain.
 
-        In float32, or float64 for a network in float64; columns follow `classes_`. The network
-        runs under `precision`. This is what heatmaps explain. With `n_copies` something in the
-        network makes so many rows of each image.
+        The network runs under `precision`.
+
+        Parameters
+        ----------
+        x : tensor of shape (n, c, h, w)
+            Raw images.
+        n_copies : int, default=1
+            How many rows something in the network makes of each image.
+        **fit_params
+            Passed to the network's `forward`.
+
+        Returns
+        -------
+        tensor of shape (n, k), or (n, 1) for one logit
+            In float32, or float64 for a network in float64; columns follow `classes_`.
 
         Raises
         ------
@@ -109,5 +121,15 @@ class Running(Opening):
         return self.as_logits(self.raw_outputs(x, **fit_params))
 
     def as_logits(self, raw_outputs):
-        """Logits of shape (n, k), k >= 2, from what :meth:`raw_outputs` gives."""
+        """Logits of all classes from what the network gives.
+
+        Parameters
+        ----------
+        raw_outputs : tensor of shape (n, k) or (n, 1)
+            As :meth:`raw_outputs` gives them.
+
+        Returns
+        -------
+        tensor of shape (n, k), k >= 2
+        """
         return as_logits(raw_outputs, self.outputs)

@@ -8,6 +8,7 @@ import torch
 from skorch import NeuralNetClassifier
 from skorch.callbacks import ParamMapper
 
+from fmcam._docstrings import complete_docstrings
 from fmcam._network_state import lock_of
 from fmcam.classifiers._parameters import (
     check_parameter_names,
@@ -31,6 +32,10 @@ class SkorchClassifier(NeuralNetClassifier, ABC):
     Parameters are what the constructor was given, attributes come with `fit`, a name that does not
     exist is an error, and `device` may be "auto".
     """
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        complete_docstrings(cls)
 
     @property
     def classes_(self):

@@ -124,6 +124,8 @@ class Training(Running):
         ----------
         batch : tuple (images, labels)
             Arrays or tensors, as `fit` takes them, such as a batch of a DataLoader.
+        **fit_params
+            Passed to the network's `forward`.
 
         Returns
         -------
@@ -192,6 +194,7 @@ class Training(Running):
         Parameters
         ----------
         losses : array-like of float
+            One for each batch.
         """
         if np.isfinite(losses).all():
             return

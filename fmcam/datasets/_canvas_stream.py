@@ -5,9 +5,11 @@ import torch
 from sklearn.utils import check_consistent_length, check_random_state
 from torch.utils.data import Dataset
 
-from fmcam.datasets._canvas import Painter
+from fmcam._docstrings import documented_like
+from fmcam.datasets._canvas import Painter, make_canvas
 
 
+@documented_like(make_canvas)
 class CanvasFashionMNIST(Dataset):
     """Items, such as those of Fashion-MNIST, each on a canvas: (image, label, box).
 
@@ -20,8 +22,6 @@ class CanvasFashionMNIST(Dataset):
         Images of the items, bright on 0, each with a pixel over 0.
     labels : array-like of shape (n,), int
         Their classes.
-    canvas_size, item_size, clutter, noise
-        As in :func:`make_canvas`.
     boxes : {"tight", "paste"} or list of these, default="tight"
         Which box goes with an item: the one around its pixels that are not 0, or that of its whole
         image. With a list each in turn: (image, label, box, box).

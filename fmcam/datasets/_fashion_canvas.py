@@ -1,11 +1,13 @@
 """The items of Fashion-MNIST on blank canvases, always at the same places."""
 
+from fmcam._docstrings import documented_like
 from fmcam.datasets._canvas import make_canvas
 from fmcam.datasets._fashion_mnist import fetch_fashion_mnist
 
 _SEEDS = {"train": 1, "test": 0}
 
 
+@documented_like(fetch_fashion_mnist)
 def fetch_canvas(data_home=None, *, subset="train", download_if_missing=True, size=128):
     """Return the items of Fashion-MNIST, each at a random place of a blank canvas.
 
@@ -15,8 +17,6 @@ def fetch_canvas(data_home=None, *, subset="train", download_if_missing=True, si
 
     Parameters
     ----------
-    data_home, subset, download_if_missing
-        As for :func:`fetch_fashion_mnist`.
     size : int, default=128
         Height and width of the canvases in pixels, 28 or more.
 

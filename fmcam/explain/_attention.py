@@ -20,14 +20,8 @@ class BaseAttention(BaseExplainer):
 
     Parameters
     ----------
-    estimator : CNNClassifier, FrozenEstimator of one, or nn.Module
-        A frozen classifier and a trained network are explained as they are; any other classifier
-        is cloned and fitted in ``fit``.
-    normalize : "minmax" or None, default="minmax"
-        "minmax" stretches each map to [0, 1]; a flat one becomes zeros. None leaves raw values.
     upsample : bool, default=True
         Bilinear to the size of the images. False: one value for each patch.
-    batch_size : int, default=128
     """
 
     def __init__(self, estimator, *, normalize="minmax", upsample=True, batch_size=128):
@@ -53,10 +47,15 @@ class BaseAttention(BaseExplainer):
         Parameters
         ----------
         recording : AttentionRecording
+            What the tokens attend to.
         class_indices : tensor of shape (n,), int64
             The logit to explain for each image.
         read : tensor of int64
             The rows of the last attention that the logits are read from.
+
+        Returns
+        -------
+        tensor of shape (n, t)
         """
 
 
@@ -122,18 +121,10 @@ class LeGrad(BaseAttention):
 
     Parameters
     ----------
-    estimator : CNNClassifier, FrozenEstimator of one, or nn.Module
-        A frozen classifier and a trained network are explained as they are; any other classifier
-        is cloned and fitted in ``fit``.
     target : "logit" or callable, default="logit"
         The number :math:`S_c` to explain: the output of the class, or
         ``target(outputs, class_indices)``, of shape (n,), from the outputs of shape (n, k) and the
         class indices of shape (n,).
-    normalize : "minmax" or None, default="minmax"
-        "minmax" stretches each map to [0, 1]; a flat one becomes zeros. None leaves raw values.
-    upsample : bool, default=True
-        Bilinear to the size of the images. False: one value for each patch.
-    batch_size : int, default=128
 
     Notes
     -----

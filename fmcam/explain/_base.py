@@ -7,6 +7,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from torch import nn
 
+from fmcam._docstrings import complete_docstrings
 from fmcam.classifiers import CNNClassifier
 from fmcam.explain._together import explain_together
 
@@ -24,11 +25,17 @@ class BaseExplainer(TransformerMixin, BaseEstimator, ABC):
     normalize : "minmax" or None, default="minmax"
         "minmax" stretches each map to [0, 1]; a flat one becomes zeros. None leaves raw values.
     batch_size : int, default=128
+        Images that are explained at once: fewer take less memory.
 
     Attributes
     ----------
     estimator_ : CNNClassifier, FrozenEstimator or nn.Module
+        What is explained, after ``fit``.
     """
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        complete_docstrings(cls)
 
     def __init__(self, estimator, *, normalize="minmax", batch_size=128):
         self.estimator = estimator
@@ -40,8 +47,10 @@ class BaseExplainer(TransformerMixin, BaseEstimator, ABC):
 
         Parameters
         ----------
-        X, y
-            As for the classifier.
+        X : array-like, tensor, Dataset or DataLoader
+            Images as for the classifier.
+        y : array-like of shape (n,) or None, default=None
+            Labels as for the classifier.
 
         Returns
         -------
@@ -52,7 +61,17 @@ class BaseExplainer(TransformerMixin, BaseEstimator, ABC):
         return self
 
     def transform(self, X):
-        """Heatmaps of the predicted classes, as :meth:`explain` without `y` gives them."""
+        """Heatmaps of the predicted classes.
+
+        Parameters
+        ----------
+        X : array-like, tensor, Dataset or DataLoader
+            Images as in :meth:`explain`.
+
+        Returns
+        -------
+        ndarray of shape (n, h, w), float32
+        """
         return self.explain(X)
 
     def explain(self, X, y=None, *, out=None):
@@ -60,10 +79,9 @@ class BaseExplainer(TransformerMixin, BaseEstimator, ABC):
 
         Parameters
         ----------
-        X : array-like or tensor of shape (n, c, h, w), (n, h, w) or (n, c * h * w), Dataset or \
-                DataLoader
-            Images as for the classifier, all of one shape. Of a DataLoader, which must not
-            shuffle, the rows that it yields.
+        X : array-like, tensor, Dataset or DataLoader
+            Images of shape (n, c, h, w), (n, h, w) or (n, c * h * w) as for the classifier, all of
+            one shape. Of a DataLoader, which must not shuffle, the rows that it yields.
         y : array-like of shape (n,) or (n, k), default=None
             Labels of the classes to explain, one or k for each image. None: the predicted class.
         out : path, default=None
@@ -118,7 +136,19 @@ class BaseExplainer(TransformerMixin, BaseEstimator, ABC):
         return False
 
     def layers_for(self, clf, images):
-        """The layers whose maps `maps_of_batch` needs and their layouts, {str: Layout}."""
+        """The layers whose maps `maps_of_batch` needs, and how they keep them.
+
+        Parameters
+        ----------
+        clf : CNNClassifier
+            Fitted.
+        images : tensor of shape (n, c, h, w)
+            Raw, on the classifier's device; a few suffice.
+
+        Returns
+        -------
+        dict of str to Layout
+        """
         return {}
 
     @abstractmethod
@@ -128,6 +158,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator, ABC):
         Parameters
         ----------
         batch : Batch
+            Images and what the network makes of them.
         class_indices : tensor of shape (n,), int64
             The class to explain for each image.
 

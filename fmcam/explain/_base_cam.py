@@ -17,9 +17,6 @@ class BaseCAM(BaseExplainer):
 
     Parameters
     ----------
-    estimator : CNNClassifier, FrozenEstimator of one, or nn.Module
-        A frozen classifier and a trained network are explained as they are; any other classifier
-        is cloned and fitted in ``fit``.
     layer : str, list of str or None, default=None
         Dotted name of a module of the network. None: the last one that all of the image passes
         through and whose maps, larger than 1x1, the outputs depend on, but none whose cells
@@ -34,7 +31,9 @@ class BaseCAM(BaseExplainer):
         shape (n,), from the outputs of shape (n, k) and the class indices of shape (n,).
     rectify : bool, default=True
         Whether the sum of maps passes a ReLU, as Grad-CAM has it. False: it keeps its sign, as CAM
-        has it; below zero is what speaks against the class.
+        has it; below zero is what speaks against the class. Maps are rectified before they are
+        upsampled. What cuts maps at a threshold, boxes and their scores, refuses those with a
+        sign; ``maps.clip(0)`` is their positive part.
     normalize : "minmax" or None, default="minmax"
         "minmax" stretches each map to [0, 1]; a flat one becomes zeros. A map with its sign is
         divided by its largest magnitude, to [-1, 1], so that 0 stays 0. None leaves raw values.
@@ -44,12 +43,6 @@ class BaseCAM(BaseExplainer):
         Put each cell where its receptive field is centred. False: as if the maps covered the
         image evenly, as most libraries draw them, which shifts maps behind a 3x3 convolution of
         stride s by (s - 1) / 2 pixels.
-    batch_size : int, default=128
-
-    Notes
-    -----
-    Maps are rectified before they are upsampled. What cuts maps at a threshold, boxes and their
-    scores, refuses those with a sign; ``maps.clip(0)`` is their positive part.
     """
 
     def __init__(
@@ -79,7 +72,7 @@ class BaseCAM(BaseExplainer):
         return not self.rectify
 
     def layers_for(self, clf, images):
-        """The layers and their layouts, the default one looked up."""
+        """The layers and how they keep their maps, the default one looked up."""
         survey = survey_of(clf, images, default=self.layer is None)
         if self.layer is None:
             layers = [survey.default_layer(clf)]
@@ -110,7 +103,19 @@ class BaseCAM(BaseExplainer):
         return upsample(maps, batch.images.shape[2:], self.grid_of(batch, layer))
 
     def grid_of(self, batch, layer):
-        """Where the cells of a layer are drawn."""
+        """Where the cells of a layer are drawn.
+
+        Parameters
+        ----------
+        batch : Batch
+            Images and what the network makes of them.
+        layer : str
+            Dotted name of a module.
+
+        Returns
+        -------
+        Grid
+        """
         if self.align:
             return aligned_grid(batch, layer)
         maps = batch.recording.activations[layer]
@@ -123,9 +128,15 @@ class BaseCAM(BaseExplainer):
         Parameters
         ----------
         batch : Batch
+            Images and what the network makes of them.
         layer : str
+            Dotted name of a module.
         class_indices : tensor of shape (n,), int64
             The logit to explain for each image.
+
+        Returns
+        -------
+        tensor of shape (n, h', w')
         """
 
 
@@ -163,4 +174,16 @@ class BaseGradientCAM(BaseCAM):
 
     @abstractmethod
     def combine(self, activations, gradients):
-        """Maps (n, h', w') from the layer's maps A and the logit's gradients G, (n, k, h', w')."""
+        """The formula of one kind of CAM, before the ReLU.
+
+        Parameters
+        ----------
+        activations : tensor of shape (n, k, h', w')
+            The layer's maps A.
+        gradients : tensor of shape (n, k, h', w')
+            The gradients G of the logit by the maps.
+
+        Returns
+        -------
+        tensor of shape (n, h', w')
+        """

@@ -110,15 +110,10 @@ class FinerCAM(BaseCAM):
 
     Parameters
     ----------
-    estimator : CNNClassifier, FrozenEstimator of one, or nn.Module
-        A frozen classifier and a trained network are explained as they are; any other classifier
-        is cloned and fitted in ``fit``.
     alpha : float, default=1.0
         How much of the other logits is subtracted; 0 gives :class:`GradCAM`.
     n_similar : int, default=3
         The number m of other classes; all others, if there are fewer.
-    layer, layout, target, rectify, normalize, upsample, align, batch_size
-        As for :class:`GradCAM`.
 
     Notes
     -----

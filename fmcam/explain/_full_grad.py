@@ -30,16 +30,10 @@ class FullGrad(BaseExplainer):
 
     Parameters
     ----------
-    estimator : CNNClassifier, FrozenEstimator of one, or nn.Module
-        A frozen classifier and a trained network are explained as they are; any other classifier
-        is cloned and fitted in ``fit``.
     target : "logit" or callable, default="logit"
         The number :math:`S_c` to explain: the output of the class, or a weighted sum of outputs,
         such as their difference: ``target(outputs, class_indices)``, of shape (n,), from the
         outputs of shape (n, k) and the class indices of shape (n,).
-    normalize : "minmax" or None, default="minmax"
-        "minmax" stretches each map to [0, 1]; a flat one becomes zeros. None leaves raw values.
-    batch_size : int, default=128
 
     Raises
     ------

@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from fmcam._docstrings import documented_like
 from fmcam._memory_format import memory_format_of
 from fmcam.explain._base import BaseExplainer
 from fmcam.explain._cam import GradCAM
@@ -28,8 +29,12 @@ class BaseAttribution(BaseExplainer):
 
         Parameters
         ----------
-        X, y, out
-            As for `explain`.
+        X : array-like, tensor, Dataset or DataLoader
+            Images as in `explain`.
+        y : array-like of shape (n,) or (n, k), default=None
+            Labels of the classes to explain, one or k for each image. None: the predicted class.
+        out : path, default=None
+            A .npy file to write the attributions to, for more of them than memory holds.
 
         Returns
         -------
@@ -53,9 +58,22 @@ class BaseAttribution(BaseExplainer):
 
     @abstractmethod
     def attributions_of_batch(self, batch, class_indices):
-        """Signed tensor of shape (n, c, h, w) for one class of each image of a batch."""
+        """Signed values of all pixels for one class of each image of a batch.
+
+        Parameters
+        ----------
+        batch : Batch
+            Images and what the network makes of them.
+        class_indices : tensor of shape (n,), int64
+            The class to explain for each image.
+
+        Returns
+        -------
+        tensor of shape (n, c, h, w)
+        """
 
 
+@documented_like(GradCAM)
 class GuidedBackprop(BaseAttribution):
     r"""Guided backpropagation [1]_: a logit's gradient that no ReLU passes where it is negative.
 
@@ -65,18 +83,6 @@ class GuidedBackprop(BaseAttribution):
 
     It finds ReLUs however the network spells them, as a module, a function or a method, in place or
     not. Other activations keep their own gradient, also ReLU6 and ``clamp``.
-
-    Parameters
-    ----------
-    estimator : CNNClassifier, FrozenEstimator of one, or nn.Module
-        A frozen classifier and a trained network are explained as they are; any other classifier
-        is cloned and fitted in ``fit``.
-    target : "logit" or callable, default="logit"
-        The number to explain: the output of the class, or ``target(outputs, class_indices)``, of
-        shape (n,), from the outputs of shape (n, k) and the class indices of shape (n,).
-    normalize : "minmax" or None, default="minmax"
-        "minmax" stretches each map to [0, 1]; a flat one becomes zeros. None leaves raw values.
-    batch_size : int, default=128
 
     Notes
     -----
@@ -111,22 +117,9 @@ class GuidedBackprop(BaseAttribution):
         return _guided_gradient(batch, class_indices, self.target)
 
 
+@documented_like(GradCAM)
 class GuidedGradCAM(BaseAttribution):
     """Guided Grad-CAM [1]_: the guided gradient times the upsampled Grad-CAM map.
-
-    Parameters
-    ----------
-    estimator : CNNClassifier, FrozenEstimator of one, or nn.Module
-        A frozen classifier and a trained network are explained as they are; any other classifier
-        is cloned and fitted in ``fit``.
-    layer, layout
-        Those of :class:`GradCAM`.
-    target : "logit" or callable, default="logit"
-        The number to explain: the output of the class, or ``target(outputs, class_indices)``, of
-        shape (n,), from the outputs of shape (n, k) and the class indices of shape (n,).
-    normalize : "minmax" or None, default="minmax"
-        "minmax" stretches each map to [0, 1]; a flat one becomes zeros. None leaves raw values.
-    batch_size : int, default=128
 
     See Also
     --------

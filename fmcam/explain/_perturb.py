@@ -144,9 +144,6 @@ class Occlusion(BaseExplainer):
 
     Parameters
     ----------
-    estimator : CNNClassifier, FrozenEstimator of one, or nn.Module
-        A frozen classifier and a trained network are explained as they are; any other classifier
-        is cloned and fitted in ``fit``.
     size : int or None, default=None
         Pixels on a side of the patch. None: an eighth of the shorter side of the image.
     stride : int or None, default=None
@@ -155,8 +152,6 @@ class Occlusion(BaseExplainer):
     target : "logit" or callable, default="logit"
         The number that falls: the output of the class, or ``target(outputs, class_indices)``, of
         shape (n,), from the outputs of shape (n, k) and the class indices of shape (n,).
-    normalize : "minmax" or None, default="minmax"
-        "minmax" stretches each map to [0, 1]; a flat one becomes zeros. None leaves raw values.
     batch_size : int, default=128
         Also the number of images with a patch that run at once.
 

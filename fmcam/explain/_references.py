@@ -52,9 +52,6 @@ class RandomMap(BaseExplainer):
     ----------
     estimator : CNNClassifier or FrozenEstimator of one
         Its classes and images are what `explain` takes; its network is not used.
-    normalize : "minmax" or None, default="minmax"
-        "minmax" stretches each map to [0, 1]; a flat one becomes zeros. None leaves raw values.
-    batch_size : int, default=128
     random_state : int, RandomState or None, default=None
         An int gives equal images equal maps, whatever else is explained.
 

@@ -30,9 +30,6 @@ class SmoothedExplainer(BaseExplainer):
         Standard deviation as a share of the image's range.
     flip : bool, default=False
         Explain the mirrored copies as well and mirror their maps back.
-    normalize : "minmax" or None, default="minmax"
-        Of the mean map, as for other explainers.
-    batch_size : int, default=128
     random_state : int, RandomState or None, default=None
         Draws the noise.
 

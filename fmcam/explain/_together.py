@@ -70,8 +70,10 @@ def explain_together(explainers, X, y=None, *, out=None, return_proba=False):
     ----------
     explainers : mapping of str to explainer
         Of fitted classifiers.
-    X, y
-        As in ``explain``.
+    X : array-like, tensor, Dataset or DataLoader
+        Images as in ``explain``.
+    y : array-like of shape (n,) or (n, k), default=None
+        Labels of the classes to explain as in ``explain``.
     out : mapping of str to path, default=None
         For each explainer a .npy file to write its maps to.
     return_proba : bool, default=False

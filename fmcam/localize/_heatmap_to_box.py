@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from fmcam._boxes import check_true_boxes
+from fmcam._docstrings import documented_like
 from fmcam._overlap import best_iou
 from fmcam._per_image import average_images
 from fmcam._regions import THRESHOLDS, boxes_from_heatmaps
@@ -70,7 +71,7 @@ class HeatmapToBox(TransformerMixin, BaseEstimator):
         ----------
         X : array-like of shape (n, h, w), in [0, 1]
             Heatmaps.
-        y : array-like of shape (n, 4) or (n, k, 4), or list of n array-likes of shape (k, 4)
+        y : array-like of shape (n, 4) or (n, k, 4), or list of n of shape (k, 4), optional
             True boxes; not used where neither `threshold` nor `region` is "fit".
 
         Returns
@@ -88,13 +89,11 @@ class HeatmapToBox(TransformerMixin, BaseEstimator):
         self.__dict__.pop("_overlaps", None)
         return self.partial_fit(X, y)
 
+    @documented_like(fit)
     def partial_fit(self, X, y=None):
-        """Choose by these heatmaps and those of earlier calls, for more than memory holds.
+        """Choose by these heatmaps and those of earlier calls, which `fit` forgets.
 
-        Parameters
-        ----------
-        X, y
-            As in `fit`, which forgets earlier calls.
+        So more heatmaps may be used than memory holds.
 
         Returns
         -------
@@ -166,17 +165,51 @@ class HeatmapToBox(TransformerMixin, BaseEstimator):
         return self.predict(X)
 
     def predict(self, X):
-        """Return the box of each heatmap, as `transform` does, always as an array."""
+        """Return the box of each heatmap, as `transform` does, always as an array.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, h, w), in [0, 1]
+            Heatmaps.
+
+        Returns
+        -------
+        boxes : ndarray of shape (n, 4), float64
+            A row of NaN for a map without a hot pixel.
+        """
         check_is_fitted(self)
         return boxes_from_heatmaps(X, self.threshold_, region=self.region_)
 
     def score(self, X, y):
-        """Return the mean IoU of the boxes of heatmaps `X` with the true boxes `y`."""
+        """Return the mean IoU of the boxes of heatmaps with the true boxes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, h, w), in [0, 1]
+            Heatmaps.
+        y : array-like of shape (n, 4) or (n, k, 4), or list of n array-likes of shape (k, 4)
+            True boxes.
+
+        Returns
+        -------
+        float
+            In [0, 1].
+        """
         X = check_heatmaps(X, unit=True)
         return average_images(best_iou(_check_pairs(X, y), self.predict(X)), "mean")
 
     def get_feature_names_out(self, input_features=None):
-        """Return the names of the columns: x0, y0, x1, y1."""
+        """Return the names of the columns: x0, y0, x1, y1.
+
+        Parameters
+        ----------
+        input_features : None, default=None
+            Not used; scikit-learn passes it.
+
+        Returns
+        -------
+        ndarray of shape (4,), str
+        """
         return np.array(["x0", "y0", "x1", "y1"], dtype=object)
 
     def __sklearn_tags__(self):

@@ -61,7 +61,7 @@ class CAMLocalizer(BaseEstimator):
         ----------
         X : array-like of shape (n, c, h, w) or whatever the classifier takes
             Images.
-        y : array-like of shape (n, 4) or (n, k, 4), or list of n array-likes of shape (k, 4)
+        y : array-like of shape (n, 4) or (n, k, 4), or list of n of shape (k, 4), optional
             True boxes x0, y0, x1, y1 in half-open pixels of the images; a row of NaN for none. Not
             needed where the threshold of `to_box` is a number.
         labels : array-like of shape (n,), optional
@@ -110,7 +110,20 @@ class CAMLocalizer(BaseEstimator):
         return self.to_box_.predict(maps)
 
     def score(self, X, y):
-        """Return the mean IoU of the predicted boxes of images `X` with the true boxes `y`."""
+        """Return the mean IoU of the predicted boxes with the true boxes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, c, h, w) or whatever the classifier takes
+            Images.
+        y : array-like of shape (n, 4) or (n, k, 4), or list of n array-likes of shape (k, 4)
+            True boxes.
+
+        Returns
+        -------
+        float
+            In [0, 1].
+        """
         maps = self._maps(X)
         return self.to_box_.score(maps, y)
 

@@ -11,6 +11,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import check_scalar
 
+from fmcam._docstrings import documented_like
 from fmcam._per_image import average_images, map_batches
 from fmcam._validation import check_heatmaps
 from fmcam.metrics._class_probability import check_faithfulness, probability_of_label
@@ -79,6 +80,7 @@ def insertion_auc_score(
     return average_images(map_batches(area, y, heatmaps, baseline, X), average)
 
 
+@documented_like(insertion_auc_score)
 def deletion_auc_error(
     predict_proba, X, y, heatmaps, *, baseline=None, n_steps=50, classes=None, average="mean"
 ):
@@ -86,11 +88,6 @@ def deletion_auc_error(
 
     Starting from the image, equal shares of the pixels are replaced by the baseline one after the
     other; the area is that under the probability over the share of pixels [1]_. Lower is better.
-
-    Parameters
-    ----------
-    predict_proba, X, y, heatmaps, baseline, n_steps, classes, average
-        As in `insertion_auc_score`.
 
     Returns
     -------
@@ -191,17 +188,13 @@ def average_drop_error(
     return average_images(drop, average)
 
 
+@documented_like(average_drop_error)
 def increase_in_confidence_score(
     predict_proba, X, y, heatmaps, *, baseline=None, classes=None, average="mean"
 ):
     """Return the share of images that the classifier is surer of where only the heatmap is shown.
 
     The share of images with :math:`O > Y` in the words of `average_drop_error` [1]_.
-
-    Parameters
-    ----------
-    predict_proba, X, y, heatmaps, baseline, classes, average
-        As in `average_drop_error`.
 
     Returns
     -------

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils import gen_batches
 
 from fmcam._boxes import check_true_boxes
+from fmcam._docstrings import documented_like
 from fmcam._overlap import best_iou
 from fmcam._per_image import average_images, check_average
 from fmcam._regions import THRESHOLDS, boxes_from_heatmaps
@@ -103,20 +104,16 @@ def max_box_accuracy_score(
     return accumulator.update(boxes_true, heatmaps).compute()
 
 
+@documented_like(max_box_accuracy_score)
 @dataclass(kw_only=True, eq=False)
 class MaxBoxAccuracy(BaseAccumulator):
     """Box accuracy at the best threshold of all images, which come a batch at a time: an oracle.
 
     What is kept of them is how many are right at each threshold, so memory does not grow.
 
-    Parameters
-    ----------
-    iou_thresholds, average, convention, region
-        As in `max_box_accuracy_score`, which computes the same from all images at once.
-
     See Also
     --------
-    max_box_accuracy_score : Formula, conventions and paper.
+    max_box_accuracy_score : The same from all images at once: formula, conventions and paper.
 
     Examples
     --------

@@ -15,11 +15,6 @@ class CNN_CAM(FeaturesThenHead):  # noqa: N801, the name of the design
     it has 61,090 parameters, fewer than :class:`LeNet5`. The logit of class c is the spatial mean
     of :math:`\sum_k w_{ck} A_k` plus a bias, which is the class activation map of [1]_ averaged.
 
-    Parameters
-    ----------
-    n_classes : int, default=10
-    in_channels : int, default=1
-
     References
     ----------
     .. [1] Zhou et al., "Learning Deep Features for Discriminative Localization", CVPR 2016, eq. 2.

@@ -12,11 +12,6 @@ class LeNet5(FeaturesThenHead):
     `n_classes` units. Images of another size than 28x28 are averaged to 5x5 maps before the first
     linear layer; the smallest that work are 12x12.
 
-    Parameters
-    ----------
-    n_classes : int, default=10
-    in_channels : int, default=1
-
     References
     ----------
     .. [1] LeCun et al., "Gradient-based learning applied to document recognition", Proceedings of

@@ -13,14 +13,13 @@ from fmcam.models._download import downloading
 
 
 class ResNet18(FeaturesThenHead):
-    """torchvision's ResNet-18 [1]_ for any number of input channels and classes.
+    """The ResNet-18 [1]_ of torchvision for any number of input channels and classes.
 
     `features` ends before the global average pooling (stride 32, 512 maps). State dicts with
     torchvision's own keys (``conv1.weight``, ``layer1.0...``, ``fc.weight``) load as they are.
 
     Parameters
     ----------
-    n_classes : int, default=1000
     in_channels : int, default=3
         With pretrained weights and another number than 3, the first convolution's weights are
         averaged over the colours and scaled by 3 / `in_channels`, so a grey image repeated over
@@ -63,7 +62,18 @@ class ResNet18(FeaturesThenHead):
 
     @classmethod
     def own_key(cls, key):
-        """The name here of a tensor that torchvision's ResNet-18 calls `key`."""
+        """The name here of a tensor of torchvision's ResNet-18.
+
+        Parameters
+        ----------
+        key : str
+            Its name there, such as "fc.weight".
+
+        Returns
+        -------
+        str
+            Such as "head.fc.weight".
+        """
         stage = key.partition(".")[0]
         return ("features." if stage in cls._FEATURES else "head." if stage == "fc" else "") + key
 

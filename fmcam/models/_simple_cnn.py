@@ -12,11 +12,6 @@ class SimpleCNN(FeaturesThenHead):
     (8 against 22) and fewer parameters. The 14x14 maps of its features keep their place in the
     image through a linear head, so each class weighs each position on its own.
 
-    Parameters
-    ----------
-    n_classes : int, default=10
-    in_channels : int, default=1
-
     Examples
     --------
     >>> import torch

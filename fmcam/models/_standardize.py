@@ -15,6 +15,7 @@ class Standardize(nn.Module):
     Parameters
     ----------
     n_channels : int
+        Channels of an image.
     mean, std : sequence of n_channels float, optional
         In the units of the images (0..255 for uint8). By default 0 and 1: images pass unchanged.
 
@@ -81,7 +82,17 @@ class Standardize(nn.Module):
         self.std.copy_(std.float())
 
     def forward(self, images):
-        """(n, c, h, w) of any number type -> float32 of the same shape."""
+        """Standardized images.
+
+        Parameters
+        ----------
+        images : tensor of shape (n, n_channels, h, w)
+            Of any number type.
+
+        Returns
+        -------
+        tensor of shape (n, n_channels, h, w), float32
+        """
         if self.of_unit_range and images.amax() > _NEVER_IN_UNIT_RANGE:
             raise ValueError(
                 f"The network takes images in 0..1, of mean {self.mean.flatten().tolist()} and "
@@ -102,6 +113,7 @@ class StandardizedNet(nn.Module):
     net : nn.Module
         Maps (n, c, h, w) to logits (n, k).
     standardize : Standardize
+        What raw images pass first.
     n_classes : int or None, default=None
         Tells the logits from other tensors that the network returns beside them.
     order : sequence of k int or None, default=None
@@ -142,7 +154,19 @@ class StandardizedNet(nn.Module):
         return next(weights, torch.float32)
 
     def forward(self, images, **kwargs):
-        """Logits of shape (n, k), float32 or float64, for raw images of shape (n, c, h, w)."""
+        """Logits of the classes.
+
+        Parameters
+        ----------
+        images : tensor of shape (n, c, h, w)
+            Raw, of any number type.
+        **kwargs
+            Passed to the network.
+
+        Returns
+        -------
+        tensor of shape (n, k), float32 or float64
+        """
         found = self.net(self.standardize(images).to(self.dtype), **kwargs)
         logits = self.logits_among(found, len(images))
         logits = logits if logits.dtype == torch.float64 else logits.float()
@@ -151,5 +175,17 @@ class StandardizedNet(nn.Module):
         return self.total - logits if logits.shape[1] == 1 else logits[:, self.order]
 
     def logits_among(self, found, n_images):
-        """The logits, tensor of shape (n, k), among what the network returned."""
+        """The logits among what the network returned.
+
+        Parameters
+        ----------
+        found : tensor, tuple, mapping or object with `logits`
+            What the network returned.
+        n_images : int
+            How many rows the logits have.
+
+        Returns
+        -------
+        tensor of shape (n, k)
+        """
         return logits_among(found, n_images, self.n_outputs or self.n_classes)

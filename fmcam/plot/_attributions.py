@@ -5,6 +5,7 @@ from textwrap import fill
 import numpy as np
 import pandas as pd
 
+from fmcam._docstrings import documented_like
 from fmcam._text import printable
 from fmcam._validation import check_images, check_same_rows
 from fmcam.plot._panels import check_pictures, draw_image
@@ -86,6 +87,7 @@ class AttributionDisplay:
     Parameters
     ----------
     images : ndarray of shape (n, c, h, w), uint8 or float32
+        With one channel or three.
     attributions : ndarray of shape (n, c, h, w), float
         Signed.
     maps : ndarray of shape (n, h, w), float32
@@ -125,6 +127,7 @@ class AttributionDisplay:
         self.title = title
 
     @classmethod
+    @documented_like(process_attributions)
     def from_attributions(
         cls,
         images,
@@ -140,11 +143,10 @@ class AttributionDisplay:
 
         Parameters
         ----------
-        images : array-like of shape (n, c, h, w) or (n, h, w), c being 1 or 3
+        images : array-like of shape (n, c, h, w) or (n, h, w)
+            With one channel or three.
         attributions : array-like of float, of shape (n, c, h, w) or (n, h, w)
             Signed, such as ``GuidedGradCAM(clf).attribute(images)``, or heatmaps.
-        sign, percentile, gamma
-            As for `process_attributions`.
         edges : array-like of shape (n, h, w), bool or in [0, 1], optional
             Such as `canny_edges` of the images.
         title : str, default="attributions"

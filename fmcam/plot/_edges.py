@@ -17,9 +17,10 @@ def canny_edges(images, *, sigma=1.0, low=0.1, high=0.2):
         three channels by their luminance, others by their mean.
     sigma : float, default=1.0
         Standard deviation in pixels of the Gaussian that smooths first.
-    low, high : float, default=0.1 and 0.2
-        Thresholds in [0, 1]: an edge begins where the gradient is over `high` and goes on while it
-        is over `low`.
+    low : float, default=0.1
+        An edge goes on while the gradient is over this, in [0, 1].
+    high : float, default=0.2
+        An edge begins where the gradient is over this, in [0, 1].
 
     Returns
     -------

@@ -101,15 +101,15 @@ class RocCurvesDisplay:
         -------
         display : RocCurvesDisplay
 
-        Warns
-        -----
-        UndefinedMetricWarning
-            Names the classes absent from `y_true`, which have no curve.
-
         Raises
         ------
         ValueError
             If shapes, labels, names or probabilities do not fit together, or one class only occurs.
+
+        Warns
+        -----
+        UndefinedMetricWarning
+            Names the classes absent from `y_true`, which have no curve.
         """
         codes, y_proba = check_probabilities(y_true, y_proba, classes)
         names = check_class_names(class_names, classes)

@@ -62,9 +62,10 @@ class SearchDisplay:
         ----------
         estimator : GridSearchCV or any other search with `cv_results_`
             Fitted, with a single metric.
-        x, y, by : str
-            Searched parameters for the columns, the rows and the panels, such as "lr". Without `by`
-            there is one panel.
+        x, y : str
+            Searched parameters for the columns and the rows, such as "lr".
+        by : str, optional
+            One for the panels; without it there is one panel.
 
         Returns
         -------
@@ -86,9 +87,11 @@ class SearchDisplay:
         cv_results : dict or DataFrame
             With the keys `mean_test_score`, `std_test_score` and one `param_<name>` for each
             searched parameter, as in `cv_results_`.
-        x, y, by : str
-            Searched parameters for the columns, the rows and the panels, such as "lr". Without `by`
-            there is one panel. Numbers are sorted, other values stay in the order of the search.
+        x, y : str
+            Searched parameters for the columns and the rows, such as "lr".
+        by : str, optional
+            One for the panels; without it there is one panel. Numbers are sorted, other values stay
+            in the order of the search.
 
         Returns
         -------

@@ -43,14 +43,14 @@ def classification_frame(y_true, y_proba, classes, *, class_names=None):
     ValueError
         If shapes, labels, names or probabilities do not fit together.
 
+    See Also
+    --------
+    wilson_interval : The interval used.
+
     Notes
     -----
     What is undefined is NaN, not zero: the precision of a class that is never predicted, the recall
     and AUC of a class that is absent from `y_true`.
-
-    See Also
-    --------
-    wilson_interval : The interval used.
 
     Examples
     --------

@@ -38,7 +38,7 @@ def localization_frame(
         True labels, all of them in `classes`.
     y_proba : array-like of float, of shape (n, k), optional
         Probabilities; each row sums to one. None: what was predicted is not known.
-    classes : array-like of shape (k,)
+    classes : array-like of shape (k,), optional
         The labels of the columns of `y_proba`, sorted: `clf.classes_`. With `y_proba` alone.
     boxes : array-like of shape (n, 4) or (n, k, 4), or list of n array-likes (k, 4), optional
         True boxes x0, y0, x1, y1 in half-open pixels; NaN where an image has none.

@@ -11,7 +11,28 @@ N_RESAMPLES = 2000
 
 
 class McNemarTest(NamedTuple):
-    """How often only one of two classifiers was right, and McNemar's two-sided p-value."""
+    """How often only one of two classifiers was right, and McNemar's two-sided p-value.
+
+    Parameters
+    ----------
+    n_only_a : int
+        Images that only a gets right.
+    n_only_b : int
+        Images that only b gets right.
+    p_value : float
+        In [0, 1].
+
+    See Also
+    --------
+    mcnemar_test : Makes it.
+
+    Examples
+    --------
+    >>> from fmcam.report import mcnemar_test
+    >>> n_only_a, n_only_b, p_value = mcnemar_test([True, True], [True, False])
+    >>> n_only_a, n_only_b
+    (1, 0)
+    """
 
     n_only_a: int
     n_only_b: int
@@ -19,7 +40,28 @@ class McNemarTest(NamedTuple):
 
 
 class BootstrapDifference(NamedTuple):
-    """Mean of `a` minus mean of `b`, and the ends of its paired bootstrap interval."""
+    """Mean of `a` minus mean of `b`, and the ends of its paired bootstrap interval.
+
+    Parameters
+    ----------
+    difference : float
+        The mean of `a` minus that of `b`.
+    low : float
+        The lower end of the interval.
+    high : float
+        The upper end of the interval.
+
+    See Also
+    --------
+    bootstrap_difference : Makes it.
+
+    Examples
+    --------
+    >>> from fmcam.report import bootstrap_difference
+    >>> found = bootstrap_difference([1.0, 2.0, 3.0], [0.0, 1.0, 2.0], random_state=0)
+    >>> found.difference, found.low, found.high
+    (1.0, 1.0, 1.0)
+    """
 
     difference: float
     low: float
