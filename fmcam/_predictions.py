@@ -57,9 +57,13 @@ def rank_of_label(y_true, y_score, classes=None):
             f"`classes` must name the {y_score.shape[1]} columns of `y_score`, got shape "
             f"{classes.shape}. Pass `clf.classes_`."
         )
-    codes = _columns_of(y_true, classes)
+    return rank_of_column(_columns_of(y_true, classes), y_score)
+
+
+def rank_of_column(codes, y_score):
+    """Return which place a column has among the scores of its row, (n,), (n, k) -> (n,)."""
     own = y_score[np.arange(len(codes)), codes][:, None]
-    earlier = np.arange(len(classes)) < codes[:, None]
+    earlier = np.arange(y_score.shape[1]) < codes[:, None]
     return 1 + ((y_score > own) | ((y_score == own) & earlier)).sum(axis=1)
 
 

@@ -7,13 +7,13 @@ from fmcam._arrays import plain_array
 from fmcam._boxes import check_true_boxes
 from fmcam._heatmap_scores import points_at_object, share_in_boxes
 from fmcam._overlap import best_iou
-from fmcam._predictions import check_probabilities
+from fmcam._predictions import check_probabilities, rank_of_column
 from fmcam._validation import check_heatmaps, check_masks, check_same_rows, check_thresholds
 from fmcam.localize import boxes_from_heatmaps, count_regions
 from fmcam.report._box_error_types import localization_error_types
 
 _CORNERS = ["x0", "y0", "x1", "y1"]
-_UNKNOWN = dict.fromkeys(["y", "predicted", "probability", "correct"], np.nan)
+_UNKNOWN = dict.fromkeys(["y", "predicted", "probability", "correct", "rank"], np.nan)
 _SCORES = ["threshold", *_CORNERS, "iou", "hit", "energy", "empty_map", "no_box", "regions"]
 
 
@@ -56,8 +56,9 @@ def localization_frame(
     rows : DataFrame of n rows a method
         id, method
             Position of the image, and name of the method.
-        y, predicted, probability, correct
-            True and predicted class, the probability of the true class, whether both are the same.
+        y, predicted, probability, correct, rank
+            True and predicted class, the probability of the true class, whether both are the same,
+            and which place the true class has among the probabilities, 1 if it is correct.
         threshold, x0, y0, x1, y1
             The box at the threshold; NaN where no pixel reaches it.
         iou
@@ -76,7 +77,7 @@ def localization_frame(
 
         What cannot be computed is NaN: without thresholds the box, `iou`, `no_box` and `regions`,
         without boxes `iou` and `energy`, without masks `hit`, without probabilities `predicted`,
-        `probability` and `correct`; the energy of an empty map.
+        `probability`, `correct` and `rank`; the energy of an empty map.
 
     Raises
     ------
@@ -170,6 +171,7 @@ def _answers(y_true, y_proba, classes):
         "predicted": classes[predicted],
         "probability": y_proba[np.arange(len(codes)), codes],
         "correct": predicted == codes,
+        "rank": rank_of_column(codes, y_proba),
     }
 
 

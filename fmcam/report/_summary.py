@@ -36,6 +36,9 @@ def summarize(rows, *, reference=None, oracle="resolution oracle", random_state=
         top1_localization
             Share of these where the predicted class is right and the IoU at least 0.5; NaN where
             no class was predicted.
+        top5_localization
+            Share of these where the true class is among the five most probable ones and the IoU at
+            least 0.5; NaN where `rows` have no rank.
         n_hit, pointing_game
             Number of images with a mask, and share of them that the hottest pixel is on.
         n_energy, energy
@@ -47,7 +50,7 @@ def summarize(rows, *, reference=None, oracle="resolution oracle", random_state=
         share_of_oracle
             Mean IoU divided by that of `oracle` on the same images; only if it is in `rows`.
 
-        Each of mean_iou, box_accuracy_*, top1_localization, pointing_game, energy and
+        Each of mean_iou, box_accuracy_*, top*_localization, pointing_game, energy and
         iou_difference is followed by the ends of its interval, as in mean_iou_low and
         mean_iou_high: Wilson's for shares, a bootstrap over images for means, paired for the
         difference. What is undefined is NaN.
@@ -105,14 +108,17 @@ def _check_rows(rows, reference):
 
 def _summarize_method(rows, rng):
     iou, hit, energy = (rows[name].dropna() for name in ("iou", "hit", "energy"))
-    known = rows[rows["iou"].notna() & rows["correct"].notna()]
-    both_right = known["correct"].astype(bool) & (known["iou"] >= 0.5)
+    with_box = rows[rows["iou"].notna()]
+    in_box = with_box["iou"] >= 0.5
+    correct = with_box["correct"].dropna().astype(bool)
+    rank = with_box.get("rank", pd.Series()).dropna()  # rows of earlier versions have none
     row = {"n": len(rows), "n_iou": len(iou), **mean_with_interval("mean_iou", iou, rng)}
     for least in _IOU_THRESHOLDS:
         row |= _rate(f"box_accuracy_{least}", iou >= least)
     return (
         row
-        | _rate("top1_localization", both_right)
+        | _rate("top1_localization", correct & in_box[correct.index])
+        | _rate("top5_localization", (rank <= 5) & in_box[rank.index])
         | {"n_hit": len(hit), **_rate("pointing_game", hit == 1)}
         | {"n_energy": len(energy), **mean_with_interval("energy", energy, rng)}
         | {"empty_maps": rows["empty_map"].mean(), "no_boxes": rows["no_box"].mean()}

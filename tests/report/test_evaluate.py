@@ -115,7 +115,7 @@ def test_maps_of_the_predicted_class():
         return evaluate_localization({"cam": CAM(channels())}, **parts, **options)
 
     of_true, of_predicted, as_if_true = rows_of(0), rows_of(0, explained="predicted"), rows_of(1)
-    about_class = ["y", "probability", "correct", "error_type"]
+    about_class = ["y", "probability", "correct", "rank", "error_type"]
     pd.testing.assert_frame_equal(
         of_predicted.drop(columns=about_class), as_if_true.drop(columns=about_class)
     )

@@ -12,8 +12,18 @@ from fmcam.report import bootstrap_difference, localization_frame, summarize, wi
 NAN = np.nan
 CORNERS = ["x0", "y0", "x1", "y1"]
 COLUMNS = [
-    *("id", "method", "y", "predicted", "probability", "correct", "threshold", *CORNERS),
-    *("iou", "hit", "energy", "empty_map", "no_box", "regions", "error_type"),
+    *("id", "method", "y", "predicted", "probability", "correct", "rank"),
+    *(
+        "threshold",
+        *CORNERS,
+        "iou",
+        "hit",
+        "energy",
+        "empty_map",
+        "no_box",
+        "regions",
+        "error_type",
+    ),
 ]
 
 # Two images of 2 x 4 pixels; "hot" has two regions at 0.5 in the first, nothing in the second.
@@ -31,7 +41,7 @@ ANSWERS = (["bag", "coat"], [[0.7, 0.3], [0.6, 0.4]], ["bag", "coat"])
 
 def test_rows_by_hand():
     thresholds = {"hot": 0.5, "warm": 0.4}
-    bag, coat = ("bag", "bag", 0.7, True), ("coat", "bag", 0.4, False)
+    bag, coat = ("bag", "bag", 0.7, True, 1), ("coat", "bag", 0.4, False, 2)
     rows = localization_frame(MAPS, *ANSWERS, boxes=BOXES, masks=MASKS, thresholds=thresholds)
     expected = pd.DataFrame(
         [
@@ -50,7 +60,7 @@ def test_rows_by_hand():
 
 
 def test_what_cannot_be_computed_is_nan():
-    known = {"id", "method", "y", "predicted", "probability", "correct", "empty_map"}
+    known = {"id", "method", "y", "predicted", "probability", "correct", "rank", "empty_map"}
     known |= {"error_type"}
     by_threshold = {"threshold", *CORNERS, "no_box", "regions"}
     options = [
@@ -69,15 +79,18 @@ def test_what_cannot_be_computed_is_nan():
 def test_maps_without_a_classifier_have_boxes_but_no_prediction():
     rows = localization_frame(MAPS, ["bag", "coat"], boxes=BOXES, thresholds=0.4)
     expected = localization_frame(MAPS, *ANSWERS, boxes=BOXES, thresholds=0.4)
-    unknown = ["predicted", "probability", "correct"]
+    unknown = ["predicted", "probability", "correct", "rank"]
     assert rows[unknown].isna().all(axis=None)
     unknown += ["error_type"]
     pd.testing.assert_frame_equal(rows.drop(columns=unknown), expected.drop(columns=unknown))
     assert rows["error_type"].tolist() == ["elsewhere", "correct", "no box", "part only"]
     summary, of_known = summarize(rows), summarize(expected)
-    top1 = [f"top1_localization{end}" for end in ("", "_low", "_high")]
-    assert summary[top1].isna().all(axis=None)
-    pd.testing.assert_frame_equal(summary.drop(columns=top1), of_known.drop(columns=top1))
+    top = [f"top{k}_localization{end}" for k in (1, 5) for end in ("", "_low", "_high")]
+    assert summary[top].isna().all(axis=None)
+    pd.testing.assert_frame_equal(summary.drop(columns=top), of_known.drop(columns=top))
+    older = summarize(expected.drop(columns="rank"))
+    pd.testing.assert_frame_equal(older.drop(columns=top[3:]), of_known.drop(columns=top[3:]))
+    assert older[top[3:]].isna().all(axis=None)
 
 
 def test_an_image_without_a_true_box_has_no_iou():
@@ -93,6 +106,7 @@ def test_rows_hold_the_metrics_of_each_image():
     start = rng.integers(4, size=(20, 2))
     boxes = np.hstack([start, start + rng.integers(1, 4, size=(20, 2))])
     y_proba = rng.dirichlet(np.ones(3), size=20)
+    y_proba[:4] = 1 / 3
     rows = localization_frame(
         {"noise": maps},
         rng.integers(3, size=20),
@@ -111,6 +125,9 @@ def test_rows_hold_the_metrics_of_each_image():
     np.testing.assert_array_equal(rows["energy"], energy_in_box_score(boxes, maps, average=None))
     np.testing.assert_array_equal(rows["regions"], count_regions(maps, 0.8))
     np.testing.assert_array_equal(rows["probability"], y_proba[np.arange(20), rows["y"]])
+    np.testing.assert_array_equal(rows["correct"], rows["rank"] == 1)
+    order = np.argsort(-y_proba, axis=1, kind="stable")
+    np.testing.assert_array_equal(order[np.arange(20), rows["rank"] - 1], rows["y"])
 
 
 @pytest.mark.parametrize(
@@ -153,6 +170,7 @@ def rows_of(n=200, seed=0):
         }
         frames.append(pd.DataFrame({"id": np.arange(n), "method": method, **values}))
         frames[-1]["correct"] = correct
+        frames[-1]["rank"] = np.where(correct, 1, 2 + np.arange(n) % 8)
     return pd.concat(frames, ignore_index=True)
 
 
@@ -162,6 +180,7 @@ def test_summary_by_hand():
             "id": range(5),
             "method": "CAM",
             "correct": [True, True, False, True, True],
+            "rank": [1, 1, 5, 1, 1],
             "iou": [0.5, 0.7, 0.9, 0.3, NAN],
             "hit": [1, 0, 1, NAN, 1],
             "energy": [0.2, 0.4, NAN, NAN, NAN],
@@ -180,6 +199,7 @@ def test_summary_by_hand():
         "box_accuracy_0.5": 3 / 4,
         "box_accuracy_0.7": 2 / 4,
         "top1_localization": 2 / 4,
+        "top5_localization": 3 / 4,
         "n_hit": 4,
         "pointing_game": 3 / 4,
         "n_energy": 2,
@@ -205,6 +225,7 @@ def test_intervals_of_shares_are_wilson_s():
         "box_accuracy_0.5": (cam["iou"] >= 0.5).sum(),
         "box_accuracy_0.7": (cam["iou"] >= 0.7).sum(),
         "top1_localization": ((cam["iou"] >= 0.5) & cam["correct"]).sum(),
+        "top5_localization": ((cam["iou"] >= 0.5) & (cam["rank"] <= 5)).sum(),
     }
     for name, count in hits.items():
         expected = wilson_interval(count, 190)
