@@ -4,7 +4,7 @@ from functools import reduce
 
 import numpy as np
 
-from fmcam._regions import blocks, find_regions
+from fmcam._growth import Growth, blocks
 
 THRESHOLDS = np.arange(0, 1, 0.001)
 _N_LEVELS = 255
@@ -20,33 +20,47 @@ def best_iou_of_outlines(boxes_true, heatmaps, thresholds=THRESHOLDS):
     heatmaps : ndarray of shape (n, h, w), in [0, 1]
     thresholds : ndarray of shape (t,), in [0, 1)
     """
-    n, h, w = heatmaps.shape
+    n = len(heatmaps)
     boxes_true = np.trunc(boxes_true)
-    best = np.full((_N_LEVELS, n), -1.0)
-    brightest = np.empty(n)
-    for maps, levels in blocks(heatmaps.shape, _N_LEVELS):
+    best, brightest = np.empty((_N_LEVELS, n)), np.empty(n)
+    for maps in blocks(heatmaps.shape):
         pixels = (heatmaps[maps] * 255).astype(np.uint8)
         brightest[maps] = pixels.max(axis=(1, 2))
-        clipped = np.clip(pixels, levels.start, levels.stop) - levels.start
-        for level, image, boxes in _outlines(clipped, levels.stop - levels.start):
-            boxes[:, 2:] = np.minimum(boxes[:, 2:], [w - 1, h - 1])
-            iou = _best_iou(boxes_true[image + maps.start], boxes)
-            np.maximum.at(best, (level + levels.start, image + maps.start), iou)
+        best[:, maps] = _best_at_levels(boxes_true[maps], pixels)
     of_nothing = _best_iou(boxes_true, np.zeros(4))
     best = np.where(best < 0, of_nothing, best)
     return best[(thresholds[:, None] * brightest).astype(int), np.arange(n)]
 
 
-def _outlines(pixels, n_levels):
-    """Yield level, image and box of the regions and of the holes in them; pixels <= n_levels."""
-    yield find_regions(pixels, pixels)
-    below = n_levels - pixels
-    level, image, boxes = find_regions(below, below, diagonal=False)
+def _best_at_levels(boxes_true, pixels):
+    """Return the best IoU of the outlines of regions above each level and of holes in them."""
     h, w = pixels.shape[1:]
-    inside = (boxes[:, :2] > 0).all(axis=1) & (boxes[:, 2:] < [w, h]).all(axis=1)
-    # The outline of a hole runs on the pixels around it.
-    around = boxes[inside] + [-1, -1, 1, 1]
-    yield n_levels - 1 - level[inside], image[inside], around
+    clip = [w, h, w - 1, h - 1]
+
+    def iou_of_regions(image, boxes):
+        # -1 where there is no true box
+        return np.nan_to_num(_best_iou(boxes_true[image], np.minimum(boxes, clip)), nan=-1)
+
+    def iou_of_holes(image, boxes):
+        inside = (boxes[:, :2] > 0).all(axis=1) & (boxes[:, 2:] < [w, h]).all(axis=1)
+        # The outline of a hole runs on the pixels around it.
+        return np.where(inside, iou_of_regions(image, boxes + np.array([-1, -1, 1, 1])), -1)
+
+    below = _N_LEVELS - pixels
+    regions = Growth(pixels, pixels, _N_LEVELS)
+    holes = Growth(below, below, _N_LEVELS, diagonal=False)
+    of_holes = _best_while_growing(holes, len(pixels), iou_of_holes)[::-1]
+    return np.maximum(_best_while_growing(regions, len(pixels), iou_of_regions), of_holes)
+
+
+def _best_while_growing(growth, n, iou_of):
+    """Return the best of the regions of each image at each level, -1 without any, (levels, n)."""
+    best, iou = np.full((_N_LEVELS, n), -1.0), np.empty(len(growth.image))
+    for level, grown in growth:
+        iou[grown] = iou_of(growth.image[grown], growth.boxes(grown))
+        alive = growth.alive()
+        np.maximum.at(best[level], growth.image[alive], iou[alive])
+    return best
 
 
 def _best_iou(boxes_true, boxes):
