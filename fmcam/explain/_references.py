@@ -232,7 +232,7 @@ def oracle_heatmaps(explainer, X, masks):
     Returns
     -------
     ndarray of shape (m, h, w), float32
-        In [0, 1]; zeros where a mask holds no object.
+        In [0, 1]; zeros where a mask holds no object, ones where it holds nothing else.
 
     Raises
     ------
@@ -269,7 +269,9 @@ def oracle_heatmaps(explainer, X, masks):
     objects = torch.as_tensor(masks == 1, dtype=torch.float32)
     batch = Batch(clf, image, explainer.layers_for(clf, image))
     maps = [_shown_by(explainer, batch, layer, objects) for layer in batch.layers]
-    return min_max(torch.stack([min_max(one) for one in maps]).mean(dim=0)).numpy()
+    maps = min_max(torch.stack([min_max(one) for one in maps]).mean(dim=0))
+    fills_image = (objects == 1).all(dim=(1, 2), keepdim=True)
+    return torch.where(fills_image, 1, maps).numpy()
 
 
 def _shown_by(explainer, batch, layer, objects):

@@ -276,6 +276,16 @@ def test_ignored_pixels_and_empty_masks_are_background():
     assert not oracle_heatmaps(cam, np.zeros((1, 8, 8)), masks)[:2].any()
 
 
+@pytest.mark.parametrize("layer", ["1", ["0", "1"]])
+def test_an_object_that_fills_the_image_is_no_empty_map(layer):
+    cam = LayerCAM(stack(conv(), nn.MaxPool2d(2)), layer=layer)
+    masks = np.ones((2, 8, 8), dtype=int)
+    masks[1, 0, 0] = 0
+    maps = oracle_heatmaps(cam, np.zeros((1, 8, 8)), masks)
+    assert (maps[0] == 1).all()
+    assert (maps[1].min(), maps[1].max()) == (0, 1)
+
+
 def test_oracle_boxes_are_the_better_the_finer_the_layer():
     clf = stack(conv(), nn.MaxPool2d(2), nn.MaxPool2d(2), nn.MaxPool2d(2))
     scores = []
