@@ -6,7 +6,6 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch
 
 from experiments._pets_methods import (
-    CORNERS,
     NOT_ALIGNED,
     REFERENCE,
     compare_alignment,
@@ -19,17 +18,16 @@ from experiments._receptive_fields import effective_centres
 from experiments._species import imagenet_classifier, with_species_classes, write_species
 from fmcam._boxes import masks_of_boxes
 from fmcam.classifiers import save_classifier
-from fmcam.cli._gallery import brightened, overlay, spread, write_gallery
+from fmcam.cli._localization_pictures import write_pictures
 from fmcam.cli._run import Run
 from fmcam.cli._transfer import Transfer, starting_weights
 from fmcam.datasets import fetch_oxford_pets
 from fmcam.explain import explain_together
-from fmcam.plot import HeatmapDisplay, HistoryDisplay, LocalizationCurveDisplay
+from fmcam.plot import HistoryDisplay, LocalizationCurveDisplay
 from fmcam.report import classification_frame, overall_frame
 
 TEST_SHARE = 0.25  # of the trainval list, where the test list has no boxes
 GUIDED = "Guided Grad-CAM"
-PICTURED = 4
 PROBED = 32  # photographs to see by where a layer's cells look
 PRINTED = ["mean_iou", "box_accuracy_0.5", "box_accuracy_v2", "oracle_max_box_accuracy_v2"]
 PRINTED += ["pixel_average_precision", "pointing_game", "energy", "mask_iou"]
@@ -122,44 +120,6 @@ def write_localization(run, rows, numbers, test, fusion):
     return named, summary
 
 
-def write_pictures(run, named, explainers, test, methods, n_gallery):
-    """The photographs that the first method is worst and best on, and a gallery of all degrees."""
-    shown = {name: explainers[name] for name in methods if name in explainers}
-    chosen, *_ = shown
-    rows = {name: of_method.set_index("id") for name, of_method in named.groupby("method")}
-    iou = rows[chosen]["iou"].dropna().sort_values()
-    for name, ids in (("worst", iou.index[:PICTURED]), ("best", iou.index[: -PICTURED - 1 : -1])):
-        run.write_figure(f"{name}.png", _display(rows, shown, test, ids))
-    write_gallery(run, _gallery(rows, shown, test, iou.index[spread(iou, n_gallery)]))
-
-
-def _display(rows, explainers, test, ids):
-    some, (first, *_) = take(test, ids), explainers
-    return HeatmapDisplay.from_heatmaps(
-        some.images,
-        brightened(explain_together(explainers, some.images, some.target)),
-        y_true=rows[first].loc[ids, "y"],
-        y_pred=rows[first].loc[ids, "predicted"],
-        boxes_true=some.boxes,
-        boxes_pred={name: rows[name].loc[ids, CORNERS] for name in explainers},
-        title="heatmap of the true class",
-    )
-
-
-def _gallery(rows, explainers, test, ids):
-    """Yield what is known about a picture, and the picture, method by method."""
-    some = take(test, ids)
-    maps = brightened(explain_together(explainers, some.images, some.target))
-    for name, found_maps in maps.items():
-        found = rows[name].loc[ids].to_dict("records")
-        pictures = zip(some.images, found_maps, some.boxes, strict=True)
-        for row, (image, heatmap, box) in zip(found, pictures, strict=True):
-            known = {"y_true": row["y"], "y_pred": row["predicted"]}
-            known |= {key: row[key] for key in ("method", "error_type", "iou", "mask_iou")}
-            known |= {"photograph": row["file"].rpartition("/")[2]}
-            yield known, overlay(image, heatmap, box, [row[corner] for corner in CORNERS])
-
-
 def metrics_summary(config, accuracy, chosen, summary, held_out, test):
     """The numbers in words."""
     row = accuracy.iloc[0]
@@ -203,7 +163,14 @@ def main(config):
     of_network = [name for name, one in explainers.items() if one.classifier_ is clf]
     chosen = summary.loc[of_network, "validation_mean_iou"].drop("edges").idxmax()
     methods = (chosen, "CAM", f"CAM{NOT_ALIGNED}", fusion, GUIDED)
-    write_pictures(run, named, explainers, test, methods, config.gallery)
+    shown = {name: explainers[name] for name in methods if name in explainers}
+    write_pictures(
+        *(run, named, list(shown), test),
+        lambda ids: explain_together(shown, test.images[ids], test.target[ids]),
+        config.gallery,
+        title="heatmap of the true class",
+        facts=["mask_iou"],
+    )
     text = metrics_summary(config, accuracy, chosen, summary, held_out, test)
     run.write_text("metrics_summary.txt", text)
     print(text)

@@ -23,10 +23,9 @@ from fmcam.explain import (
 from fmcam.metrics import max_box_accuracy_score, max_pixel_iou_score, pixel_average_precision_score
 from fmcam.report import bootstrap_difference, evaluate_localization, summarize
 
-__all__ = ["CORNERS", "NOT_ALIGNED", "REFERENCE"]
+__all__ = ["NOT_ALIGNED", "REFERENCE"]
 __all__ += ["compare_alignment", "fused", "make_explainers", "score_methods", "summary_of"]
 
-CORNERS = ["x0", "y0", "x1", "y1"]
 REFERENCE = "centre box"
 NOT_ALIGNED = ", not aligned"
 METHODS_AT_ONCE = 8  # their maps of all test photographs are in memory

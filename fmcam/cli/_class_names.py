@@ -1,13 +1,26 @@
 """What classes are called: by the command line, a file, a checkpoint or a data set."""
 
+import re
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["CLASS_NAMES", "names_of_outputs", "names_of_truth", "read_class_names"]
+from fmcam._suggest import nearest
+
+__all__ = [
+    "CLASS_NAMES",
+    "classes_of_labels",
+    "names_of_outputs",
+    "names_of_truth",
+    "read_class_names",
+    "unknown_labels",
+]
 
 CLASS_NAMES = (
     "names of the classes 0, 1, 2 and so on, or a file such as imagenet_classes.txt with one a line"
 )
+_OF_IMAGENET = ["tench", "goldfish", "great white shark"]  # the first of 1,000
+_LISTED = 3
 
 
 def read_class_names(given):
@@ -129,3 +142,85 @@ def names_of_truth(clf, labels, names, given=None):
 
 def _number(name):
     return str(int(name)) if name.isdecimal() else name
+
+
+def classes_of_labels(labels, names):
+    """The position of the class of a network that each label of somebody's file means.
+
+    A label is the name of a class: as it is written; with other capitals, hyphens or underscores;
+    or the first of several synonyms that commas part. If any is none, all may be numbers of
+    classes, counted from 0, or the WordNet IDs of ImageNet's, such as n01440764.
+
+    Parameters
+    ----------
+    labels : iterable of str
+    names : list of k str
+        Of :func:`names_of_outputs`.
+
+    Returns
+    -------
+    dict of str to int or None
+        None: the label is no class, or may be several.
+    """
+    spellings = [
+        (spell, [spell(name) for name in names])
+        for spell in (str, _plain, _first, lambda name: _plain(_first(name)))
+    ]
+    found = {label: _called(label, spellings) for label in labels}
+    if None in found.values():
+        for known in (list(map(str, range(len(names)))), _wordnet_ids(names)):
+            if {_number(label) for label in found} <= set(known):
+                return {label: known.index(_number(label)) for label in found}
+    return found
+
+
+def _called(label, spellings):
+    """The position of the name that is spelled most like a label, if it is the only one."""
+    for spell, names in spellings:
+        if (n := names.count(spell(label))) > 0:
+            return names.index(spell(label)) if n == 1 else None
+    return None
+
+
+def _plain(name):
+    return " ".join(re.findall(r"[^\W_]+", name.casefold()))
+
+
+def _first(name):
+    return name.partition(",")[0].strip()
+
+
+def _wordnet_ids(names):
+    """Those of ImageNet's classes, if a network has these, and timm, which knows them, is there."""
+    timm, of_imagenet = find_spec("timm"), [_first(name) for name in names[:3]] == _OF_IMAGENET
+    if timm is None or timm.origin is None or not of_imagenet or len(names) != 1000:
+        return []
+    file = Path(timm.origin).parent / "data" / "_info" / "imagenet_synsets.txt"
+    return file.read_text().split()
+
+
+def unknown_labels(found, names):
+    """What a message says about the labels that are no classes; nothing if all are.
+
+    Parameters
+    ----------
+    found : dict of str to int or None
+        Of :func:`classes_of_labels`.
+    names : list of k str
+    """
+    unknown = [label for label, place in found.items() if place is None]
+    if not unknown:
+        return ""
+    shown = [f"{label!r}{_hint(label, names)}" for label in unknown[:_LISTED]]
+    more = [f"{len(unknown) - _LISTED} more"] if len(unknown) > _LISTED else []
+    return (
+        f"{len(unknown)} of {len(found)} labels are none of the {len(names):,} classes of the "
+        f"network: {', '.join(shown + more)}."
+    )
+
+
+def _hint(label, names):
+    if re.fullmatch(r"n\d{8}", label) and find_spec("timm") is None:
+        return " (a WordNet ID; timm knows those of ImageNet: python -m pip install timm)"
+    near = nearest(label, names)
+    return f" (perhaps {' or '.join(map(repr, near))})" if near else ""

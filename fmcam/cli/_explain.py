@@ -12,7 +12,14 @@ from fmcam._state_dicts import few
 from fmcam._suggest import suggest
 from fmcam.cli._class_names import names_of_outputs, names_of_truth, read_class_names
 from fmcam.cli._drawing import PictureDisplay
-from fmcam.cli._explanations import explain, layer_table, make_explainers, record, top_classes
+from fmcam.cli._explanations import (
+    explain,
+    layer_table,
+    make_explainers,
+    record,
+    title,
+    top_classes,
+)
 from fmcam.cli._gallery import transparent
 from fmcam.cli._networks import load_network
 from fmcam.cli._pictures import draw_rows, fetch_source, label_names, read_photographs, read_rows
@@ -111,11 +118,6 @@ def against(config, names, column):
     if other == column:
         raise SystemExit(f"--against: {names[other]} is the class to explain itself.")
     return other
-
-
-def title(method, layer):
-    """What a heatmap is called."""
-    return method if layer is None else f"{method} {layer}"
 
 
 def slug(text):

@@ -13,7 +13,7 @@ from fmcam.localize import boxes_from_heatmaps
 from fmcam.metrics import paired_box_iou
 from fmcam.report import layer_frame
 
-__all__ = ["explain", "layer_table", "make_explainers", "record", "top_classes"]
+__all__ = ["explain", "layer_table", "make_explainers", "record", "title", "top_classes"]
 
 BATCH = 32
 TOP = 5
@@ -40,6 +40,11 @@ def make_explainers(clf, methods, layers, target="logit"):
             chosen = fixed if layer is None else {**fixed, "layer": layer}
             explainers[method, layer] = kind(FrozenEstimator(clf), batch_size=BATCH, **chosen)
     return explainers
+
+
+def title(method, layer):
+    """What a heatmap is called."""
+    return method if layer is None else f"{method} {layer}"
 
 
 def explain(clf, explainers, images, column, threshold):

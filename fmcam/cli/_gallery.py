@@ -60,9 +60,9 @@ def overlay(image, heatmap, box_true=None, box_pred=None):
 
     Parameters
     ----------
-    image : ndarray of shape (3, h, w), uint8
+    image : ndarray of shape (3, h, w) or (1, h, w), uint8
     heatmap : ndarray of shape (h, w), in [0, 1]
-    box_true, box_pred : array-like of shape (4,), optional
+    box_true, box_pred : array-like of shape (4,) or (k, 4), optional
         x0, y0, x1, y1 in half-open pixels; NaN is no box. White and blue.
 
     Returns
@@ -70,12 +70,13 @@ def overlay(image, heatmap, box_true=None, box_pred=None):
     PIL.Image.Image
         2 * w pixels wide, h high.
     """
-    photograph = image.transpose(1, 2, 0)
+    photograph = np.broadcast_to(image.transpose(1, 2, 0), (*heatmap.shape, 3))
     heat = colormaps["inferno"](heatmap, bytes=True)[..., :3]
     blend = Image.fromarray(np.rint((1 - _OPACITY) * photograph + _OPACITY * heat).astype(np.uint8))
-    for box, color in ((box_true, _TRUE), (box_pred, _PREDICTED)):
-        if box is not None and np.isfinite(box).all():
-            _draw_box(ImageDraw.Draw(blend), box, color)
+    for boxes, color in ((box_true, _TRUE), (box_pred, _PREDICTED)):
+        for box in np.reshape([] if boxes is None else boxes, (-1, 4)):
+            if np.isfinite(box).all():
+                _draw_box(ImageDraw.Draw(blend), box, color)
     return Image.fromarray(np.hstack([photograph, np.asarray(blend)]))
 
 

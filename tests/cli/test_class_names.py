@@ -1,10 +1,18 @@
 """One label space: what classes are called on the command line, in files and in data sets."""
 
+from pathlib import Path
+
 import pytest
 
 from fmcam.classifiers import CNNClassifier
-from fmcam.cli._class_names import names_of_outputs, names_of_truth, read_class_names
-from fmcam.models import LeNet5
+from fmcam.cli._class_names import (
+    classes_of_labels,
+    names_of_outputs,
+    names_of_truth,
+    read_class_names,
+    unknown_labels,
+)
+from fmcam.models import LeNet5, get_preprocessing
 
 NAMES = ["Rudo", "Baya", "Greg"]
 
@@ -82,3 +90,55 @@ def test_classes_of_a_data_set_as_the_network_calls_them(clf, given, labels, exp
 def test_numbers_with_names_of_their_own_go_by_these():
     labels = {0: "Baya", 1: "cat"}
     assert names_of_truth(network(names=NAMES), labels, NAMES) == {"Baya": "Baya", "cat": "cat"}
+
+
+ANIMALS = ["Cardigan", "cardigan", "tiger cat", "tabby, tabby cat", "goldfish"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (["Cardigan", "cardigan"], [0, 1]),
+        (["CARDIGAN"], [None]),
+        (["Tiger_Cat", "tiger-cat", "tiger cat "], [2, 2, 2]),
+        (["tabby", "Tabby", "tabby,cat"], [3, 3, 3]),
+        (["goldfish, Carassius auratus"], [4]),
+        (["tabby cat"], [None]),
+        (["cat"], [None]),
+        (["0", "04"], [0, 4]),
+        (["1", "5"], [None, None]),  # counted from 1
+        (["1", "goldfish"], [None, 4]),
+        (["-1"], [None]),
+        ([""], [None]),
+    ],
+)
+def test_labels_that_mean_classes(labels, expected):
+    assert classes_of_labels(labels, ANIMALS) == dict(zip(labels, expected, strict=True))
+
+
+def test_numbers_that_are_names_are_not_counted():
+    assert classes_of_labels(["7", "3"], ["3", "5", "7"]) == {"7": 2, "3": 0}
+    assert classes_of_labels(["1", "3"], ["3", "5", "7"]) == {"1": None, "3": 0}
+
+
+def test_labels_of_imagenet():
+    """By WordNet's IDs, and by the synonyms of WordNet, of which two are called crane."""
+    info = Path(pytest.importorskip("timm").__file__).parent / "data" / "_info"
+    ids = (info / "imagenet_synsets.txt").read_text().split()
+    names = get_preprocessing("torchvision/resnet18").class_names
+    assert classes_of_labels(reversed(ids), names) == {one: n for n, one in enumerate(ids)}
+    lines = (info / "imagenet_synset_to_lemma.txt").read_text().splitlines()
+    synonyms = dict(line.split("\t") for line in lines)
+    found = classes_of_labels([synonyms[one] for one in ids], names)
+    wrong = {ids.index(one): found[synonyms[one]] for one in ids}
+    assert {n: place for n, place in wrong.items() if place != n} == {134: 517}
+    assert classes_of_labels(ids[:2], names[::-1]) == dict.fromkeys(ids[:2])
+
+
+def test_what_is_said_about_labels_that_are_no_classes():
+    assert unknown_labels({"goldfish": 4}, ANIMALS) == ""
+    found = {"goldfish": 4, "goldfisch": None, "a": None, "b": None, "c": None}
+    assert unknown_labels(found, ANIMALS) == (
+        "4 of 5 labels are none of the 5 classes of the network: 'goldfisch' (perhaps "
+        "'goldfish'), 'a', 'b', 1 more."
+    )

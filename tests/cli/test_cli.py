@@ -25,11 +25,12 @@ def test_the_command_lists_its_scripts():
     for done in (fmcam("--help"), fmcam()):
         lines = done.stdout.splitlines()
         listed = dict(line.split(maxsplit=1) for line in lines if line.startswith("  "))
-        assert {"train", "grid-search", "finetune", "visualize", "report"} <= set(listed)
+        assert {"train", "grid-search", "finetune", "visualize", "report", "score"} <= set(listed)
         assert listed["explain"] == explain.__doc__.splitlines()[0]
 
 
 HEAVY = ("torch", "torchvision", "timm", "sklearn", "pandas", "matplotlib", "numpy")
+SCORE = ("score", "--images", "tests", "--boxes", "setup.cfg")
 MISTAKES = {
     ("xyz",): "fmcam: error: there is no command 'xyz'. Known are explain",
     ("trian",): "fmcam: error: there is no command 'trian'. Did you mean 'train'?",
@@ -54,6 +55,31 @@ MISTAKES = {
         "--out must be a folder"
     ),
     ("report",): "Name the folder of the results",
+    ("score",): "Name the photographs and their boxes",
+    (
+        "score",
+        "--images",
+        "nowhere",
+        "--boxes",
+        "setup.cfg",
+    ): "--images: there is no folder nowhere.",
+    (*SCORE[:3], "--boxes", "none.json"): "--boxes: there is no file none.json.",
+    (*SCORE, "--fit-on", "0,3"): "--fit-on: there is no file 0,3. Name a file of boxes, or a share",
+    (
+        *SCORE,
+        "--fit-on",
+        "1",
+    ): "--fit-on must be a share between 0 and 1, or a file of boxes, got 1.",
+    (*SCORE, "--arch", "resnet50"): "resnet50 needs --model: a file",
+    (*SCORE, "--arch", "resnet5", "--model", "DEFAULT"): "Did you mean 'resnet50'",
+    (*SCORE, "--model", "setup.cfg", "--out", "setup.cfg"): "--out must be a folder",
+    (*SCORE, "--heatmaps", "maps.npy", "--arch", "resnet50"): "--arch is about a network",
+    (
+        *SCORE,
+        "--heatmaps",
+        "setup.cfg",
+    ): "--heatmaps must be files .npy, as of numpy.save; setup.cfg",
+    (*SCORE, "--heatmap-images", "sorted"): "--heatmap-images goes with --heatmaps alone.",
     ("report", "nowhere"): "There is no folder nowhere.",
     ("report", "tests", "--out", "nowhere/page.html"): "There is no folder nowhere to write",
 }
@@ -88,6 +114,7 @@ def run_at_once(module, arguments):
         (("grid-search", "--help"), "usage: fmcam grid-search"),
         (("finetune", "--help"), "usage: fmcam finetune"),
         (("report", "--help"), "usage: fmcam report"),
+        (("score", "--help"), "usage: fmcam score"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

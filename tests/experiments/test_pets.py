@@ -15,13 +15,14 @@ from torch import nn
 
 from experiments import pets
 from experiments._pets import load
-from experiments._pets_methods import CORNERS, compare_alignment, make_explainers, score_methods
+from experiments._pets_methods import compare_alignment, make_explainers, score_methods
 from experiments._receptive_fields import effective_centres
 from experiments._species import with_species_classes
 from fmcam._boxes import masks_of_boxes
 from fmcam.classifiers import CNNClassifier, load_classifier, save_classifier
 from fmcam.cli import _transfer, train
 from fmcam.cli._gallery import brightened, overlay, spread
+from fmcam.cli._localization_pictures import CORNERS
 from fmcam.cli._networks import load_network
 from fmcam.cli._report._folder import read_folder
 from fmcam.explain import CAM, GradCAMPlusPlus

@@ -1,0 +1,67 @@
+"""The images that a method localizes worst and best, and a gallery of all degrees."""
+
+from pathlib import PurePosixPath
+
+from fmcam.cli._gallery import brightened, overlay, spread, write_gallery
+from fmcam.plot import HeatmapDisplay
+
+__all__ = ["CORNERS", "write_pictures"]
+
+CORNERS = ["x0", "y0", "x1", "y1"]
+_PICTURED = 4
+_SHOWN = ["method", "error_type", "iou"]
+
+
+def write_pictures(run, rows, methods, data, maps_of, n_gallery, *, title, facts=()):
+    """Write `figures/worst.png`, `figures/best.png`, and a gallery from the worst to the best.
+
+    Parameters
+    ----------
+    run : Run
+    rows : DataFrame
+        As of `evaluate_localization`, with classes by name, "" for one that is not known, and the
+        `file` of each image.
+    methods : sequence of str
+        Those to show; images are sorted by the IoU of the first.
+    data : Bunch
+        images (n, c, h, w) and boxes (n, 4) or (n, k, 4), by the `id` of the rows.
+    maps_of : callable
+        ``maps_of(ids)`` gives the heatmaps of some images (m, h, w), {str: ndarray} by method.
+    n_gallery : int
+    title : str
+        What the heatmaps are.
+    facts : sequence of str
+        More columns of `rows` that the gallery shows.
+    """
+    by_method = {name: rows[rows["method"] == name].set_index("id") for name in methods}
+    iou = by_method[methods[0]]["iou"].dropna().sort_values(kind="stable")
+    for name, ids in (("worst", iou.index[:_PICTURED]), ("best", iou.index[: -_PICTURED - 1 : -1])):
+        run.write_figure(f"{name}.png", _display(by_method, data, maps_of(ids), ids, title))
+    ids = iou.index[spread(iou, n_gallery)]
+    write_gallery(run, _gallery(by_method, data, maps_of(ids), ids, facts))
+
+
+def _display(by_method, data, maps, ids, title):
+    some = next(iter(by_method.values())).loc[ids]
+    answers = {"y_true": some["y"], "y_pred": some["predicted"]}
+    return HeatmapDisplay.from_heatmaps(
+        data.images[ids],
+        brightened(maps),
+        **{name: classes for name, classes in answers.items() if (classes != "").any()},
+        boxes_true=data.boxes[ids],
+        boxes_pred={name: rows.loc[ids, CORNERS] for name, rows in by_method.items()},
+        title=title,
+    )
+
+
+def _gallery(by_method, data, maps, ids, facts):
+    """Yield what is known about a picture, and the picture, method by method."""
+    for name, found in brightened(maps).items():
+        for row, id_, heatmap in zip(
+            by_method[name].loc[ids].to_dict("records"), ids, found, strict=True
+        ):
+            known = {"y_true": row["y"], "y_pred": row["predicted"]}
+            known |= {key: row[key] for key in (*_SHOWN, *facts)}
+            known |= {"photograph": PurePosixPath(row["file"]).name}
+            box = [row[corner] for corner in CORNERS]
+            yield known, overlay(data.images[id_], heatmap, data.boxes[id_], box)
