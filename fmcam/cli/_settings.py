@@ -19,6 +19,7 @@ __all__ = [
 # Some have other names elsewhere, which mean the same here.
 _NAMED = {
     "canvas": ("canvas-fashion-mnist", "CanvasFashionMNIST"),
+    "cub200": ("cub", "cub-200-2011", "cub200-2011"),
     "imagenette": ("imagenette2", "imagenette2-160"),
     "pets": ("oxford-pets", "oxford-iiit-pet", "oxford-iiit-pets"),
     "resnet18": ("resnet_cam",),
@@ -30,7 +31,7 @@ def _with_other_names(names):
 
 
 DATASETS = _with_other_names(list_datasets())
-PHOTOGRAPHS = ("imagenette", "pets")  # of them, those in colour and of any size
+PHOTOGRAPHS = ("cub200", "imagenette", "pets")  # of them, those in colour and of any size
 NETWORKS = _with_other_names(name for name in list_models() if "/" not in name)
 OPTIMIZERS = ("sgd", "adam")
 PRECISIONS = ("float32", "bfloat16")

@@ -120,7 +120,7 @@ def check(config):
     if crops and config.dataset not in PHOTOGRAPHS:
         raise SystemExit(
             "--image-size, --first-size and --color are for photographs in colour, such as those "
-            f"of {' and '.join(PHOTOGRAPHS)}; {config.dataset} has none."
+            f"of {', '.join(PHOTOGRAPHS)}; {config.dataset} has none."
         )
     if config.weights:
         check_weights(config.weights)

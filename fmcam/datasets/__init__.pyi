@@ -2,6 +2,7 @@ from ._base import get_data_home as get_data_home
 from ._boxed_images import load_boxed_images as load_boxed_images
 from ._canvas import make_canvas as make_canvas
 from ._canvas_stream import CanvasFashionMNIST as CanvasFashionMNIST
+from ._cub200 import fetch_cub200 as fetch_cub200
 from ._fashion_canvas import fetch_canvas as fetch_canvas
 from ._fashion_mnist import fetch_fashion_mnist as fetch_fashion_mnist
 from ._image_folder import load_image_folder as load_image_folder
@@ -14,3 +15,4 @@ from ._read_boxes import read_boxes as read_boxes
 from ._registry import get_dataset as get_dataset
 from ._registry import list_datasets as list_datasets
 from ._shapes import make_fashion_shapes as make_fashion_shapes
+from ._wsol import load_wsol as load_wsol

@@ -14,7 +14,7 @@ from fmcam.datasets._box_files import coco_masks
 from fmcam.datasets._decode import decode_pictures
 from fmcam.datasets._matching import match_pictures
 
-__all__ = ["masks_of_files", "masks_of_folder", "masks_of_outlines"]
+__all__ = ["masks_of_folder", "masks_of_outlines", "values_of_masks"]
 
 _TRIMAPS = {  # values: 0 background, 1 object, 255 ignored
     (1, 2, 3): (1, 0, 255),
@@ -39,11 +39,21 @@ def masks_of_folder(folder, filenames, placements):
     """
     stems = [str(PurePosixPath(name).with_suffix("")) for name in filenames]
     files = match_pictures(stems, Listing(Path(folder)).pictures, folder)
-    return masks_of_files(Path(folder), [files[stem] for stem in stems], placements)
+    return _meaning(
+        values_of_masks(Path(folder), [files[stem] for stem in stems], placements), folder
+    )
 
 
-def masks_of_files(folder, files, placements):
-    """Return the masks in files, one for each placement; see :func:`masks_of_folder`."""
+def values_of_masks(folder, files, placements):
+    """Return the values in the files of masks, of shape (n, size, size), uint8.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    files : list of n str
+    placements : list of n Placement
+        Of the pictures, which must have the size of their masks.
+    """
     size, fit = placements[0].size, placements[0].fit
     read = partial(_read_mask, size=size, fit=fit)
     masks = decode_pictures(folder, files, read, (size, size))
@@ -55,7 +65,7 @@ def masks_of_files(folder, files, placements):
                 f"{folder / name} must have the {place.width} x {place.height} pixels of its "
                 f"picture, got {sides[0]} x {sides[1]}."
             )
-    return _meaning(masks.images, folder)
+    return masks.images
 
 
 def _read_mask(path, size, fit):

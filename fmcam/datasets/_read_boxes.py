@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from fmcam._text import shown
-from fmcam.datasets._box_files import coco, tables, voc
+from fmcam.datasets._box_files import coco, tables, voc, wsol
 from fmcam.datasets._box_files.content import start_of
 from fmcam.datasets._box_table import CORNERS
 
@@ -29,6 +29,7 @@ _FORMATS = {
     "voc": _Format(voc.read, 1, True),
     "csv": _Format(tables.read, 0, None),
     "imagenet": _Format(tables.read_imagenet, 0, True),
+    "wsol": _Format(wsol.read, 0, True),
 }
 
 
@@ -45,19 +46,22 @@ def read_boxes(path, *, format=None, inclusive=None):
                 class, ...), width and height where known. Commas, semicolons or tabs stand between.
                 Without such a line: image, x0, y0, x1, y1, label. Empty corners: no box.
     "imagenet"  `LOC_val_solution.csv` of the ImageNet challenge: ImageId and PredictionString.
+    "wsol"      A folder of lists of wsolevaluation, such as `metadata/CUB/test`: `image_ids.txt`,
+                `class_labels.txt`, `image_sizes.txt` and `localization.txt`; the last two may be
+                empty. Of lists of masks, no boxes: see :func:`load_wsol`.
     ==========  ====================================================================================
 
     Parameters
     ----------
     path : str or path-like
         Text in UTF-8 or UTF-16, up to 2 GiB. What it says is not trusted: no other file is opened.
-    format : {"coco", "voc", "csv", "imagenet"}, default=None
+    format : {"coco", "voc", "csv", "imagenet", "wsol"}, default=None
         None: as the content tells.
     inclusive : bool, default=None
         Whether x1, y1 (in COCO x + width, y + height) is the last pixel of a box, and not the first
         one beyond; pixels then count from 0. None: as the format has it. Pascal VOC counts from 1,
-        the last pixel in it, ImageNet from 0, the last one in it, COCO from 0, the last one not. Of
-        CSV files this must be said: names such as xmax are used for both.
+        the last pixel in it, ImageNet and wsolevaluation from 0, the last one in it, COCO from 0,
+        the last one not. Of CSV files this must be said: names such as xmax are used for both.
 
     Returns
     -------
@@ -121,7 +125,7 @@ def read_boxes(path, *, format=None, inclusive=None):
 def _format_of(path):
     """The format that the content of a path tells."""
     if path.is_dir():
-        return "voc"
+        return "wsol" if all((path / name).exists() for name in wsol.FILES) else "voc"
     start = start_of(path)
     if start[:1] in ("{", "["):
         return "coco"

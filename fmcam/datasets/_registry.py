@@ -37,7 +37,7 @@ def list_datasets():
     --------
     >>> from fmcam.datasets import list_datasets
     >>> list_datasets()
-    ['canvas', 'fashion-mnist', 'imagenette', 'pets', 'shapes']
+    ['canvas', 'cub200', 'fashion-mnist', 'imagenette', 'pets', 'shapes']
     """
     return sorted([*_fetchers(), "shapes"])
 
@@ -49,9 +49,9 @@ def get_dataset(name, subset="train", *, data_home=None, size=None, fit=None):
     ----------
     name : str
         One of :func:`list_datasets`: "fashion-mnist" is :func:`fetch_fashion_mnist`, "canvas"
-        :func:`fetch_canvas`, "imagenette" :func:`fetch_imagenette`, "pets"
-        :func:`fetch_oxford_pets`, and "shapes" 6,000 training and 2,000 test images of
-        :func:`make_fashion_shapes`, always the same.
+        :func:`fetch_canvas`, "cub200" :func:`fetch_cub200`, "imagenette"
+        :func:`fetch_imagenette`, "pets" :func:`fetch_oxford_pets`, and "shapes" 6,000 training and
+        2,000 test images of :func:`make_fashion_shapes`, always the same.
     subset : {"train", "test"}, default="train"
         Which part.
     data_home : str or path-like, default=None

@@ -135,7 +135,7 @@ def test_what_is_wrong_is_told_with_the_name_of_the_file(tmp_path, name, content
 
 @pytest.mark.parametrize("format", ["coco", "voc", "csv", "imagenet"])
 @pytest.mark.parametrize(
-    "content", [b"\x00" * 99, b"\xff\xfe\x00", b"\x89PNG\r\n\x1a\n\x00", b"caf\xe9,1"]
+    "content", [b"\x00" * 99, b"\xff\xfe\x00", b"\x89PNG\r\n\x1a\n\x00", b"\xe9t\xe9,1"]
 )
 def test_bytes_that_are_no_text(tmp_path, format, content):
     path = tmp_path / "boxes"

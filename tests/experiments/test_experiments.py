@@ -296,8 +296,8 @@ def test_photographs_by_the_recipe(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"dataset": "shapes", "image_size": 64}, "of imagenette and pets; shapes has none"),
-        ({"dataset": "shapes", "color": 0.1}, "of imagenette and pets; shapes has none"),
+        ({"dataset": "shapes", "image_size": 64}, "of cub200, imagenette, pets; shapes has none"),
+        ({"dataset": "shapes", "color": 0.1}, "of cub200, imagenette, pets; shapes has none"),
         ({"dataset": "imagenette", "color": 1.1}, r"--color must be in \[0, 1\], got 1.1"),
         ({"dataset": "imagenette", "first_size": 64}, "--first-size grows to --image-size"),
         ({"patience": 2}, "--patience watches held-out images: hold some out with --val-size"),
