@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
+import lazy_loader
 import pytest
 
 import fmcam
@@ -17,7 +19,16 @@ def test_each_package_is_reached_from_fmcam():
     public = {name for name in folders if not name.startswith("_")} - {"cli"}
     assert set(fmcam.__all__) == public | {"localize"}
     assert fmcam.explain.GradCAM.__module__ == "fmcam.explain._cam"
-    assert fmcam.__version__.count(".") == 2
+
+
+def test_the_version_is_that_of_the_installed_package(tmp_path):
+    assert fmcam.__version__ == version("fmcam")
+    for package in (fmcam, lazy_loader):
+        folder = Path(package.__file__).parent
+        (tmp_path / folder.name).symlink_to(folder)
+    command = [sys.executable, "-ES", "-c", "import fmcam; print(fmcam.__version__)"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "0.0"
 
 
 @pytest.mark.parametrize("name", fmcam.__all__)

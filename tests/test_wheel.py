@@ -1,5 +1,6 @@
 """What is installed: the package alone, whose command runs without the checkout."""
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -27,6 +28,7 @@ def wheel(tmp_path_factory):
         found = "0"
     if int(found.partition(".")[0]) < 77:
         pytest.skip(f"setuptools 77 or newer builds the wheel, found {found}")
+    pytest.importorskip("setuptools_scm")
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in ("fmcam", "experiments"):
         copytree(ROOT / name, source / name, ignore=ignore_patterns("__pycache__"))
@@ -34,6 +36,34 @@ def wheel(tmp_path_factory):
         copy(ROOT / name, source)
     python("-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", out, source)
     return next(out.glob("fmcam-*.whl"))
+
+
+def test_the_version_is_that_of_the_last_tag(tmp_path):
+    pytest.importorskip("setuptools_scm")
+    for name in ("pyproject.toml", ".git_archival.txt"):
+        copy(ROOT / name, tmp_path)
+
+    def version_after(*commands):
+        for command in commands:
+            identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+            subprocess.run(["git", *identity, *command.split()], cwd=tmp_path, check=True)
+        return python("-m", "setuptools_scm", cwd=tmp_path).strip()
+
+    commit = "commit -q --allow-empty -m change"
+    assert version_after() == "0.0"  # an archive that knows no commit
+    assert version_after("init -q", "add .", commit).startswith("0.1.dev")  # a clone without tags
+    assert version_after("tag v1.2.3") == "1.2.3"
+    assert version_after(commit, commit).startswith("1.2.4.dev2+g")
+    (tmp_path / ".git").rename(tmp_path / "git")
+    filled = "node: 0123456789abcdef\ndescribe-name: v1.2.3-2-g0123456\n"
+    (tmp_path / ".git_archival.txt").write_text(filled)
+    assert version_after() == "1.2.4.dev2+g0123456"  # an archive of a host of repositories
+
+
+def test_changes_are_headed_by_version_and_date():
+    headings = re.findall(r"^## (.+)$", (ROOT / "CHANGES.md").read_text(), re.MULTILINE)
+    assert headings[0] == "Unreleased"
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+ - \d{4}-\d\d-\d\d", one) for one in headings[1:])
 
 
 @pytest.mark.slow
@@ -54,6 +84,7 @@ def test_the_command_runs_where_it_is_installed(wheel, tmp_path, monkeypatch):
     folder.mkdir()
     (folder / "rows.csv").write_text("name,score\none,0.5\n")
     script = target / "bin" / "fmcam"
+    assert python(script, "--version", cwd=tmp_path) == "fmcam 0.0\n"
     assert "  explain " in python(script, "--help", cwd=tmp_path)
     assert "report.html" in python(script, "report", folder, cwd=tmp_path)
     where = python("-c", "import fmcam; print(fmcam.__file__)", cwd=tmp_path)
