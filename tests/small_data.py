@@ -6,7 +6,8 @@ from torchvision.datasets import Imagenette
 
 BREEDS = {"Abyssinian": (1, "brown"), "american_bulldog": (2, "white"), "Bengal": (6, "orange")}
 COLORS = {"fern": (40, 160, 60), "moss": (120, 140, 20), "rose": (200, 40, 80)}
-HEAD = "<a><bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox></a>"
+CORNERS = "<xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax>"
+HEAD = f"<annotation><object><name>cat</name><bndbox>{CORNERS}</bndbox></object></annotation>"
 
 
 def draw_imagenette(home, sizes):

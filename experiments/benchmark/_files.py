@@ -7,7 +7,6 @@ import random
 import shutil
 import tempfile
 import time
-from abc import ABC, abstractmethod
 from pathlib import Path
 from unittest import mock
 
@@ -16,7 +15,9 @@ import torch
 from PIL import Image
 from sklearn.frozen import FrozenEstimator
 
+from experiments.benchmark._box_kinds import BOX_KINDS
 from experiments.benchmark._damage import damage
+from experiments.benchmark._kind import Kind
 from fmcam.classifiers import (
     CNNClassifier,
     LeNet5Classifier,
@@ -39,26 +40,6 @@ _LONGEST = 3000  # characters of a message
 
 
 # What is read: `make` writes into a folder, `read` gives what is compared or None -----------------
-
-
-class Kind(ABC):
-    """Files of one kind in a folder, and what reads them.
-
-    Attributes
-    ----------
-    steady : bool
-        Whether damage must change nothing: the work that is not there is done again.
-    """
-
-    steady = False
-
-    @abstractmethod
-    def make(self, folder):
-        """Write whole files."""
-
-    @abstractmethod
-    def read(self, folder):
-        """What is made of them."""
 
 
 class Checkpoint(Kind):
@@ -240,6 +221,7 @@ KINDS: dict[str, Kind] = {
     "state of a training": Training(),
     "shards of maps": Shards(),
     "decoded pictures": Decoded(),
+    **BOX_KINDS,
 }
 
 

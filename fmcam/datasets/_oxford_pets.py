@@ -1,7 +1,6 @@
 """Oxford-IIIT Pet: photographs of 37 breeds of cats and dogs, with outlines and heads."""
 
 from functools import partial
-from xml.etree import ElementTree
 
 import numpy as np
 from PIL import Image
@@ -11,6 +10,7 @@ from fmcam._pictures import open_picture, read_picture
 from fmcam._placement import Placement, check_fit
 from fmcam.datasets._archive import fetch_folder
 from fmcam.datasets._base import RemoteFile, get_data_home
+from fmcam.datasets._box_files import voc
 from fmcam.datasets._decode import decode_published
 
 _URL = "https://www.robots.ox.ac.uk/~vgg/data/pets/data/"
@@ -205,19 +205,16 @@ def _read_trimap(path, size, fit):
 
 
 def _head_box(path):
-    """Box in half-open pixels of the picture; PASCAL VOC counts pixels from 1, the last one in."""
+    """The largest box in half-open pixels of the picture; Pascal VOC has the last pixel from 1."""
     if not path.exists():
         return [np.nan] * 4
     try:
-        boxes = [
-            [int(box.findtext(corner, "")) for corner in ("xmin", "ymin", "xmax", "ymax")]
-            for box in ElementTree.parse(path).iter("bndbox")
-        ]
+        boxes = [corners for _, _, *corners, _, _ in voc.read_file(path)]
         x0, y0, x1, y1 = max(boxes, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))
-    except (ElementTree.ParseError, ValueError) as error:
+    except (TypeError, ValueError) as error:  # of a file without boxes they are None
         raise ValueError(
-            f"{path} must have a `bndbox` with xmin, ymin, xmax and ymax. Delete "
-            f"{path.parent.parent} and fetch it again."
+            f"{path} must have an `object` with a `bndbox`. Delete {path.parent.parent} and fetch "
+            "it again."
         ) from error
     return [x0 - 1, y0 - 1, x1, y1]
 

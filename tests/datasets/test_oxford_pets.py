@@ -7,7 +7,8 @@ from torchvision.datasets import OxfordIIITPet
 
 from fmcam.datasets import fetch_oxford_pets, get_dataset
 
-HEAD = "<bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox>"
+CORNERS = "<xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax>"
+HEAD = f"<object><name>cat</name><bndbox>{CORNERS}</bndbox></object>"
 
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -102,9 +103,13 @@ def test_wrong_arguments(small):
         ("annotations/trimaps/Bengal_7.png", "", "Bengal_7.png is empty: it has no bytes. Delete"),
         ("annotations/trainval.txt", "Bengal_7 6", "trainval.txt must have lines such as"),
         ("annotations/trainval.txt", "", "trainval.txt must have lines such as"),
-        ("annotations/xmls/Bengal_7.xml", "<a>", "Bengal_7.xml must have a `bndbox`"),
-        ("annotations/xmls/Bengal_7.xml", "<a/>", "Bengal_7.xml must have a `bndbox`"),
-        ("annotations/xmls/Bengal_7.xml", "<bndbox/>", "Bengal_7.xml must have a `bndbox`"),
+        ("annotations/xmls/Bengal_7.xml", "<a>", "Bengal_7.xml must have an `object`"),
+        ("annotations/xmls/Bengal_7.xml", "<annotation/>", "Bengal_7.xml must have an `object`"),
+        (
+            "annotations/xmls/Bengal_7.xml",
+            "<annotation><object/></annotation>",
+            "Bengal_7.xml must have an `object`",
+        ),
     ],
 )
 def test_damaged_file_is_named(small, file, content, message):

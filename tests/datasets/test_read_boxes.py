@@ -5,6 +5,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from fmcam.datasets import read_boxes
 
@@ -95,3 +96,88 @@ def test_every_format_gives_one_and_the_same_table(tmp_path):
     }
     for table in read.values():
         pd.testing.assert_frame_equal(table, expected)
+
+
+@pytest.mark.real_data
+def test_pets_from_every_format(data_home, tmp_path):
+    xmls = data_home / "oxford-iiit-pet" / "annotations" / "xmls"
+    if not xmls.is_dir():
+        pytest.skip("FMCAM_DATA holds no oxford-iiit-pet")
+    pets = read_boxes(xmls)
+    assert len(pets) == len(pd.unique(pets["image"])) + 1 == 297  # one has two heads
+    for _, of_size in pets.groupby(["width", "height"]):
+        rows = of_size.to_dict("records")
+        boxes = [
+            (row["image"], row["label"], [int(row[name]) for name in ("x0", "y0", "x1", "y1")])
+            for row in rows
+        ]
+        size, expected = (rows[0]["width"], rows[0]["height"]), of_size.reset_index(drop=True)
+        for table in (
+            read_boxes(write_coco(tmp_path, boxes, size)),
+            read_boxes(write_csv(tmp_path, boxes, size), inclusive=False),
+            read_boxes(write_csv(tmp_path, boxes, size, last=1), inclusive=True),
+        ):
+            pd.testing.assert_frame_equal(table, expected)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "image,x0,y0,x1,y1,label\na.jpg,1,2,4,6,cat\n",
+        "a.jpg,1,2,4,6,cat\n",
+        "Label;X_Min;Y Min;xMax;YMAX;File Name;notes\n cat ;1.0;2e0;4;6; a.jpg ;x\n",
+        "x1\ty1\tx2\ty2\tpath\tclass\n1\t2\t4\t6\ta.jpg\tcat\n",
+        '"image_id","left","top","right","bottom","category_name"\n"a.jpg",1,2,4,6,"cat"\n',
+        "\n\nfile,x0,y0,x1,y1,class,width,height\n\na.jpg,1,2,4,6,cat,,0\n\n",
+    ],
+)
+def test_spellings_of_a_csv_file(tmp_path, content):
+    path = tmp_path / "boxes.txt"
+    path.write_text(content)
+    table = read_boxes(path, inclusive=False)
+    expected = as_table([("a.jpg", "cat", (1, 2, 4, 6))], size=(pd.NA, pd.NA))
+    pd.testing.assert_frame_equal(table, expected)
+
+
+def test_names_and_labels_that_look_like_numbers_stay_as_they_are(tmp_path):
+    path = tmp_path / "boxes.csv"
+    path.write_text("image,x0,y0,x1,y1,label\n007,1,2,4,6,01\nnull,1,2,4,6,NA\n")
+    table = read_boxes(path, inclusive=False)
+    assert table[["image", "label"]].to_numpy().tolist() == [["007", "01"], ["null", "NA"]]
+
+
+def test_imagenet_by_hand(tmp_path):
+    path = tmp_path / "LOC_val_solution.csv"
+    path.write_text("ImageId,PredictionString\nb,n02 0 1 9 9 n01 2 2 2 2 \na,\n")
+    table = read_boxes(path).iloc[:, :6]
+    expected = [("b", "n02", (0, 1, 10, 10)), ("b", "n01", (2, 2, 3, 3)), ("a", None, None)]
+    pd.testing.assert_frame_equal(table, as_table(expected).iloc[:, :6])
+
+
+@pytest.mark.parametrize(
+    ("inclusive", "corners"), [(None, [0, 1, 3, 4]), (True, [1, 2, 4, 5]), (False, [1, 2, 3, 4])]
+)
+def test_what_voc_counts_from(tmp_path, inclusive, corners):
+    path = tmp_path / "a.xml"
+    path.write_text(
+        "<annotation><object><name>a</name><difficult>1</difficult><bndbox><xmin>1</xmin><ymin>2"
+        "</ymin><xmax>3</xmax><ymax>4</ymax></bndbox></object></annotation>"
+    )
+    table = read_boxes(path, inclusive=inclusive)
+    assert table[["x0", "y0", "x1", "y1"]].to_numpy().tolist() == [corners]
+    assert table["image"].tolist() == ["a"]
+
+
+def test_boxes_of_crowds_are_left_out_with_a_warning(tmp_path):
+    path = write_coco(tmp_path, BOXES)
+    record = json.loads(path.read_text())
+    record["annotations"][2]["iscrowd"] = 1
+    path.write_text(json.dumps(record))
+    with pytest.warns(UserWarning, match=r"1 of 4 boxes are of crowds \(`iscrowd`\)"):
+        table = read_boxes(path)
+    pd.testing.assert_frame_equal(table, as_table(BOXES[:2] + BOXES[3:]))
+
+
+def test_unknown_format(tmp_path):
+    with pytest.raises(ValueError, match=r"`format` must be one of .*coco.*, got 'yolo'"):
+        read_boxes(tmp_path, format="yolo")
