@@ -6,7 +6,9 @@ from functools import partial
 import numpy as np
 from sklearn.base import _fit_context as fit_context
 from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import _search_successive_halving as halving
 from sklearn.model_selection import _validation as model_validation
+from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._validation import _insert_error_scores as insert_error_scores
 from sklearn.model_selection._validation import _score as score
 from sklearn.model_selection._validation import (
@@ -15,18 +17,21 @@ from sklearn.model_selection._validation import (
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils import validation
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import _safe_split as safe_split
 from sklearn.utils.validation import _check_method_params as check_method_params
 from sklearn.utils.validation import _num_samples as num_samples
 
 __all__ = [
+    "BaseSearchCV",
+    "Interval",
     "StrOptions",
     "callback_context",
     "check_method_params",
     "check_sample_weight",
     "fit_and_score",
     "fit_context",
+    "halving",
     "insert_error_scores",
     "is_missing",
     "num_samples",
@@ -34,9 +39,11 @@ __all__ = [
     "safe_indexing",
     "safe_split",
     "score",
+    "top_k",
     "warn_or_raise_about_fit_failures",
 ]
 
+top_k = halving._top_k
 _SEARCHES_HAVE_CALLBACKS = hasattr(GridSearchCV, "_init_callback_context")  # since 1.9
 
 

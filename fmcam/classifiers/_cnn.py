@@ -263,14 +263,16 @@ class CNNClassifier(Training):
             Weights of the rows in the loss, see the Notes of the class. They follow the rows
             through `train_split` and shuffling. Not for a Dataset or DataLoader.
         **fit_params
-            Passed to the network's `forward` and to `train_split`.
+            `epochs` ends the training after so many of its `max_epochs`, over which schedules run
+            all the same; with :class:`Resumable` a later ``fit`` goes on from there. All others are
+            passed to the network's `forward` and to `train_split`.
 
         Returns
         -------
         self
         """
         afresh = not (self.warm_start and self.initialized_)
-        return self._train(X, y, afresh, self.classes, sample_weight, fit_params)
+        return self._train(X, y, afresh, self.classes, sample_weight, **fit_params)
 
     def partial_fit(self, X, y=None, classes=None, sample_weight=None, **fit_params):
         """Train for `max_epochs` more epochs from the present weights.
@@ -294,7 +296,7 @@ class CNNClassifier(Training):
         self
         """
         classes = self.classes if classes is None else classes
-        return self._train(X, y, not self.initialized_, classes, sample_weight, fit_params)
+        return self._train(X, y, not self.initialized_, classes, sample_weight, **fit_params)
 
     # Prediction -----------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ class Resumable(Callback):
     after the last of them and ends bit for bit as one that was never stopped; after a finished
     training it gives the same classifier at once. A file of other settings, images or labels is
     refused. The file is read as plain tensors, numbers and texts: nothing in it is ever run.
+    ``fit(X, y, epochs=3)`` pauses a training after three epochs.
 
     It must be the last of the classifier's `callbacks`. ``partial_fit`` and warm starts of a
     trained network pass it by.
@@ -74,7 +75,7 @@ class Resumable(Callback):
         self.settings_ = None
         if net.history:
             return
-        self._check(net)
+        self.check(net)
         self.settings_ = {**_settings(net), **_data(net, X, y)}
         path = Path(self.path)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,14 +88,40 @@ class Resumable(Callback):
     def on_epoch_end(self, net, **kwargs):
         """Write the file."""
         done = len(net.history)
-        if self.settings_ is None or (done % self.every and done < net.max_epochs):
+        if self.settings_ is None or (done % self.every and done < net._last_epoch):
             return
         kept = "Nothing of the training is kept."
         if Path(self.path).exists():
             kept = "It holds the state that was last written, from which the same `fit` goes on."
         write_torch_file({"settings": self.settings_, **_state(net)}, self.path, kept=kept)
 
-    def _check(self, net):
+    def epochs_kept(self):
+        """How far the training in the file is.
+
+        Returns
+        -------
+        int
+            Its epochs; 0 if there is no file, or none that holds a training.
+        """
+        try:
+            return len(_read(Path(self.path))["history"])
+        except (FileNotFoundError, TypeError, ValueError):
+            return 0
+
+    def check(self, net):
+        """Raise ValueError for a classifier whose training cannot be resumed.
+
+        Parameters
+        ----------
+        net : CNNClassifier
+            With its `callbacks_`, as after ``initialize_callbacks``.
+
+        Raises
+        ------
+        ValueError
+            If its numbers are not drawn from an integer, its rows not held out alike again, or
+            other callbacks come after this one.
+        """
         if not isinstance(net.random_state, numbers.Integral):
             raise ValueError(
                 "Resumable needs an integer as the classifier's `random_state`, as a training "

@@ -33,8 +33,9 @@ class Training(Running):
     # What a training is about while it goes on.
     _afresh = _in_training = _in_epoch = False
     _generator = augment_ = None
+    _last_epoch = 0
 
-    def _train(self, X, y, afresh, classes, sample_weight, fit_params):
+    def _train(self, X, y, afresh, classes, sample_weight, epochs=None, **fit_params):
         self.check_parameters()
         with self._training(afresh):
             X, y = self._opened(X, y, classes, sample_weight)
@@ -45,9 +46,10 @@ class Training(Running):
             if self._row_weights is not None or self._class_weights is not None:
                 check_loss(self.criterion_)
             check_monitors(self)
+            self._last_epoch = self.max_epochs if epochs is None else epochs
             resumed = self._begin(X, y)
             try:
-                self.fit_loop(X, y, **{"epochs": self.max_epochs - resumed, **fit_params})
+                self.fit_loop(X, y, self._last_epoch - resumed, **fit_params)
             except _EarlyStop:
                 pass
             finally:
@@ -61,6 +63,12 @@ class Training(Running):
         self.notify("on_train_begin", X=X, y=y)
         resumes = any(isinstance(callback, Resumable) for _, callback in self.callbacks_)
         resumed = len(self.history) - epochs_before if resumes else 0
+        if resumed > self._last_epoch:
+            raise ValueError(
+                f"The state that Resumable has read is that after {resumed} epochs, but the "
+                f"training is to end after {self._last_epoch}. Ask for more `epochs`, or delete "
+                "the file to start again."
+            )
         if resumed:
             self._afresh = self._to_learn = False
         return resumed

@@ -1,37 +1,22 @@
 """Grid search that keeps every finished fit, gives each its own core and says when it will end."""
 
-import time
 from functools import partial
-from itertools import chain, product
 
 import numpy as np
 from sklearn import model_selection
-from sklearn.base import clone, is_classifier
-from sklearn.model_selection import check_cv
-from sklearn.utils import indexable
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.parallel import delayed
 
-from fmcam._fit_results import read_result
-from fmcam._parallel import cluster_is_active, one_thread, shared_on_cluster, trouble_told, workers
+from fmcam._parallel import cluster_is_active
 from fmcam._progress import ProgressBar
-from fmcam._sklearn_compat import (
-    StrOptions,
-    callback_context,
-    check_method_params,
-    fit_context,
-    insert_error_scores,
-    run_search,
-    warn_or_raise_about_fit_failures,
-)
+from fmcam._sklearn_compat import StrOptions, run_search
 from fmcam.model_selection._fit import fit_and_keep
 from fmcam.model_selection._result_files import result_files
-from fmcam.model_selection._rows import rows_and_labels
-from fmcam.model_selection._set_parameters import configured
+from fmcam.model_selection._search import Search, fits_of
 
 __all__ = ["GridSearchCV"]
 
 
-class GridSearchCV(model_selection.GridSearchCV):
+class GridSearchCV(Search, model_selection.GridSearchCV):
     """scikit-learn's `GridSearchCV`, resumable after a crash and with one core for each fit.
 
     Arguments, attributes and `cv_results_` are those of `sklearn.model_selection.GridSearchCV`;
@@ -152,99 +137,26 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         "strategy": [StrOptions({"processes", "vmap"})],
     }
 
-    @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, **params):
-        """Fit and score every candidate on every split, then refit the best on all data.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, ...)
-            Images (n, c, h, w), or whatever `estimator` takes; for a CNNClassifier also a Dataset,
-            whose rows are read by each fit for itself.
-        y : array-like of shape (n,), default=None
-            Labels; for a Dataset those that it is known to have.
-        **params : dict
-            Passed on to the `fit` of the estimator, to the scorer and to the splitter
-            (`groups`), as in `sklearn.model_selection.GridSearchCV`.
-
-        Returns
-        -------
-        GridSearchCV
-            The fitted search itself.
-        """
-        scorer, _ = self._get_scorers()
-        X, y = indexable(*rows_and_labels(X, y, self.estimator))
-        params = check_method_params(X, params=params)
-        routed = self._get_routed_params_for_fit(params)
-        weight = params.get("sample_weight")
-        task = {
-            "estimator": self,
-            "X": X,
-            "y": y,
-            "metadata": None if weight is None else {"sample_weight": weight},
-        }
-        root = callback_context(self, 1 + (self.refit is not False))
-        root.call_on_fit_task_begin(**task)
-
-        cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
-        splits = list(cv.split(X, y, **routed.splitter.split))
-        self.n_splits_ = len(splits)
-        shared = {
-            "X": X,
-            "y": y,
-            "scorer": scorer,
-            "fit_params": routed.estimator.fit,
-            "score_params": routed.scorer.score,
-            "error_score": self.error_score,
-            "return_train_score": self.return_train_score,
-        }
-        run_search(self, partial(self._evaluate, splits, shared), root)
-        if self.refit:
-            self._refit(task, routed.estimator.fit, root)
-        self.scorer_ = getattr(scorer, "_scorers", scorer)
-        root.call_on_fit_task_end(**task)
-        return self
+    def _search(self, splits, shared, callback_ctx):
+        run_search(self, partial(self._evaluate, splits, shared), callback_ctx)
 
     def _evaluate(self, splits, shared, candidates, *, callback_ctx):
         """Get the results of all fits, kept or new, and what follows from them."""
         candidates = list(candidates)
-        if not (candidates and splits):
-            raise ValueError(
-                f"A search needs at least one candidate and one split, got {len(candidates)} and "
-                f"{len(splits)}. Look at `param_grid` and `cv`."
-            )
-        estimators = [configured(self.estimator, parameters) for parameters in candidates]
-        files = result_files(self, estimators, splits, shared)
-        fits = [
-            {"parameters": parameters, "train": train, "test": test}
-            for parameters, (train, test) in product(candidates, splits)
-        ]
-        with shared_on_cluster(shared["X"], shared["y"], *chain.from_iterable(splits)):
-            results = self._run(fits, estimators, files, shared, callback_ctx)
-        warn_or_raise_about_fit_failures(results, self.error_score)
-        if callable(self.scoring):
-            insert_error_scores(results, self.error_score)
+        estimators = self._configured(candidates, splits)
+        files = result_files(self, candidates, estimators, splits, shared)
+        fits = fits_of(candidates, [self.estimator] * len(candidates), splits)
+        given = {"fits": fits, "files": files, "shared": shared}
+        ways = (
+            partial(self._together, estimators=estimators, **given),
+            partial(self._in_processes, work=fit_and_keep, callback_ctx=callback_ctx, **given),
+        )
+        with ProgressBar(total=len(fits), unit="fit") as progress:
+            results = self._results(files, ways, progress)
         self.cv_results_ = self._format_results(candidates, len(splits), results)
         self._choose(results[0]["test_scores"])
 
-    def _run(self, fits, estimators, files, shared, callback_ctx):
-        """Return the results of `fits` in their order; those that `files` hold are not run."""
-        results = [read_result(file) for file in files]
-        kept = sum(result is not None for result in results)
-        progress = ProgressBar(total=len(fits), initial=kept, unit="fit")
-        runs = (
-            partial(self._run_together, estimators=estimators),
-            partial(self._run_in_processes, callback_ctx=callback_ctx),
-        )
-        with progress:
-            for run in runs:
-                missing = [index for index, result in enumerate(results) if result is None]
-                for index, result in run(missing, fits, files, shared):
-                    results[index] = result
-                    progress.update()
-        return results
-
-    def _run_together(self, missing, fits, files, shared, estimators):
+    def _together(self, missing, estimators, fits, files, shared):
         """Yield the results of the missing fits that can be trained as one network."""
         if self.strategy != "vmap" or not missing:
             return
@@ -264,61 +176,3 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         with self._parallel() as parallel:
             for results in parallel(run(ensemble, files, **shared) for ensemble in ensembles):
                 yield from results
-
-    def _run_in_processes(self, missing, fits, files, shared, callback_ctx):
-        """Yield the results of the missing fits, each done by itself."""
-        contexts = [
-            callback_ctx.subcontext(task_name="candidate-split-evaluation", task_id=index)
-            for index in missing
-        ]
-        tasks = (
-            delayed(fit_and_keep)(
-                index,
-                files[index],
-                clone(self.estimator),
-                **fits[index],
-                **shared,
-                verbose=self.verbose,
-                caller=self,
-                callback_ctx=context,
-            )
-            for index, context in zip(missing, contexts, strict=True)
-        )
-        with one_thread(), trouble_told(self._kept), self._parallel() as parallel:
-            yield from parallel(tasks)
-
-    @property
-    def _kept(self):
-        if self.memory is None:
-            return "With `memory` the fits that it had not under way would have been kept."
-        return f"The fits finished before are kept in {self.memory}, and the same call goes on."
-
-    def _parallel(self):
-        return workers(self.n_jobs, kind=Parallel, pre_dispatch=self.pre_dispatch)
-
-    def _choose(self, first_scores):
-        """Set `multimetric_` and the `best_` attributes that the search alone decides."""
-        self.multimetric_ = isinstance(first_scores, dict)
-        if self.multimetric_:
-            self._check_refit_for_multimetric(first_scores)
-        if self.refit or not self.multimetric_:
-            metric = self.refit if self.multimetric_ else "score"
-            self.best_index_ = self._select_best_index(self.refit, metric, self.cv_results_)
-            self.best_params_ = self.cv_results_["params"][self.best_index_]
-            if not callable(self.refit):
-                self.best_score_ = self.cv_results_[f"mean_test_{metric}"][self.best_index_]
-
-    def _refit(self, task, fit_params, callback_ctx):
-        """Fit the best candidate on all data."""
-        estimator = configured(self.estimator, self.best_params_)
-        context = callback_ctx.subcontext(task_name="refit-with-best-params")
-        with context.propagate_callback_context(estimator):
-            context.call_on_fit_task_begin(**task)
-            start = time.time()
-            arguments = (task["X"],) if task["y"] is None else (task["X"], task["y"])
-            estimator.fit(*arguments, **fit_params)
-            self.refit_time_ = time.time() - start
-        self.best_estimator_ = estimator
-        if hasattr(estimator, "feature_names_in_"):
-            self.feature_names_in_ = estimator.feature_names_in_
-        context.call_on_fit_task_end(**task)

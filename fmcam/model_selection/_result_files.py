@@ -14,12 +14,14 @@ __all__ = ["result_files"]
 _PACKAGES = ("fmcam", "scikit-learn", "skorch", "torch")
 
 
-def result_files(search, estimators, splits, shared):
+def result_files(search, candidates, estimators, splits, shared):
     """The file of each fit, candidate by candidate; None for each where nothing is kept.
 
     Parameters
     ----------
-    search : GridSearchCV
+    search : GridSearchCV or another
+    candidates : list of dict
+        Their parameters.
     estimators : list of estimator
         Those of the candidates, not fitted.
     splits : list of (array-like, array-like)
@@ -39,12 +41,13 @@ def result_files(search, estimators, splits, shared):
     if search.memory is None:
         return [None] * (len(estimators) * len(splits))
     folder = writable_folder(search.memory, "`memory`")
-    recipe = [search.estimator, search.param_grid]
+    recipe = [search.estimator, candidates]
     if hash_of(recipe) != hash_of(pickle.loads(pickle.dumps(recipe))):
         raise ValueError(
-            "With `memory`, `estimator` and `param_grid` must keep their hash when pickled, so "
-            f"that a later run finds them again; those of {type(search.estimator).__name__} do "
-            "not. Use parts that are not fitted and hold plain values, or leave out `memory`."
+            "With `memory`, the estimator and the values searched over must keep their hash when "
+            f"pickled, so that a later run finds them again; {type(search.estimator).__name__} or "
+            "its values do not. Use parts that are not fitted and hold plain values, or leave out "
+            "`memory`."
         )
     common = hash_of([{**shared, "scorer": search.scoring}, *map(version, _PACKAGES)])
     estimator_keys = [hash_of(clone(estimator)) for estimator in estimators]

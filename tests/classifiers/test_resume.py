@@ -212,6 +212,27 @@ def test_stopped_anywhere_it_ends_the_same(tmp_path, whole, kind, epochs):
     check_equal(make(kind, tmp_path / "t.pt").fit(IMAGES, LABELS), whole[kind])
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_paused_often_it_ends_the_same(tmp_path, whole, kind):
+    resumable = Resumable(tmp_path / "t.pt")
+    assert resumable.epochs_kept() == 0
+    for epochs in (1, 1, 3, 5):
+        clf = make(kind, tmp_path / "t.pt").fit(IMAGES, LABELS, epochs=epochs)
+        assert len(clf.history) == epochs == resumable.epochs_kept()
+    check_equal(make(kind, tmp_path / "t.pt").fit(IMAGES, LABELS), whole[kind])
+
+
+def test_a_pause_is_written_whatever_every_says(tmp_path):
+    make("sgd", tmp_path / "t.pt", every=4).fit(IMAGES, LABELS, epochs=3)
+    assert kept_epochs(tmp_path / "t.pt") == 3
+
+
+def test_a_training_cannot_pause_before_its_state(tmp_path):
+    make("sgd", tmp_path / "t.pt").fit(IMAGES, LABELS, epochs=3)
+    with pytest.raises(ValueError, match="is that after 3 epochs, but the training is to end af"):
+        make("sgd", tmp_path / "t.pt").fit(IMAGES, LABELS, epochs=2)
+
+
 def test_early_stopping_and_its_best_weights_survive(tmp_path, whole):
     clf = whole["adam"]
     assert 5 < len(clf.history) < 12
