@@ -44,6 +44,7 @@ from fmcam.metrics._pixels import (
     max_pixel_iou_score,
     pixel_average_precision_score,
 )
+from fmcam.metrics._road import road_lerf_score, road_morf_error, road_score
 
 __all__ = [
     "EnergyInBox",
@@ -68,6 +69,9 @@ __all__ = [
     "pixel_average_precision_score",
     "pointing_game_score",
     "rank_correlation",
+    "road_lerf_score",
+    "road_morf_error",
+    "road_score",
     "sparseness_score",
     "top1_localization_score",
     "top_k_localization_score",

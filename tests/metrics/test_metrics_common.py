@@ -25,6 +25,9 @@ AVERAGED = {  # names of arguments; with average=None one value an image
     "insertion_auc_score": FAITHFULNESS,
     "mask_iou_score": ("masks_true", "masks_pred"),
     "pointing_game_score": ("masks_true", "heatmaps"),
+    "road_lerf_score": FAITHFULNESS,
+    "road_morf_error": FAITHFULNESS,
+    "road_score": FAITHFULNESS,
     "sparseness_score": ("heatmaps",),
     "top1_localization_score": ("y_true", "y_pred", *BOXES),
     "top_k_localization_score": ("y_true", "y_score", *BOXES),
@@ -44,7 +47,12 @@ REGIONS = {  # of fmcam.localize: a box, or a number, an image
     "count_regions": ("heatmaps",),
 }
 ARGUMENTS = AVERAGED | PER_IMAGE | POOLED | REGIONS
-BOUNDS = {"rank_correlation": (-1, 1), "boxes_from_heatmaps": (0, 10), "count_regions": (0, 80)}
+BOUNDS = {
+    "rank_correlation": (-1, 1),
+    "road_score": (-0.5, 0.5),
+    "boxes_from_heatmaps": (0, 10),
+    "count_regions": (0, 80),
+}
 
 
 def evaluate(name, data, rows=slice(None), metric=None, **options):
