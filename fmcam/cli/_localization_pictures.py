@@ -19,8 +19,8 @@ def write_pictures(run, rows, methods, data, maps_of, n_gallery, *, title, facts
     ----------
     run : Run
     rows : DataFrame
-        As of `evaluate_localization`, with classes by name, "" for one that is not known, and the
-        `file` of each image.
+        As of `evaluate_localization`, with classes by name and the `file` of each image. Without
+        `y` or `predicted` these are not known.
     methods : sequence of str
         Those to show; images are sorted by the IoU of the first.
     data : Bunch
@@ -43,11 +43,11 @@ def write_pictures(run, rows, methods, data, maps_of, n_gallery, *, title, facts
 
 def _display(by_method, data, maps, ids, title):
     some = next(iter(by_method.values())).loc[ids]
-    answers = {"y_true": some["y"], "y_pred": some["predicted"]}
+    answers = {"y_true": "y", "y_pred": "predicted"}
     return HeatmapDisplay.from_heatmaps(
         data.images[ids],
         brightened(maps),
-        **{name: classes for name, classes in answers.items() if (classes != "").any()},
+        **{name: some[column] for name, column in answers.items() if column in some},
         boxes_true=data.boxes[ids],
         boxes_pred={name: rows.loc[ids, CORNERS] for name, rows in by_method.items()},
         title=title,
@@ -60,8 +60,8 @@ def _gallery(by_method, data, maps, ids, facts):
         for row, id_, heatmap in zip(
             by_method[name].loc[ids].to_dict("records"), ids, found, strict=True
         ):
-            known = {"y_true": row["y"], "y_pred": row["predicted"]}
-            known |= {key: row[key] for key in (*_SHOWN, *facts)}
+            known = {"y_true": row.get("y", ""), "y_pred": row.get("predicted", "")}
+            known |= {key: row[key] for key in (*_SHOWN, *facts) if key in row}
             known |= {"photograph": PurePosixPath(row["file"]).name}
             box = [row[corner] for corner in CORNERS]
             yield known, overlay(data.images[id_], heatmap, data.boxes[id_], box)

@@ -27,13 +27,13 @@ REFERENCE = "centre box"
 MOST_SHOWN = 4  # methods in a picture
 FITTED = ["threshold", "region", "align"]
 ORIGINAL = [f"original_{corner}" for corner in CORNERS]
-FIRST = ["id", "file", "label", "y", "predicted", "correct", "explained", "explained_probability"]
+FIRST = ["id", "file", "label", "y", "predicted", "probability", "correct", "rank"]
 FIRST += ["method", *FITTED, *CORNERS, *ORIGINAL, "iou", "error_type"]
 PRINTED = ["mean_iou", "mean_iou_low", "mean_iou_high", "box_accuracy_0.5", "iou_difference"]
 
 
 def complete(scored):
-    """The rows with the files of the images, and the boxes in pixels of the photographs."""
+    """The rows with files and with boxes in pixels of the photographs, without what is unknown."""
     rows, test = scored.rows, scored.test
     corners = [
         test.placements[id_].boxes_in_original([box])[0]
@@ -41,6 +41,7 @@ def complete(scored):
     ]
     original = pd.DataFrame(corners, columns=ORIGINAL, index=rows.index)
     rows = rows.assign(file=test.filenames[rows["id"]], **original).dropna(axis=1, how="all")
+    rows = rows.loc[:, (rows != "").any()]
     order = [name for name in FIRST if name in rows]
     return rows[[*order, *rows.columns.difference(order, sort=False)]]
 

@@ -37,8 +37,8 @@ def score_network(config, model, arch):
     -------
     Bunch
         fit, test, left_out : as of `load_parts`.
-        rows : as of `evaluate_localization`, its classes by their names; label; explained and
-            explained_probability, the class of the heatmaps.
+        rows : as of `evaluate_localization`, its classes by their names, and label. Where some
+            labels are no classes, `y` is "", and `probability` that of the predicted class.
         methods : names of the explainers.
         maps_of : function of names of methods and of ids, gives the heatmaps by method.
         note : what is not told of the classes, or nothing.
@@ -52,28 +52,32 @@ def score_network(config, model, arch):
     clf = load_network(model, arch, config.image_size)
     names = names_of_outputs(clf, {}, read_class_names(config.class_names))
     columns, note = _columns_of_labels(tables, names, config.explained or "true")
-    fit, test, left_out = load_parts(config, tables, clf.image_shape_, by_label=bool(columns))
+    fit, test, left_out = load_parts(config, tables, clf.image_shape_, by_label=columns is not None)
     explainers = {
         title(*key): explainer
         for key, explainer in make_explainers(clf, config.method or _METHODS, config.layer).items()
     }
+    known, predicted = columns is not None, config.explained == "predicted"
     for part in (fit, test):
-        part.explained = _explained(clf, part, columns, config.explained)
+        part.y = _labels_of(clf, part, columns)
     rows = evaluate_localization(
         explainers,
-        fit=(fit.images, fit.explained, fit.boxes),
-        test=(test.images, test.explained, test.boxes),
+        fit=(fit.images, fit.y, fit.boxes),
+        test=(test.images, test.y, test.boxes),
         classifier=clf,
+        explained="predicted" if known and predicted else "true",
     )
     explainers = _as_fitted(explainers, rows)
     return Bunch(
         fit=fit,
         test=test,
         left_out=left_out,
-        rows=_in_words(rows, test.target, clf, names, columns),
+        rows=_in_words(rows, test.target, clf, names, known),
         methods=list(explainers),
         maps_of=lambda methods, ids: explain_together(
-            {name: explainers[name] for name in methods}, test.images[ids], test.explained[ids]
+            {name: explainers[name] for name in methods},
+            test.images[ids],
+            None if predicted else test.y[ids],
         ),
         note=note,
     )
@@ -101,9 +105,9 @@ def _note_of_numbers(found, names):
     return ""
 
 
-def _explained(clf, part, columns, explained):
-    """The label of `clf` whose heatmap of each image is scored."""
-    if explained == "predicted":
+def _labels_of(clf, part, columns):
+    """The class of each image: of its label, or where that is none the one that `clf` predicts."""
+    if columns is None:
         return clf.predict(part.images)
     return clf.classes_[[columns[label] for label in part.target]]
 
@@ -117,22 +121,9 @@ def _as_fitted(explainers, rows):
     }
 
 
-def _in_words(rows, labels, clf, names, columns):
-    """Rows that say label, true, predicted and explained class of each image."""
-    words, known = np.array(names, dtype=object), columns is not None
-    explained, predicted = (
-        pd.Index(clf.classes_).get_indexer(rows[name]) for name in ("y", "predicted")
-    )
-    label = labels[rows["id"]]
-    true = np.array([columns[one] for one in label]) if known else predicted
-    correct = true == predicted
-    wrong = ~correct & rows["iou"].notna()
-    return rows.assign(
-        label=label,
-        y=words[true] if known else "",
-        predicted=words[predicted],
-        correct=correct if known else np.nan,
-        explained=words[explained],
-        explained_probability=rows["probability"],
-        error_type=rows["error_type"].mask(wrong, "wrong class"),
-    ).drop(columns="probability")
+def _in_words(rows, labels, clf, names, known):
+    """Rows with the label of each image and the names of its classes; true ones may be unknown."""
+    words, classes = np.array(names, dtype=object), pd.Index(clf.classes_)
+    y, predicted = (words[classes.get_indexer(rows[name])] for name in ("y", "predicted"))
+    rows = rows.assign(label=labels[rows["id"]], y=y, predicted=predicted)
+    return rows if known else rows.assign(y="", correct=np.nan, rank=np.nan)

@@ -25,12 +25,12 @@ class Config:
     boxes: str | None = option(
         None,
         "file with their boxes: JSON of COCO, XML of Pascal VOC or a folder of it, LOC_val_solution"
-        ".csv of ImageNet, or a table of your own (required)",
+        ".csv of ImageNet, a folder of wsolevaluation's lists, or a table of your own (required)",
     )
     format: str | None = option(
         None,
         "format of the boxes; by default as the content tells",
-        ("coco", "voc", "csv", "imagenet"),
+        ("coco", "voc", "csv", "imagenet", "wsol"),
     )
     inclusive: bool | None = option(
         None, "whether x1, y1 is the last pixel of a box; needed for a table of your own"

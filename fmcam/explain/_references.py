@@ -232,7 +232,7 @@ def oracle_heatmaps(explainer, X, masks):
     Returns
     -------
     ndarray of shape (m, h, w), float32
-        In [0, 1]; zeros where a mask holds no object, ones where it holds nothing else.
+        In [0, 1]; zeros where a mask holds no object, ones where that fills all cells alike.
 
     Raises
     ------
@@ -268,10 +268,10 @@ def oracle_heatmaps(explainer, X, masks):
         )
     objects = torch.as_tensor(masks == 1, dtype=torch.float32)
     batch = Batch(clf, image, explainer.layers_for(clf, image))
-    maps = [_shown_by(explainer, batch, layer, objects) for layer in batch.layers]
-    maps = min_max(torch.stack([min_max(one) for one in maps]).mean(dim=0))
-    fills_image = (objects == 1).all(dim=(1, 2), keepdim=True)
-    return torch.where(fills_image, 1, maps).numpy()
+    shown = torch.stack([_shown_by(explainer, batch, layer, objects) for layer in batch.layers])
+    maps = min_max(min_max(shown).mean(dim=0))
+    in_all_cells = (shown > 0).all(dim=(0, 2, 3)) & ~maps.any(dim=2).any(dim=1)
+    return torch.where(in_all_cells[:, None, None], 1, maps).numpy()
 
 
 def _shown_by(explainer, batch, layer, objects):

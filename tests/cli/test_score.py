@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from sklearn.frozen import FrozenEstimator
 from fmcam.classifiers import CNNClassifier, load_classifier, save_classifier
 from fmcam.cli import score as command
 from fmcam.cli._report._folder import read_folder
-from fmcam.cli._score import complete
+from fmcam.cli._score import complete, summary_of
 from fmcam.cli._score_heatmaps import score_heatmaps
 from fmcam.cli._score_network import score_network
 from fmcam.cli.score import Config
@@ -157,14 +158,13 @@ def test_the_rows_are_those_of_the_library(run, folder):
     cams = {"cam": CAM(FrozenEstimator(clf)), "layer-cam": LayerCAM(FrozenEstimator(clf))}
     expected = evaluate_localization(cams, fit=fit, test=test)
     same = ["method", "threshold", "region", "align", *CORNERS, "iou", "energy", "error_type"]
-    same += ["correct", "empty_map", "no_box", "regions"]
+    same += ["probability", "correct", "rank", "empty_map", "no_box", "regions"]
     expected["align"] = expected["align"].astype(float)
     rows["align"] = rows["align"].astype(float)
     pd.testing.assert_frame_equal(rows[same], expected[same], check_dtype=False, atol=6e-5, rtol=0)
     names = np.array(NAMES)
-    for column, theirs in (("y", "y"), ("explained", "y"), ("label", "y"), ("predicted",) * 2):
+    for column, theirs in (("y", "y"), ("label", "y"), ("predicted", "predicted")):
         assert rows[column].tolist() == names[expected[theirs]].tolist()
-    np.testing.assert_allclose(rows["explained_probability"], expected["probability"], atol=6e-5)
     summary = read(run, "summary.csv", index_col="method")
     known = summarize(expected, reference="centre box").dropna(axis=1, how="all")
     known = known.drop(columns="n_hit")
@@ -236,6 +236,42 @@ def test_every_format_gives_the_same_table(config, run, folder, changes):
     rows = complete(score_network(other, config.model, None)).round(4)
     write_csv(rows, folder / "rows.csv")
     assert (folder / "rows.csv").read_text() == (run / "rows.csv").read_text()
+
+
+def test_every_format_that_is_read_can_be_named(folder):
+    choices = Config.__dataclass_fields__["format"].metadata["choices"]
+    with pytest.raises(ValueError, match=re.escape(f"must be one of {list(choices)}, got")):
+        read_boxes(folder / "coco.json", format="none")
+
+
+@pytest.mark.real_data
+@pytest.mark.slow
+def test_pets_in_three_formats_give_one_table(data_home, tmp_path):
+    """All that Oxford's test list has here, the boxes around their trimaps."""
+    pets = data_home / "oxford-iiit-pet"
+    listed = [line.split()[0] for line in (pets / "annotations" / "test.txt").open()]
+    rows = []
+    for name in (name for name in listed if not name.startswith("#")):
+        trimap = np.asarray(Image.open(pets / "annotations" / "trimaps" / f"{name}.png"))
+        (y0, x0), (y1, x1) = (ends(np.argwhere(trimap != 2), axis=0) for ends in (np.min, np.max))
+        rows.append([f"{name}.jpg", name.rpartition("_")[0], *map(int, (x0, y0, x1 + 1, y1 + 1))])
+    table = pd.DataFrame(rows, columns=["image", "label", *CORNERS])
+    assert len(table) == 298
+    write_coco(tmp_path / "coco.json", table, width=None, height=None)
+    write_voc(tmp_path / "voc", table)
+    table.to_csv(tmp_path / "boxes.csv", index=False)
+    weights = str(data_home / "weights" / "tf_efficientnet_lite0.safetensors")
+    settings = {"images": str(pets / "images"), "method": ("cam",), "explained": "predicted"}
+    tables = []
+    for file in ("coco.json", "voc", "boxes.csv"):
+        inclusive = False if file == "boxes.csv" else None
+        config = Config(**settings, boxes=str(tmp_path / file), inclusive=inclusive)
+        tables.append(complete(score_network(config, weights, "timm/tf_efficientnet_lite0")))
+    for other in tables[1:]:
+        pd.testing.assert_frame_equal(other, tables[0])
+    means = tables[0].groupby("method")["iou"].mean()
+    assert means["cam"] > means[["centre box", "constant box", "full frame"]].max()
+    assert means["resolution oracle"] > 0.8
 
 
 def test_a_file_of_boxes_to_fit_on(config, run, folder):
@@ -315,14 +351,17 @@ def test_the_predicted_class_needs_no_labels(config, run, folder):
         for one in (config, dataclasses.replace(config, **renamed(folder, {"bag": "sack"})))
     )
     assert of_known.note == ""
-    rows = of_known.rows
-    assert (rows["explained"] == rows["predicted"]).all()
-    assert rows["correct"].tolist() == read(run, "rows.csv")["correct"].tolist()
-    assert ((rows["error_type"] == "wrong class") == ~rows["correct"]).all()
+    true, of_predicted = read(run, "rows.csv"), of_known.rows
+    for name in ("y", "predicted", "correct", "rank"):
+        assert of_predicted[name].tolist() == true[name].tolist()
+    right = true["correct"]
+    assert (true["iou"] - of_predicted["iou"]).abs()[~right].max() > 0.1  # maps of another class
+    assert ((of_predicted["error_type"] == "wrong class") == ~right).all()
     assert "1 of 2 labels are none of the 3 classes of the network: 'sack'" in of_others.note
     others = of_others.rows
     assert (others["y"] == "").all()
-    assert others["correct"].isna().all()
+    assert others[["correct", "rank"]].isna().all(axis=None)
+    assert "top5_localization" not in summary_of(others)
     assert "wrong class" not in set(others["error_type"])
     files = [*of_others.fit.filenames, *of_others.test.filenames]
     assert sorted(files) == sorted(things()["image"].unique())
@@ -370,7 +409,7 @@ def first_as(*corners, name=FIRST):
         (first_as(0.1, 0.2, 0.4, 0.5), r"in pixels, got .* \(1 of 18 boxes\)\. Multiply fractions"),
         (first_as(50, 10, 20, 30), r"x0 < x1 and y0 < y1, got .*'00\.png' \(1 of 18 boxes\)"),
         (first_as(100, 10, 140, 30), r"lie in its picture, got .* \(1 of 18 boxes\)"),
-        (first_as(name="none.png"), r"hold the 16 images .*; 1 are not there, such as 'none\.png'"),
+        (first_as(name="none.png"), r"must hold the 16 .*; 1 are not there, such as 'none\.png'"),
         (first_as(name=FIRST).assign(width=240, height=60), r"16 of 16 have not, such as '00"),
     ],
 )
@@ -394,7 +433,7 @@ def test_two_images_of_one_name(config, folder):
         "inclusive": False,
     }
     with pytest.raises(
-        SystemExit, match=r"1 of 1 images could each be several pictures .*'a/00\.png' or"
+        SystemExit, match=r"1 of 1 names could each be several pictures .*'a/00\.png' or"
     ):
         scored(config, folder, "refused", **changes)
 
@@ -463,6 +502,7 @@ def test_heatmaps_of_another_tool(of_maps, folder):
     assert len(iou) == 10
     assert (iou > 0.8).all()  # corners are whole pixels of maps of a quarter of the width
     assert rows[rows["method"] == "wrong"]["iou"].mean() < 0.5
+    assert not {"y", "predicted", "probability", "correct", "rank", "align"} & set(rows)
     assert set(rows["error_type"]) <= {"correct", "several", "part only", "too large", "elsewhere"}
     summary = read(folder / "maps", "summary.csv", index_col="method")
     assert summary.loc["right", "mean_iou"] == pytest.approx(iou.mean(), abs=1e-4)

@@ -279,11 +279,13 @@ def test_ignored_pixels_and_empty_masks_are_background():
 @pytest.mark.parametrize("layer", ["1", ["0", "1"]])
 def test_an_object_that_fills_the_image_is_no_empty_map(layer):
     cam = LayerCAM(stack(conv(), nn.MaxPool2d(2)), layer=layer)
-    masks = np.ones((2, 8, 8), dtype=int)
+    masks = np.ones((3, 8, 8), dtype=int)
     masks[1, 0, 0] = 0
+    masks[2, 1::2] = 0  # half of each cell of two lines
     maps = oracle_heatmaps(cam, np.zeros((1, 8, 8)), masks)
     assert (maps[0] == 1).all()
     assert (maps[1].min(), maps[1].max()) == (0, 1)
+    assert (maps[2] == 1).all() == (layer == "1")
 
 
 def test_oracle_boxes_are_the_better_the_finer_the_layer():
