@@ -4,6 +4,7 @@ import unicodedata
 from collections import defaultdict
 
 from fmcam._suggest import suggest
+from fmcam._text import shown
 
 __all__ = ["match_pictures"]
 
@@ -45,7 +46,7 @@ def match_pictures(names, pictures, folder):
     if doubled := [several for several in by_picture.values() if len(several) > 1]:
         raise ValueError(
             f"{len(doubled)} pictures of {folder} are named in several ways, such as "
-            f"{', '.join(map(repr, doubled[0][:3]))}. Name each in one way, with its folders."
+            f"{', '.join(map(shown, doubled[0][:3]))}. Name each in one way, with its folders."
         )
     return {name: picture for name, (picture,) in found.items()}
 
@@ -74,12 +75,12 @@ def _check_each_once(found, pictures, folder):
     if missing := [name for name, several in found.items() if not several]:
         raise ValueError(
             f"{folder} must hold the {len(found)} pictures that are named; {len(missing)} are not "
-            f"there, such as {missing[0]!r}. {suggest(missing[0], pictures)} Choose the folder "
-            "that the names are relative to, or leave out pictures that you do not have."
+            f"there, such as {shown(missing[0])}. {suggest(missing[0], pictures)} Choose the "
+            "folder that the names are relative to, or leave out pictures that you do not have."
         )
     if unclear := [name for name, several in found.items() if len(several) > 1]:
-        several = found[unclear[0]]
+        several = " or ".join(map(shown, found[unclear[0]][:3]))
         raise ValueError(
             f"{len(unclear)} of {len(found)} names could each be several pictures of {folder}, "
-            f"such as {unclear[0]!r}: {' or '.join(map(repr, several[:3]))}. Name their folders."
+            f"such as {shown(unclear[0])}: {several}. Name their folders."
         )

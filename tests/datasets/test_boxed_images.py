@@ -118,11 +118,13 @@ GOOD = ("3.png", "a", 0, 0, 9, 9)
         ([("cat/1.jpg", "a", 1, 2, 4, 9), GOOD], "1 are not there, such as 'cat/1.jpg'. Did you"),
         ([("x/3.png", "a", 1, 2, 4, 9), GOOD], "named in several ways, such as 'x/3.png'"),
         ([("../cat.png", "a", 1, 2, 4, 9), GOOD], "1 are not there"),
+        ([("\0" * 5000, "a", 1, 2, 4, 9), GOOD], r"such as '[x0\\\\]{99}\.\.\.\."),
     ],
 )
 def test_boxes_that_cannot_be(folder, rows, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as caught:
         load_boxed_images(folder, table_of(*rows), size=8)
+    assert len(str(caught.value)) < 900
 
 
 def test_boxes_that_leave_by_a_rounding_are_clipped(folder):
