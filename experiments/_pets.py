@@ -101,14 +101,17 @@ def write_classification(run, clf, history, test, names):
     return row
 
 
-def write_localization(run, rows, numbers, test, fusion):
-    """Tables and curves of the methods."""
-    named = rows.assign(
-        y=np.array(test.target_names)[rows["y"]],
-        predicted=np.array(test.target_names)[rows["predicted"]],
-        file=test.filenames[rows["id"]],
-    ).round(4)
-    run.write_table("rows.csv.gz", named)
+def with_names(rows, test):
+    """The rows with the names of the classes, and the photograph's file."""
+    names = np.array(test.target_names)
+    return rows.assign(
+        y=names[rows["y"]], predicted=names[rows["predicted"]], file=test.filenames[rows["id"]]
+    )
+
+
+def write_localization(run, rows, numbers, fusion):
+    """Tables and curves of the methods, from rows with names."""
+    run.write_table("rows.csv.gz", rows.round(4))
     summary = summary_of(rows, numbers)
     run.write_table("summary.csv", summary)
     run.write_table("alignment.csv", compare_alignment(rows))
@@ -117,7 +120,7 @@ def write_localization(run, rows, numbers, test, fusion):
     shown = ("CAM", f"CAM{NOT_ALIGNED}", fusion, "random weights, CAM", REFERENCE)
     curves = rows[rows["method"].isin(shown) & rows["iou"].notna()]
     run.write_figure("box_accuracy.png", LocalizationCurveDisplay.from_rows(curves))
-    return named, summary
+    return summary
 
 
 def metrics_summary(config, accuracy, chosen, summary, held_out, test):
@@ -159,13 +162,14 @@ def main(config):
     run.write_table("receptive_fields.csv", centres.round(3))
     explainers = make_explainers(clf, config.layers, config.batch_size, score_cam=config.score_cam)
     rows, numbers = score_methods(clf, explainers, validation, test)
-    named, summary = write_localization(run, rows, numbers, test, fusion)
+    rows = with_names(rows, test)
+    summary = write_localization(run, rows, numbers, fusion)
     of_network = [name for name, one in explainers.items() if one.classifier_ is clf]
     chosen = summary.loc[of_network, "validation_mean_iou"].drop("edges").idxmax()
     methods = (chosen, "CAM", f"CAM{NOT_ALIGNED}", fusion, GUIDED)
     shown = {name: explainers[name] for name in methods if name in explainers}
     write_pictures(
-        *(run, named, list(shown), test),
+        *(run, rows.round(4), list(shown), test),
         lambda ids: explain_together(shown, test.images[ids], test.target[ids]),
         config.gallery,
         title="heatmap of the true class",

@@ -24,7 +24,8 @@ from fmcam.metrics import max_box_accuracy_score, max_pixel_iou_score, pixel_ave
 from fmcam.report import bootstrap_difference, evaluate_localization, summarize
 
 __all__ = ["NOT_ALIGNED", "REFERENCE"]
-__all__ += ["compare_alignment", "fused", "make_explainers", "score_methods", "summary_of"]
+__all__ += ["compare_alignment", "fused", "make_explainers", "numbers_of", "score_methods"]
+__all__ += ["summary_of"]
 
 REFERENCE = "centre box"
 NOT_ALIGNED = ", not aligned"
@@ -109,22 +110,25 @@ def score_methods(clf, explainers, validation, test):
         for name in [name for name in maps if name not in rows]:  # references come each time
             of_method = found[found["method"] == name]
             rows[name] = of_method
-            numbers[name] = {
-                "region": to_boxes[name].region_,
-                "threshold": to_boxes[name].threshold_,
-                "mask_threshold": of_method["mask_threshold"].iloc[0],
-                "validation_mean_iou": to_boxes[name].scores_.max(),
-                "oracle_max_box_accuracy_v2": max_box_accuracy_score(
-                    test.boxes, maps[name], region="fit"
-                ),
-                "oracle_pixel_iou": max_pixel_iou_score(test.masks, maps[name]),
-                "pixel_average_precision": pixel_average_precision_score(test.masks, maps[name]),
-            }
+            numbers[name] = numbers_of(of_method, to_boxes[name], maps[name], test)
     order = [*names, *(name for name in rows if name not in explainers)]
     return (
         pd.concat([rows[name] for name in order], ignore_index=True),
         pd.DataFrame.from_dict(numbers, orient="index").loc[order],
     )
+
+
+def numbers_of(rows, to_box, maps, test):
+    """The numbers of one method, beside those of its rows."""
+    return {
+        "region": to_box.region_,
+        "threshold": to_box.threshold_,
+        "mask_threshold": rows["mask_threshold"].iloc[0],
+        "validation_mean_iou": to_box.scores_.max(),
+        "oracle_max_box_accuracy_v2": max_box_accuracy_score(test.boxes, maps, region="fit"),
+        "oracle_pixel_iou": max_pixel_iou_score(test.masks, maps),
+        "pixel_average_precision": pixel_average_precision_score(test.masks, maps),
+    }
 
 
 def summary_of(rows, numbers):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Bunch
 from torch import nn
 
-from experiments import pets
+from experiments import pets, refit_references
 from experiments._pets import load
 from experiments._pets_methods import compare_alignment, make_explainers, score_methods
 from experiments._receptive_fields import effective_centres
@@ -170,6 +171,28 @@ def test_summary(run):
     share = (test.masks == 1).sum() / (test.masks != 255).sum()
     assert summary.loc["full frame", "pixel_average_precision"] == pytest.approx(share)
     assert summary.loc["full frame", "no_boxes"] == 0
+
+
+@pytest.mark.slow
+def test_references_fitted_anew_are_the_same(run, tmp_path):
+    """Those of the run itself, from its boxes alone, whatever stood in their rows before."""
+    folder = tmp_path / "run"
+    shutil.copytree(run.out, folder)
+    rows = read(run, "rows.csv.gz")
+    of_old = rows[~rows["method"].isin(["constant box", "full frame"])].copy()
+    of_old.loc[of_old["method"] == "centre box", "iou"] = 0
+    of_old.to_csv(folder / "rows.csv.gz", index=False)
+    refit_references.main(refit_references.Config(data_dir=run.data_dir, out=str(folder)))
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "rows.csv.gz"), rows)
+    tables = (pd.read_csv(f"{one}/summary.csv", index_col="method") for one in (run.out, folder))
+    pd.testing.assert_frame_equal(*tables, atol=1e-3, rtol=1e-3)
+    assert (folder / "errors.csv").read_text() == Path(run.out, "errors.csv").read_text()
+    told = [(Path(one) / TEXT).read_text().splitlines()[:3] for one in (run.out, folder)]
+    assert told[0] == told[1]
+    of_methods, of_run = folder / "provenance_methods.json", Path(run.out, "provenance.json")
+    assert of_methods.read_text() == of_run.read_text()
+    with pytest.raises(SystemExit, match=r"experiments\.pets wrote, but .* holds no rows"):
+        refit_references.main(refit_references.Config(out=str(tmp_path)))
 
 
 @pytest.mark.parametrize("method", ["CAM", "LayerCAM, layers 2 to 4", "edges", "Guided Grad-CAM"])
