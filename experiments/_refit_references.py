@@ -16,7 +16,7 @@ from fmcam.localize import HeatmapToBox
 from fmcam.metrics import mask_iou_score
 from fmcam.report import localization_error_types, localization_frame
 
-ANSWERS = ["id", "y", "predicted", "probability", "correct", "file"]
+ANSWERS = ["id", "y", "predicted", "probability", "correct", "rank", "file"]
 NOT_CHOSEN = ("edges", "random weights", "resolution oracle")
 
 
@@ -38,7 +38,8 @@ def references(rows, validation, test):
     validation, test : Bunch
         With boxes and masks.
     """
-    answers = rows.loc[rows["method"] == rows["method"].iloc[0], ANSWERS].reset_index(drop=True)
+    answers = rows[rows["method"] == rows["method"].iloc[0]].reset_index(drop=True)
+    answers = answers[[name for name in ANSWERS if name in answers]]  # older rows have no rank
     size = test.masks.shape[1:]
     known = chance_heatmaps((len(validation.boxes), *size), validation.boxes)
     frames, numbers = [], {}

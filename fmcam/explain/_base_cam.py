@@ -40,9 +40,10 @@ class BaseCAM(BaseExplainer):
     upsample : bool, default=True
         Bilinear to the size of the images. False: the layer's own resolution.
     align : bool, default=True
-        Put each cell where its receptive field is centred. False: as if the maps covered the
-        image evenly, as most libraries draw them, which shifts maps behind a 3x3 convolution of
-        stride s by (s - 1) / 2 pixels.
+        Draw each cell at the geometric centre of its receptive field. False: as if the maps covered
+        the image evenly, as most libraries draw them, which shifts maps behind a padded 3x3
+        convolution of stride s by (s - 1) / 2 pixels. Where the cells of a trained network look
+        is another question: `fmcam.report.evaluate_localization` asks it on held-out images.
     """
 
     def __init__(
@@ -155,7 +156,7 @@ def _named(layer, net):
 
 
 def aligned_grid(batch, layer):
-    """Where a layer's receptive fields are centred."""
+    """The geometric centres of a layer's receptive fields."""
     found = None
     if batch.layers[layer].axes == "nchw":
         found = survey_of(batch.clf, batch.images).grid(layer)

@@ -75,12 +75,14 @@ class GradCAM(BaseGradientCAM):
 class GradCAMPlusPlus(BaseGradientCAM):
     r"""Grad-CAM++ [1]_: the maps weighted by their positive gradients, cell by cell.
 
-    .. math:: w_{ck} = \sum_{ij} \frac{\operatorname{ReLU}(G_{kij})}{2 + G_{kij} \sum_{ab} A_{kab}}
+    .. math:: w_{ck} = \sum_{ij} \frac{\operatorname{ReLU}(G_{kij})}
+              {2 + \operatorname{ReLU}(G_{kij}) \sum_{ab} \operatorname{ReLU}(A_{kab})}
 
     Notes
     -----
-    Equation 19 divided by the squared gradient, which needs no small constant. The sum over A
-    takes its positive part, so the denominator is at least 2 also in layers without a ReLU.
+    Equation 19 divided by the squared gradient, which needs no small constant. The sum over A is
+    that of the positive parts of its cells, so the denominator is at least 2 also in layers without
+    a ReLU; where A is what a ReLU gives it is the paper's.
     The weights are not proportional to the logit's scale, since the paper derives the
     exponential of the logit.
 

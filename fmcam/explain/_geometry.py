@@ -64,7 +64,9 @@ def half_pixel_grid(size, cells):
 
 
 def layer_grid(net, layer, image):
-    r"""The centres of the receptive fields of a layer, in pixels of the image.
+    r"""The geometric centres of the receptive fields of a layer, in pixels of the image.
+
+    What a trained network has learned may lean to one side of them.
 
     One forward pass is followed operator by operator. Convolutions and poolings with kernel size
     k, dilation d, padding p and stride s centre their cell i at :math:`(k - 1) d / 2 - p + s i` of

@@ -150,12 +150,14 @@ class GuidedGradCAM(BaseAttribution):
         layout=None,
         target="logit",
         normalize="minmax",
+        align=True,
         batch_size=128,
     ):
         super().__init__(estimator, normalize=normalize, batch_size=batch_size)
         self.layer = layer
         self.layout = layout
         self.target = target
+        self.align = align
 
     def layers_for(self, clf, images):
         """The layers of Grad-CAM."""
@@ -168,7 +170,8 @@ class GuidedGradCAM(BaseAttribution):
 
     @property
     def _grad_cam(self):
-        return GradCAM(self.estimator, layer=self.layer, layout=self.layout, target=self.target)
+        cells = {"layer": self.layer, "layout": self.layout, "align": self.align}
+        return GradCAM(self.estimator, target=self.target, **cells)
 
 
 def _guided_gradient(batch, class_indices, target):

@@ -213,11 +213,11 @@ def _map_of_box(box, size):
 def oracle_heatmaps(explainer, X, masks):
     """Return the maps of an explainer that knows the objects, at the resolution of its layer.
 
-    The exact mask of each object is averaged over the cells of the layer, each around the centre of
-    its receptive field, and drawn as the explainer draws its own maps. Boxes from these maps, with
-    a threshold of their own, are what the layer's resolution allows a map that is bright where the
-    object is. That is a strong reference, no strict bound: a map can tell more than how much of a
-    cell the object covers.
+    The exact mask of each object is averaged over the cells of the layer, each around the geometric
+    centre of its receptive field, and drawn as the explainer draws its own maps. Boxes from these
+    maps, with a threshold of their own, are what the layer's resolution allows a map that is bright
+    where the object is. That is a strong reference, no strict bound: a map can tell more than how
+    much of a cell the object covers.
 
     Parameters
     ----------

@@ -196,7 +196,7 @@ class Survey:
         return self._default
 
     def grid(self, layer):
-        """Where the receptive fields of a layer are centred, or None if no operator says."""
+        """The geometric centres of a layer's receptive fields, or None if no operator says."""
         return self._grids.get(layer)
 
     def _find_default(self, clf, graph, outputs):

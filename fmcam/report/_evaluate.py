@@ -40,7 +40,7 @@ def evaluate_localization(
     r"""Return how well explainers localize a class, fitted on some images, scored on others.
 
     What turns the heatmaps of a method into boxes, the threshold :math:`\tau`, the kind of region
-    :math:`r` and whether cells are drawn aligned to their receptive fields :math:`a`, is what fits
+    :math:`r` and whether cells are drawn at their geometric centres :math:`a`, is what fits
     the true boxes :math:`T_i` of the `fit` images best:
 
     .. math:: \hat\tau, \hat r, \hat a = \operatorname{argmax}_{\tau, r, a} \frac{1}{n} \sum_{i=1}^n
@@ -89,7 +89,8 @@ def evaluate_localization(
         As `localization_frame` returns them for the test images, and
 
         region, align
-            What a box goes around, and whether cells are aligned; None for a method without cells.
+            What a box goes around, and whether cells are drawn at their geometric centres; None for
+            a method without cells.
         mask_threshold, mask_iou
             Only with masks: `threshold`, or the one whose masks have the highest mean IoU on the
             `fit` images, and the IoU there is with it, see `fmcam.metrics.mask_iou_score`.

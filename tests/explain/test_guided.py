@@ -177,13 +177,14 @@ class TestAgainstCaptum:
 
 
 class TestGuidedGradCAM:
-    def test_is_the_product(self):
+    @pytest.mark.parametrize("align", [True, False])
+    def test_is_the_product(self, align):
         torch.manual_seed(0)
         clf, X, y = frozen(ResNet18(n_classes=4)), random_images(2, 3, 64, 64), [3, 1]
         layer = "features.layer3"
-        cam = GradCAM(clf, layer=layer, normalize=None).explain(X, y)
+        cam = GradCAM(clf, layer=layer, normalize=None, align=align).explain(X, y)
         expected = GuidedBackprop(clf).attribute(X, y) * cam[:, None]
-        found = GuidedGradCAM(clf, layer=layer)
+        found = GuidedGradCAM(clf, layer=layer, align=align)
         np.testing.assert_allclose(found.attribute(X, y), expected, rtol=1e-6)
         magnitude = np.abs(expected).max(axis=1)
         maps = found.set_params(normalize=None).explain(X, y)
