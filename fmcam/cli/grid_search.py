@@ -36,6 +36,9 @@ class Config:
     rows: int | None = option(None, f"number of training images to search on{_by_default(0)}")
     epochs: int | None = option(None, f"epochs of each fit of the search{_by_default(1)}")
     final_epochs: int | None = option(None, f"epochs of the winners{_by_default(2)}")
+    halving: bool = option(
+        False, "train all candidates for a third of the epochs or less, and the best third on"
+    )
     precision: str = option("float32", "number type of the forward pass", PRECISIONS)
     seed: int = option(0, "random state of the subset, the folds and the networks")
     jobs: int = option(os.cpu_count(), "number of parallel processes")
@@ -62,10 +65,27 @@ class Config:
         return dataclasses.replace(self, **missing)
 
 
+def check_halving(config):
+    """End with a message if there is nothing to halve."""
+    n_candidates = len(config.lr) * len(config.batch_size) * len(config.weight_decay)
+    if n_candidates < 3:
+        raise SystemExit(
+            f"--halving needs three candidates or more, got {n_candidates}. Give --lr, "
+            "--batch-size or --weight-decay more values, or leave out --halving."
+        )
+    if config.epochs < 3:
+        raise SystemExit(
+            f"--halving needs --epochs of 3 or more, as the first third decides who trains on; got "
+            f"{config.epochs}."
+        )
+
+
 def main(config):
     """Fill the settings in before torch is imported, then search."""
     config = config.complete()
     check_folder(config.out)
+    if config.halving:
+        check_halving(config)
     from fmcam.cli import _grid_search
 
     _grid_search.main(config)

@@ -49,6 +49,10 @@ MISTAKES = {
     ("train", "--image-size", "64"): "fashion-mnist has none",
     ("train", "--out", "setup.cfg/run"): "--out must be a folder that can be written to",
     ("train", "--checkpoint-dir", "setup.cfg"): "--checkpoint-dir must be a folder",
+    ("grid-search", "--halving", "--epochs", "2"): "--halving needs --epochs of 3 or more",
+    ("grid-search", "--halving", "--lr", "1", "--batch-size", "8", "--weight-decay", "0"): (
+        "--halving needs three candidates or more, got 1"
+    ),
     ("grid-search", "--out", "setup.cfg"): "--out must be a folder that can be written to",
     ("explain", "setup.cfg", "--arch", "resnet50", "--model", "V9"): "IMAGENET1K_V2",
     ("explain", "setup.cfg", "--arch", "resnet50", "--model", "DEFAULT", "--out", "setup.cfg"): (

@@ -128,6 +128,19 @@ def test_resuming_repeats_no_fit_and_changes_no_number(searched):
     pd.testing.assert_frame_equal(pd.read_csv(searched / "simplecnn_cv_results.csv"), before)
 
 
+def test_halving_trains_the_best_on(tmp_path):
+    grid = {"lr": (0.03, 1e-6), "weight_decay": (0.0, 1e-4), "epochs": 3}
+    config = {**TINY, **grid, "halving": True, "final_epochs": 1}
+    grid_search.main(grid_search.Config(**config, out=str(tmp_path)))
+    results = pd.read_csv(tmp_path / "simplecnn_cv_results.csv")
+    rungs = results.groupby("iter")["n_resources"].agg(["first", "size"])
+    assert rungs.to_numpy().tolist() == [[1, 4], [3, 2]]
+    assert json.loads((tmp_path / "best.json").read_text())["simplecnn"]["lr"] == 0.03
+    summary = pd.read_csv(tmp_path / "summary.csv").loc[0]
+    assert summary["cv_accuracy"] == results.loc[results["iter"] == 1, "mean_test_accuracy"].max()
+    assert (tmp_path / "figures" / "simplecnn_grid.png").exists()
+
+
 def test_compare_needs_a_search(tmp_path):
     config = compare.Config(search=str(tmp_path), dataset="shapes")
     with pytest.raises(SystemExit, match=r"no .*best.json.*grid-search --dataset shapes"):
