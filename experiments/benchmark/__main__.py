@@ -6,7 +6,7 @@ from importlib import import_module
 from fmcam.cli._script import run_script
 
 SCRIPTS = (
-    *("boxes", "fit", "fuzz", "heatmaps", "networks", "photographs"),
+    *("boxes", "fit", "fuzz", "halving", "heatmaps", "networks", "photographs"),
     *("reliability", "scaling", "search", "steps"),
 )
 

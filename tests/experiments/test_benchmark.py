@@ -14,6 +14,7 @@ from experiments.benchmark import (
     _threads,
     fit,
     fuzz,
+    halving,
     photographs,
     reliability,
     steps,
@@ -36,6 +37,33 @@ def test_ways_take_turns():
     ways = {name: lambda name=name: called.append(name) for name in "ab"}
     assert in_turns(ways, 2).shape == (2, 2)
     assert called == list("abab")
+
+
+def test_ranks_and_what_rungs_choose_by_hand():
+    scores = pd.DataFrame(
+        {1: [1, 2, 3, 4, 5, 6], 3: [6, 5, 4, 3, 2, 1], 9: [9, 8, 7, 6, 5, 4]}, dtype=float
+    )
+    assert halving.choice(scores, [1, 3, 9]) == 4  # 4 and 5 are left, then 4
+    assert halving.choice(scores, [3, 9]) == 0
+    rows = halving.ranks_of(scores)
+    assert rows["epochs"].tolist() == [1, 3]
+    assert rows["rank_correlation"].tolist() == pytest.approx([-1, 1])
+    assert rows["lost_from_here"].tolist() == [4, 0]
+
+
+@pytest.mark.slow
+def test_halving(tmp_path):
+    config = {"nets": ("lenet5",), "dataset": "shapes", "lr": (0.01, 0.1), "batch_size": (32, 64)}
+    config |= {"rows": 120, "epochs": 3, "cv": 2, "seeds": (0, 1), "weight_decay": (0.0,)}
+    halving.main(halving.Config(**config, out=str(tmp_path)))
+    summary = pd.read_csv(tmp_path / "summary.csv")
+    assert len(summary) == 3
+    assert set(summary["count"]) == {2}
+    regret = pd.read_csv(tmp_path / "regret.csv")
+    same = regret["fmcam halving winner"] == regret["fmcam exhaustive winner"]
+    assert (same == (regret["regret"] == 0)).all()
+    ranks = pd.read_csv(tmp_path / "ranks.csv")
+    assert ranks["epochs"].tolist() == [1, 1, 1, 1]
 
 
 @pytest.fixture
