@@ -7,7 +7,7 @@ from fmcam.cli._script import run_script
 
 SCRIPTS = (
     *("boxes", "fit", "fuzz", "halving", "heatmaps", "networks", "photographs"),
-    *("reliability", "scaling", "search", "steps"),
+    *("reliability", "scaling", "search", "steps", "wsol"),
 )
 
 if __name__ == "__main__":

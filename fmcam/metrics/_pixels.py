@@ -173,15 +173,13 @@ class BasePixels(BaseAccumulator):
     def _count(self, masks_true, heatmaps):
         """Return how many pixels lie between thresholds, (2, bins): beside and on the object."""
         edges = np.arange(self.thresholds + 1) * (1 / self.thresholds)
-        edges[-1] = 1
-        values = np.clip(heatmaps, 0, 1)
-        bins = (values * self.thresholds).astype(np.intp)
+        edges[0], edges[-1] = -np.inf, 1
+        bins = (heatmaps * self.thresholds).astype(np.intp)
         # The product is rounded, which may move a value over an edge.
-        bins -= values < edges[bins]
-        bins += values >= np.append(edges, np.inf)[bins + 1]
-        known = masks_true < 2
-        places = bins[known] + len(edges) * masks_true[known].astype(np.intp)
-        return np.bincount(places, minlength=2 * len(edges)).reshape(2, -1)
+        bins -= heatmaps < edges[bins]
+        bins += heatmaps >= np.append(edges, np.inf)[bins + 1]
+        bins += len(edges) * np.minimum(masks_true, 2).astype(np.intp)  # ignored: a third row
+        return np.bincount(bins.ravel(), minlength=3 * len(edges)).reshape(3, -1)[:2]
 
     def _score(self, sums):
         false_alarms, hits = sums["counts"][:, ::-1].cumsum(axis=1)
