@@ -1,6 +1,7 @@
 """Hot regions of heatmaps and the boxes around them, for many thresholds at once."""
 
 import numpy as np
+from scipy import ndimage
 
 from fmcam._growth import Growth, blocks
 from fmcam._validation import as_array, check_heatmaps
@@ -8,6 +9,7 @@ from fmcam._validation import as_array, check_heatmaps
 __all__ = ["THRESHOLDS", "boxes_from_heatmaps", "count_regions"]
 
 THRESHOLDS = np.arange(1, 50) / 50  # where the best threshold of heatmaps is looked for
+_TOUCHING = np.ones((3, 3, 3)) * [[[0]], [[1]], [[0]]]  # pixels of one image, also by a corner
 
 
 def boxes_from_heatmaps(heatmaps, threshold, *, region="largest"):
@@ -97,6 +99,10 @@ def count_regions(heatmaps, threshold):
     thresholds, place = _check_thresholds(threshold, heatmaps.dtype)
     counts = np.zeros((len(thresholds), len(heatmaps)), dtype=int)
     for maps, levels in _levels(heatmaps, thresholds):
+        if len(thresholds) == 1:
+            images, *_ = _label(levels, heatmaps[maps])
+            counts[0, maps] = np.bincount(images, minlength=len(levels))
+            continue
         growth = Growth(levels, heatmaps[maps], len(thresholds))
         for level, _ in growth:
             images = growth.image[growth.alive()]
@@ -130,12 +136,32 @@ def _levels(heatmaps, thresholds):
 def _around_largest(levels, values, n_levels):
     """Return the box around the largest region above each level, (n_levels, n, 4)."""
     boxes = np.full((n_levels, len(levels), 4), np.nan)
+    if n_levels == 1:
+        images, found, sizes, means = _label(levels, values)
+        order = np.lexsort((-means, -sizes, images))
+        first = np.flatnonzero(np.diff(images[order], prepend=-1))
+        boxes[0, images[order[first]]] = found[order[first]]
+        return boxes
     growth, largest = Growth(levels, values, n_levels), np.empty(0, dtype=np.intp)
     for level, grown in growth:
         # What has not grown is not larger than what was the largest one.
         largest = growth.largest(np.append(grown, growth.root_of(largest)))
         boxes[level, growth.image[largest]] = growth.boxes(largest)
     return boxes
+
+
+def _label(levels, values):
+    """Return image, box, size and mean of each region above level 0; it is quicker for one level.
+
+    Those of an image are in the order of their first pixels.
+    """
+    labels, _ = ndimage.label(levels, _TOUCHING)
+    places = ndimage.find_objects(labels)
+    images = np.array([image.start for image, _, _ in places], dtype=np.intp)
+    corners = [[x.start, y.start, x.stop, y.stop] for _, y, x in places]
+    sizes = np.bincount(labels.ravel())[1:]
+    sums = np.bincount(labels.ravel(), values.astype(np.float32).ravel())[1:]
+    return images, np.reshape(corners, (-1, 4)), sizes, sums / sizes
 
 
 def _around_all(levels, values, n_levels):

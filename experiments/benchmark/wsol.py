@@ -135,14 +135,14 @@ def beside(config):
 
 
 def alone(config):
-    """One row for each 500 maps: seconds so far without those of making them, and peak memory."""
+    """One row for each 100 maps: seconds so far without those of making them, and peak memory."""
     accuracy, seconds, rows = MaxBoxAccuracy(convention="wsol"), 0.0, []
     for number in range(config.alone // config.batch):
         maps, boxes = make_batch(number, config.batch)
         start = time.process_time()
         accuracy.update(boxes, maps)
         seconds += time.process_time() - start
-        if accuracy.n % 500 == 0:
+        if accuracy.n % 100 == 0:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             rows.append({"maps": accuracy.n, "seconds": seconds, "peak_mb": peak})
             print(rows[-1], flush=True)
