@@ -44,3 +44,23 @@ def test_names_are_told_without_importing_what_takes_seconds():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+def test_networks_of_our_own_do_without_the_two_seconds_of_torchvision():
+    code = """
+import sys
+import numpy as np
+from sklearn.frozen import FrozenEstimator
+from fmcam.classifiers import LeNet5Classifier
+from fmcam.cli import _explain, _grid_search, _train
+from fmcam.explain import GradCAM
+X, y = np.zeros((8, 1, 28, 28), np.uint8), np.arange(8) % 2
+clf = LeNet5Classifier(max_epochs=1, verbose=0).fit(X, y)
+GradCAM(FrozenEstimator(clf)).transform(X)
+print("torchvision" in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "False"

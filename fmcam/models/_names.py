@@ -197,6 +197,9 @@ def _spelled(name, names, source):
 
 
 def _has_weights(source, name, tag):
+    whole = re.compile(rf"\b{re.escape(tag)}\b")
+    if source != "timm/" or not any(map(whole.search, _sources("timm"))):
+        return False  # a mistyped tag is told before timm, and with it torch, is imported
     from fmcam.models import _timm
 
-    return source == "timm/" and tag in _timm.published(name)
+    return tag in _timm.published(name)

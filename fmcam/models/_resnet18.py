@@ -3,7 +3,6 @@
 from collections import OrderedDict
 from pathlib import Path
 
-import torchvision
 from torch import nn
 
 from fmcam._weight_files import read_weight_file
@@ -45,6 +44,8 @@ class ResNet18(FeaturesThenHead):
     _FEATURES = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
 
     def __init__(self, n_classes=1000, in_channels=3, weights=None):
+        import torchvision  # takes two seconds, which all other networks do without
+
         super().__init__()
         net = torchvision.models.resnet18(num_classes=n_classes)
         if in_channels != 3:
@@ -84,6 +85,8 @@ class ResNet18(FeaturesThenHead):
 
 
 def _read_weights(weights):
+    import torchvision
+
     names = torchvision.models.ResNet18_Weights
     if str(weights) in names.__members__:
         chosen = names[str(weights)]

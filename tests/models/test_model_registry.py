@@ -1,6 +1,7 @@
 """Networks by name: from each source, with weights of every kind, and what is refused."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from fmcam.models import (
     list_models,
     list_weights,
 )
+from fmcam.models._names import _sources
 
 transformers = pytest.importorskip("transformers")
 
@@ -89,6 +91,11 @@ def test_names_are_those_in_the_registries_of_torchvision_and_timm():
     theirs = torchvision.models.list_models(module=torchvision.models)
     assert list_models("torchvision/*") == [f"torchvision/{name}" for name in theirs]
     assert list_models("timm/*") == [f"timm/{name}" for name in sorted(timm.list_models())]
+
+
+def test_tags_that_timm_s_source_does_not_hold_are_not_asked_for():
+    words = {word for source in _sources("timm") for word in re.findall(r"\w+", source)}
+    assert {name.partition(".")[2] for name in timm.list_pretrained()} - {""} <= words
 
 
 @pytest.mark.parametrize(
