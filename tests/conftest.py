@@ -6,21 +6,18 @@ import os
 import signal
 from pathlib import Path
 
-# Small nets run no faster with more threads, those of several processes get in each other's way,
-# and results depend on the number. Processes that tests start inherit it.
-os.environ["OMP_NUM_THREADS"] = "1"
-
 import joblib
 import matplotlib
 import pytest
-import torch
 
 from fmcam import datasets
 
+# Small nets run no faster with more threads, those of several processes get in each other's way,
+# and results depend on the number. PyTorch, imported later, and processes that tests start read it.
+os.environ["OMP_NUM_THREADS"] = "1"
 matplotlib.use("Agg")
 # A shell lets what it starts in the background ignore Ctrl-C, which some tests send.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-torch.set_num_threads(1)
 
 
 @pytest.hookimpl(wrapper=True)

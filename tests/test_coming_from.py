@@ -25,14 +25,14 @@ BLOCKS = {
 TRANSFER = "--weights resnet18.pth --image-size 64 --head-epochs 1 --epochs 1"
 SMALL = {  # a command: what it is given besides; of an option that is there twice the last counts
     "experiments.localize": "--dataset shapes --canvas 40 --feature-canvas 32 --rows 300 --epochs 1"
-    " --images 8 --validation 12",
+    " --images 8 --validation 12 --visualize 1",
     "experiments.compare": "--dataset shapes --search runs/grid_search/fashion-mnist --epochs 1"
-    " --seeds 0",
-    "experiments.pets": f"{TRANSFER} --batch-size 6 --validation 0.3",
+    " --seeds 0 --jobs 1",
+    "experiments.pets": f"{TRANSFER} --batch-size 6 --validation 0.3 --gallery 1",
     "--dataset canvas": "--dataset shapes --image-size 28",
     "fmcam finetune": f"{TRANSFER} --test 0.3",
     "fmcam grid-search": "--dataset shapes --rows 100 --epochs 1 --final-epochs 1 --lr 0.01"
-    " --batch-size 64 --weight-decay 0 --out runs/grid_search/fashion-mnist",
+    " --batch-size 64 --weight-decay 0 --jobs 1 --out runs/grid_search/fashion-mnist",
     "fmcam train": "--epochs 1 --image-size 64 --batch-size 8 --val-size 10 --seeds 0",
 }
 SMALLER = [  # in Python: a pattern and what it becomes
