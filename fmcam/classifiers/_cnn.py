@@ -9,6 +9,7 @@ from fmcam._data.images import as_image_array
 from fmcam._data.streams import as_stream
 from fmcam._network_state import device_of
 from fmcam.classifiers._class_order import assign_classes
+from fmcam.classifiers._foreign_entries import standardize_as_published
 from fmcam.classifiers._given import check_weights, plain_network
 from fmcam.classifiers._outputs import check_predicted
 from fmcam.classifiers._parameters import check_parameter_values
@@ -168,7 +169,7 @@ class CNNClassifier(Training):
         self.random_state = random_state
 
     @classmethod
-    def from_module(cls, net, classes=None, **params):
+    def from_module(cls, net, classes=None, *, preprocessing=None, **params):
         """A fitted classifier around a trained network, which is shared, not copied or changed.
 
         Parameters
@@ -180,6 +181,10 @@ class CNNClassifier(Training):
         classes : array-like of shape (k,) or None, default=None
             The label of each output of the network, in any order: `classes_` and the columns of
             ``predict_proba`` are sorted. By default 0..k-1, where k is what the network gives.
+        preprocessing : str or None, default=None
+            None: the network gets images as they are. The name of a network, or "imagenet" for most
+            of those that learned ImageNet: images of 0..255 are standardized by the mean and
+            deviation of its published weights, see :func:`fmcam.models.get_preprocessing`.
         **params
             Parameters of :class:`CNNClassifier`, such as `outputs`, `precision` or `batch_size`.
 
@@ -192,8 +197,9 @@ class CNNClassifier(Training):
         TypeError
             If `net` is no instance of nn.Module.
         ValueError
-            If the classes do not fit the outputs, weights are NaN, or the network is quantized, of
-            TorchScript or torch.export, or spread over several devices.
+            If the classes do not fit the outputs, weights are NaN, the network is quantized, of
+            TorchScript or torch.export, or spread over several devices, or `preprocessing` is not
+            known or not for its number of channels.
 
         Examples
         --------
@@ -212,7 +218,10 @@ class CNNClassifier(Training):
                 f"Move it with `net.to({clf.device!r})`, or leave `device` out."
             )
         with torch.inference_mode(False):  # or no gradient would pass the tensors made here
-            return clf.adopt(StandardizedNet(net, Standardize(1).to(device)), classes)
+            standardize = Standardize(1)
+            if preprocessing is not None:
+                standardize = standardize_as_published(net, preprocessing)
+            return clf.adopt(StandardizedNet(net, standardize.to(device)), classes)
 
     def adopt(self, module, classes=None, image_shape=None):
         """Become fitted with a given network instead of training one.

@@ -8,7 +8,7 @@ from torch import nn
 
 from fmcam.models import Standardize, get_preprocessing
 
-__all__ = ["class_names_in", "standardize_of"]
+__all__ = ["class_names_in", "standardize_as_published", "standardize_of"]
 
 _NAMES = (
     *("class_names", "classes", "class_to_idx", "idx_to_class", "id2label", "label2id"),
@@ -83,14 +83,12 @@ def standardize_of(path, net, rest, told, *, mean, std, preprocessing):
     -------
     Standardize or None
     """
-    convolutions = [part for part in net.modules() if isinstance(part, nn.Conv2d)]
-    n_channels = convolutions[0].in_channels if convolutions else None
+    n_channels = _n_channels(net)
     both = mean is not None and preprocessing is not None
     if both or (mean is None) != (std is None):
         raise ValueError("Pass both `mean` and `std`, or `preprocessing`, or none of them.")
     if preprocessing is not None:
-        recipe = get_preprocessing(preprocessing)
-        return _standardize(recipe.mean, recipe.std, n_channels, f"of {preprocessing!r}")
+        return standardize_as_published(net, preprocessing)
     if mean is not None:
         alike = n_channels or 1
         mean, std = ([one] * alike if np.ndim(one) == 0 else one for one in (mean, std))
@@ -106,6 +104,17 @@ def standardize_of(path, net, rest, told, *, mean, std, preprocessing):
         stacklevel=4,
     )
     return None
+
+
+def standardize_as_published(net, preprocessing):
+    """What standardizes images of 0..255 as for the published weights of a named network."""
+    recipe = get_preprocessing(preprocessing)
+    return _standardize(recipe.mean, recipe.std, _n_channels(net), f"of {preprocessing!r}")
+
+
+def _n_channels(net):
+    convolutions = [part for part in net.modules() if isinstance(part, nn.Conv2d)]
+    return convolutions[0].in_channels if convolutions else None
 
 
 def _recipe_in(rest, n_channels):
