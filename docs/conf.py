@@ -18,6 +18,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
+    "sphinx_gallery.gen_gallery",  # runs examples/plot_*.py, and makes notebooks of them
 ]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
@@ -27,6 +28,17 @@ myst_heading_anchors = 3
 autosummary_ignore_module_all = False  # each name of `__all__` has a page
 autosummary_imported_members = True
 numpydoc_show_class_members = False  # _templates/autosummary/class.rst shows them
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "ignore_pattern": "compare_simple_cnn_with_lenet5",  # takes an hour; tests run it smaller
+    "reference_url": {"fmcam": None},
+    "doc_module": "fmcam",
+    "backreferences_dir": "gallery/backreferences",
+    "download_all_examples": False,
+    "show_memory": False,
+}
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"fmcam {release}"

@@ -1,5 +1,7 @@
-"""The site says all that there is to say: a page for each public name."""
+"""The site says all that there is to say, and what it says of the code is so."""
 
+import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,9 @@ from sphinx.ext.autosummary import generate
 
 import fmcam
 
-DOCS = Path(__file__).parent.parent / "docs"
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+ERRORS = re.findall(r"^- \*(.+)\*$", (DOCS / "questions.md").read_text(), flags=re.M)
 
 
 @pytest.fixture(scope="module")
@@ -23,3 +27,28 @@ def test_each_public_name_has_a_page(api_pages):
     packages = {f"fmcam.{package}": getattr(fmcam, package).__all__ for package in fmcam.__all__}
     names = {f"{package}.{name}" for package, names in packages.items() for name in names}
     assert api_pages == names | set(packages)
+
+
+@pytest.fixture(scope="module")
+def messages():
+    """All texts in the sources, with … for what is filled in."""
+    trees = [ast.parse(path.read_text()) for path in (ROOT / "fmcam").rglob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    parts = [node.values if isinstance(node, ast.JoinedStr) else [node] for node in nodes]
+    return {
+        "".join(
+            str(getattr(part, "value", "")) if isinstance(part, ast.Constant) else "…"
+            for part in text
+        )
+        for text in parts
+    }
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_each_error_is_one_that_the_code_raises(error, messages):
+    fragments = [re.escape(part) for part in re.split(r"^`\w+`|…", error)]
+    assert any(re.search(".*".join(fragments), message) for message in messages)
+
+
+def test_there_are_errors():
+    assert len(ERRORS) > 15

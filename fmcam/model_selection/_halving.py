@@ -69,16 +69,18 @@ class HalvingGridSearchCV(HalvingSearch, halving.HalvingGridSearchCV):
     ----------
     n_resources_, n_candidates_ : list of int
         Epochs and candidates of each rung.
-    n_iterations_, n_required_iterations_, n_possible_iterations_, n_remaining_candidates_, \
-min_resources_, max_resources_
+    n_iterations_, n_required_iterations_, n_possible_iterations_ : int
+        Rungs, see `sklearn.model_selection.HalvingGridSearchCV`.
+    n_remaining_candidates_, min_resources_, max_resources_ : int
         As in `sklearn.model_selection.HalvingGridSearchCV`.
     cv_results_ : dict
         One row for each candidate and rung, as in scikit-learn: "iter" is the rung, "n_resources"
         the epochs done. The `max_epochs` among "params" is that of the whole training in all rungs,
         and "mean_fit_time" the time since the rung before.
-    best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_, \
-multimetric_, classes_, n_features_in_
+    best_estimator_, best_score_, best_params_, best_index_
         As in `sklearn.model_selection.GridSearchCV`; best in the last rung.
+    scorer_, n_splits_, refit_time_, multimetric_, classes_, n_features_in_
+        As in `sklearn.model_selection.GridSearchCV`.
 
     Raises
     ------
