@@ -61,7 +61,7 @@ def compare(clf, images, layer, config):
     """
     _, _, height, width = images.shape
     net = clf.module_.net
-    grid = layer_grid(clf.module_, net.get_submodule(layer), torch.as_tensor(images[:1]).float())
+    grid = layer_grid(clf.module_, net.get_submodule(layer), torch.tensor(images[:1]).float())
     pixels = round(grid.stride[1] / 2)
     chance = randomized(clf, random_state=config.seed)
     mirrored = images[..., ::-1]
@@ -101,7 +101,7 @@ def compare(clf, images, layer, config):
 def default_layer(clf, images):
     """The layer that is explained where none is named."""
     cam = GradCAM(FrozenEstimator(clf))
-    (layer,) = cam.layers_for(clf, torch.as_tensor(images[:1]).to(clf.device))
+    (layer,) = cam.layers_for(clf, torch.tensor(images[:1]).to(clf.device))
     return layer
 
 
