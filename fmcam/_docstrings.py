@@ -10,6 +10,7 @@ __all__ = ["complete_docstrings", "documented_like"]
 
 _HEADING = re.compile(r"\n\n(\w[\w ]*)\n-{3,}\n")
 _ENTRY = re.compile(r"^(?=\S)", re.MULTILINE)
+_CITATION = re.compile(r"\s+\[\d+\]_")  # its paper is listed where it comes from
 _INHERITED_BY_METHODS = ("Parameters", "Returns", "Yields")
 _T = TypeVar("_T")
 
@@ -33,7 +34,8 @@ def complete_docstrings(cls: type) -> None:
     True
     """
     bases = [base for base in cls.__mro__[1:] if base.__module__.startswith("fmcam.")]
-    _complete(cls, bases)
+    _complete(cls, "Attributes", bases)
+    _complete(cls, "Parameters", bases)
     for name, method in vars(cls).items():
         overridden = next((vars(base)[name] for base in bases if name in vars(base)), None)
         if isinstance(method, FunctionType) and isinstance(overridden, FunctionType):
@@ -48,8 +50,7 @@ def documented_like(other: object) -> Callable[[_T], _T]:
     Parameters
     ----------
     other : class or function
-        Its parameters, and the attributes of a class, are those of the decorated one, where that
-        says nothing of them.
+        Its parameters are those of the decorated one, where that says nothing of them.
 
     Returns
     -------
@@ -75,21 +76,20 @@ def documented_like(other: object) -> Callable[[_T], _T]:
     """
 
     def complete(documented: _T) -> _T:
-        _complete(documented, [other])
+        _complete(documented, "Parameters", [other])
         return documented
 
     return complete
 
 
-def _complete(documented: Any, others: Iterable[object]) -> None:
+def _complete(documented: Any, part: str, others: Iterable[object]) -> None:
     sections = _sections(documented)
-    known = _entries("Parameters", [documented, *others])
-    attributes = _entries("Attributes", [documented, *others])
-    complete = {
-        "Parameters": "\n".join(_of_signature(documented, known)),
-        "Attributes": "\n".join(attributes.values()),
-    }
-    documented.__doc__ = _joined({"": "", **complete, **sections, **complete})
+    known = {name: _CITATION.sub("", entry) for name, entry in _entries(part, others).items()}
+    known |= _entries(part, [documented])
+    entries = _of_signature(documented, known) if part == "Parameters" else known.values()
+    complete = {part: "\n".join(entries)}
+    parameters = {"Parameters": ""} if part == "Attributes" else {}  # they come first
+    documented.__doc__ = _joined({"": "", **parameters, **complete, **sections, **complete})
 
 
 def _sections(documented: object) -> dict[str, str]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from numbers import Integral
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from sklearn.utils import check_scalar
 
@@ -70,7 +71,7 @@ class Placement:
         check_fit(self.size, self.fit)
 
     @property
-    def resized(self):
+    def resized(self) -> tuple[int, int]:
         """Width and height of the whole picture after resizing; the longer side is cut down."""
         if self.fit == "stretch":
             return self.size, self.size
@@ -78,12 +79,12 @@ class Placement:
         return self.size * self.width // short, self.size * self.height // short
 
     @property
-    def corner(self):
+    def corner(self) -> tuple[int, int]:
         """Left and top of the square in the resized picture."""
         width, height = self.resized
         return round((width - self.size) / 2), round((height - self.size) / 2)
 
-    def cut(self, resized):
+    def cut(self, resized: Image.Image) -> Image.Image:
         """Return the square of a picture that is resized already.
 
         Parameters
@@ -99,7 +100,7 @@ class Placement:
         left, top = self.corner
         return resized.crop((left, top, left + self.size, top + self.size))
 
-    def mask(self, mask):
+    def mask(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the square of a mask.
 
         Parameters
@@ -125,7 +126,7 @@ class Placement:
         resized = Image.fromarray(mask).resize(self.resized, Image.Resampling.NEAREST)
         return np.asarray(self.cut(resized))
 
-    def boxes(self, boxes):
+    def boxes(self, boxes: ArrayLike) -> NDArray[np.float64]:
         """Return where boxes of the picture lie in the square.
 
         Parameters
@@ -144,7 +145,7 @@ class Placement:
         empty = (clipped[:, 2:] <= clipped[:, :2]).any(axis=1)
         return np.where(empty[:, None], np.nan, clipped)
 
-    def boxes_in_original(self, boxes):
+    def boxes_in_original(self, boxes: ArrayLike) -> NDArray[np.float64]:
         """Return where boxes of the square lie in the picture.
 
         Parameters
@@ -159,7 +160,7 @@ class Placement:
         """
         return (_as_boxes(boxes) + np.tile(self.corner, 2)) / np.tile(self._scale, 2)
 
-    def heatmap_in_original(self, heatmap):
+    def heatmap_in_original(self, heatmap: ArrayLike) -> NDArray[np.float32]:
         """Return a heatmap of the square as one of the picture.
 
         Parameters

@@ -1,6 +1,7 @@
 """Hot regions of heatmaps and the boxes around them, for many thresholds at once."""
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from fmcam._growth import Growth, blocks
@@ -12,7 +13,9 @@ THRESHOLDS = np.arange(1, 50) / 50  # where the best threshold of heatmaps is lo
 _TOUCHING = np.ones((3, 3, 3)) * [[[0]], [[1]], [[0]]]  # pixels of one image, also by a corner
 
 
-def boxes_from_heatmaps(heatmaps, threshold, *, region="largest"):
+def boxes_from_heatmaps(
+    heatmaps: ArrayLike, threshold: ArrayLike, *, region: str = "largest"
+) -> NDArray[np.float64]:
     """Return the box around the hot pixels of each heatmap.
 
     Hot are the pixels that are at least `threshold` and above zero, so a map of zeros has no box
@@ -67,7 +70,7 @@ def boxes_from_heatmaps(heatmaps, threshold, *, region="largest"):
     return boxes[place]
 
 
-def count_regions(heatmaps, threshold):
+def count_regions(heatmaps: ArrayLike, threshold: float) -> NDArray[np.int64]:
     """Return how many separate hot regions each heatmap has.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Docstrings of the public API: numpydoc's rules, the defaults of signatures, what is inherited."""
+"""Docstrings and types of the public API: numpydoc's rules, defaults, what is inherited."""
 
 import inspect
 import pydoc
@@ -28,7 +28,6 @@ LEFT_OUT = {
 ABOUT_ARGUMENTS = {"PR01", "RT01", "YD01"}
 CALLED = {"fit", "partial_fit", "predict", "predict_proba", "transform", "score"}
 METHODS = types.FunctionType | classmethod | staticmethod  # scikit-learn's own are of other types
-PACKAGES = [name for name in fmcam.__all__ if name != "model_selection"]
 
 
 def documented_in(package):
@@ -45,6 +44,14 @@ def documented_in(package):
     return names.values()
 
 
+def is_of_others(dotted):
+    """Whether a method overrides one of another library that users do not call."""
+    owner, _, name = dotted.rpartition(".")
+    bases = getattr(pydoc.locate(owner), "__mro__", ())
+    others = [base for base in bases if not base.__module__.startswith("fmcam.")]
+    return name not in CALLED and any(name in vars(base) for base in others)
+
+
 def faults(dotted):
     """The rules of numpydoc that are broken, but for those left out."""
     *_, owner, name = dotted.split(".")
@@ -53,12 +60,22 @@ def faults(dotted):
     left_out = {*LEFT_OUT}
     if inspect.isclass(owner):
         left_out |= {"EX01"}
-        others = [base for base in owner.__mro__ if not base.__module__.startswith("fmcam.")]
-        if name not in CALLED and any(name in vars(base) for base in others):
-            left_out |= ABOUT_ARGUMENTS
+        left_out |= ABOUT_ARGUMENTS if is_of_others(dotted) else set()
     if inspect.isclass(public) and issubclass(public, CNNClassifier):
         left_out |= {"PR02"}  # `**kwargs`, see the test of what it takes
     return [error for error in validate(dotted)["errors"] if error[0] not in left_out]
+
+
+def untyped(dotted):
+    """The parameters of a function or constructor without a type, and "return"."""
+    public = pydoc.locate(dotted)
+    function = vars(public).get("__init__") if inspect.isclass(public) else public
+    if not isinstance(inspect.unwrap(function), types.FunctionType | types.MethodType):
+        return []  # the constructor is that of a base, or made of the fields of a dataclass
+    signature = inspect.signature(function)
+    found = {name: one.annotation for name, one in signature.parameters.items() if name != "self"}
+    found["return"] = signature.return_annotation
+    return [name for name, annotation in found.items() if annotation is inspect.Signature.empty]
 
 
 def parameters_of(documented):
@@ -67,13 +84,19 @@ def parameters_of(documented):
     return {name: entry.type for entry in entries for name in entry.name.split(", ")}
 
 
-@pytest.mark.parametrize("package", PACKAGES)
+@pytest.mark.parametrize("package", fmcam.__all__)
 def test_numpydoc_finds_no_fault(package):
     found = {dotted: faults(dotted) for dotted in documented_in(package)}
     assert {dotted: broken for dotted, broken in found.items() if broken} == {}
 
 
-@pytest.mark.parametrize("package", PACKAGES)
+@pytest.mark.parametrize("package", fmcam.__all__)
+def test_signatures_have_types(package):
+    of_ours = [dotted for dotted in documented_in(package) if not is_of_others(dotted)]
+    assert {dotted: untyped(dotted) for dotted in of_ours if untyped(dotted)} == {}
+
+
+@pytest.mark.parametrize("package", fmcam.__all__)
 def test_defaults_are_those_of_the_signature(package):
     wrong = {}
     for dotted in documented_in(package):
@@ -93,7 +116,8 @@ def tells(kind, default):
         return default is None and kind.endswith("optional")
     if inspect.isclass(default):
         return text.rpartition(".")[2] == default.__name__
-    return eval(text) == default
+    told = eval(text)
+    return told == default or told is default  # NaN is no equal of itself
 
 
 @pytest.mark.parametrize(

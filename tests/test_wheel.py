@@ -77,6 +77,25 @@ def test_the_wheel_holds_the_package_alone(wheel):
 
 
 @pytest.mark.slow
+def test_users_code_passes_mypy_strict(wheel, tmp_path, monkeypatch):
+    pytest.importorskip("mypy")
+    python("-m", "pip", "install", "--no-deps", "--no-index", "--target", tmp_path / "site", wheel)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    copy(Path(__file__).with_name("typed_use.py"), tmp_path)
+    (tmp_path / "wrong_use.py").write_text(
+        "from fmcam.explain import GradCAM\n"
+        "GradCAM(None, batch_size='many').explain([[[0.0]]]).no_such_name\n"
+    )
+    files = ["typed_use.py", "wrong_use.py"]
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", *files]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    errors = [line for line in done.stdout.splitlines() if ": error: " in line]
+    assert [line.partition(":")[0] for line in errors] == ["wrong_use.py"] * 2
+    codes = sorted(line.rpartition("[")[2] for line in errors)
+    assert codes == ["arg-type]", "attr-defined]"]
+
+
+@pytest.mark.slow
 def test_the_command_runs_where_it_is_installed(wheel, tmp_path, monkeypatch):
     target, folder = tmp_path / "site", tmp_path / "results"
     python("-m", "pip", "install", "--no-deps", "--no-index", "--target", target, wheel)

@@ -1,16 +1,24 @@
 """One classifier trained with many seeds at once, and their ensemble."""
 
 import warnings
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils import get_tags, indexable
 from sklearn.utils.validation import check_is_fitted
 
+from fmcam._typing import Images
+from fmcam.classifiers import CNNClassifier
+
 __all__ = ["SeedEnsembleClassifier", "fit_many"]
 
 
-def fit_many(estimator, X, y, seeds):
+def fit_many(
+    estimator: CNNClassifier, X: Images, y: ArrayLike, seeds: Sequence[int]
+) -> list[CNNClassifier]:
     """Classifiers trained with different seeds, as one network.
 
     Each has the weights that its own ``fit`` would give it, up to rounding. Networks that
@@ -99,11 +107,11 @@ class SeedEnsembleClassifier(ClassifierMixin, BaseEstimator):
     (20, 2)
     """
 
-    def __init__(self, estimator, *, seeds=(0, 1, 2)):
+    def __init__(self, estimator: CNNClassifier, *, seeds: Sequence[int] = (0, 1, 2)) -> None:
         self.estimator = estimator
         self.seeds = seeds
 
-    def fit(self, X, y):
+    def fit(self, X: Images, y: ArrayLike) -> Self:
         """Train the members.
 
         Parameters
@@ -123,7 +131,7 @@ class SeedEnsembleClassifier(ClassifierMixin, BaseEstimator):
                 setattr(self, name, getattr(self.members_[0], name))
         return self
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Images) -> NDArray[np.float32]:
         """Mean probabilities of the members.
 
         Parameters
@@ -137,7 +145,7 @@ class SeedEnsembleClassifier(ClassifierMixin, BaseEstimator):
         """
         return self._probabilities(X).mean(axis=0)
 
-    def predict_proba_std(self, X):
+    def predict_proba_std(self, X: Images) -> NDArray[np.float32]:
         r"""Standard deviation of the members' probabilities.
 
         :math:`\sqrt{\sum_m (p_m - \bar p)^2 / (M - 1)}` over the M members.
@@ -161,7 +169,7 @@ class SeedEnsembleClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError("A spread needs at least two members, got one. Pass more `seeds`.")
         return probabilities.std(axis=0, ddof=1)
 
-    def predict(self, X):
+    def predict(self, X: Images) -> NDArray[Any]:
         """The label with the largest mean probability for each image.
 
         Parameters

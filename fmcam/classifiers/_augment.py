@@ -30,11 +30,13 @@ class FlipAndShift(BaseEstimator):
     torch.Size([1, 1, 2, 2])
     """
 
-    def __init__(self, shift=2, flip=True):
+    def __init__(self, shift: int = 2, flip: bool = True) -> None:
         self.shift = shift
         self.flip = flip
 
-    def __call__(self, images, generator=None):
+    def __call__(
+        self, images: torch.Tensor, generator: torch.Generator | None = None
+    ) -> torch.Tensor:
         """Images of shape (n, c, h, w) -> changed copies of the same shape and dtype."""
         n, _, height, width = images.shape
         top, left = torch.randint(2 * self.shift + 1, (2, n, 1), generator=generator)
@@ -96,14 +98,23 @@ class RandomResizedCrop(BaseEstimator):
     torch.Size([8, 3, 128, 128])
     """
 
-    def __init__(self, size, scale=(0.35, 1.0), ratio=(3 / 4, 4 / 3), flip=True, color=0.0):
+    def __init__(
+        self,
+        size: int,
+        scale: tuple[float, float] = (0.35, 1.0),
+        ratio: tuple[float, float] = (3 / 4, 4 / 3),
+        flip: bool = True,
+        color: float = 0.0,
+    ) -> None:
         self.size = size
         self.scale = scale
         self.ratio = ratio
         self.flip = flip
         self.color = color
 
-    def __call__(self, images, generator=None):
+    def __call__(
+        self, images: torch.Tensor, generator: torch.Generator | None = None
+    ) -> torch.Tensor:
         """Images (n, c, h, w) of any type -> float32 (n, c, size, size) in the same units."""
         crops = self._cropped(images, generator)
         return self._recolored(crops, generator) if self.color else crops

@@ -3,6 +3,7 @@
 import math
 import multiprocessing
 import sys
+from collections.abc import Sequence
 
 from sklearn.base import clone
 from skorch.callbacks import Callback
@@ -55,11 +56,11 @@ class OneCycle(Callback):
     [0.04, 1.0, 0.5, 0.0]
     """
 
-    def __init__(self, warmup=0.25, start=0.04):
+    def __init__(self, warmup: float = 0.25, start: float = 0.04) -> None:
         self.warmup = warmup
         self.start = start
 
-    def factor(self, progress):
+    def factor(self, progress: float) -> float:
         """The learning rate at one moment of the training.
 
         Parameters
@@ -135,11 +136,11 @@ class GrowingSize(Callback):
     [64, 64, 96, 128, 128]
     """
 
-    def __init__(self, first, until=0.6):
+    def __init__(self, first: int, until: float = 0.6) -> None:
         self.first = first
         self.until = until
 
-    def size(self, progress, last):
+    def size(self, progress: float, last: int) -> int:
         """The side of the images at one moment of the training.
 
         Parameters
@@ -206,7 +207,7 @@ class Frozen(Callback):
     False
     """
 
-    def __init__(self, patterns):
+    def __init__(self, patterns: str | Sequence[str]) -> None:
         self.patterns = patterns
 
     def on_train_begin(self, net, **kwargs):

@@ -8,9 +8,12 @@ import functools
 import inspect
 import json
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from safetensors.torch import save
 from torch import nn
 
@@ -18,6 +21,7 @@ import fmcam
 from fmcam import models
 from fmcam._files import replacing
 from fmcam._memory_format import channels_last_is_safe
+from fmcam._typing import FilePath
 from fmcam._weight_files import read_weight_file
 from fmcam._weights import check_fit, load_weights, sizes_in
 from fmcam.classifiers import _named
@@ -38,7 +42,14 @@ _TRIED = 2**22  # values of an image: for larger ones the layout of memory is no
 _TORCH = {"torch.optim.": torch.optim, "torch.nn.": nn}
 
 
-def save_classifier(clf, path, *, class_names=None, dataset=None, metrics=None):
+def save_classifier(
+    clf: CNNClassifier,
+    path: FilePath,
+    *,
+    class_names: Sequence[str] | None = None,
+    dataset: str | None = None,
+    metrics: Mapping[str, float] | None = None,
+) -> None:
     """Write a fitted classifier to one safetensors file.
 
     The header holds, as JSON: the kind of classifier and network, the parameters that are numbers,
@@ -154,8 +165,15 @@ def _torch_name(value):
 
 
 def load_classifier(
-    path, *, module=None, classes=None, key=None, mean=None, std=None, preprocessing=None
-):
+    path: FilePath,
+    *,
+    module: Any = None,
+    classes: ArrayLike | None = None,
+    key: str | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+    preprocessing: str | None = None,
+) -> CNNClassifier:
     """A fitted classifier from a file, in which nothing is run.
 
     Read are files of :func:`save_classifier`, and safetensors and torch files with a state dict,

@@ -39,7 +39,7 @@ def read_header(path, text, classifiers):
     try:
         header = json.loads(text)
     except (ValueError, RecursionError):
-        header = None
+        header = {}
     missing = _HEADER - set(header) if isinstance(header, dict) else _HEADER
     if missing or str(header["classifier"]) not in classifiers:
         raise ValueError(

@@ -1,13 +1,18 @@
 """CNNClassifier: a network as a scikit-learn classifier of images."""
 
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Self
+
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from fmcam._data.images import as_image_array
 from fmcam._data.streams import as_stream
 from fmcam._network_state import device_of
+from fmcam._typing import Images, RandomState
 from fmcam.classifiers._class_order import assign_classes
 from fmcam.classifiers._foreign_entries import standardize_as_published
 from fmcam.classifiers._given import check_weights, plain_network
@@ -129,24 +134,24 @@ class CNNClassifier(Training):
 
     def __init__(
         self,
-        module,
+        module: type[nn.Module] | nn.Module | Callable[..., nn.Module],
         *,
-        criterion=nn.CrossEntropyLoss,
-        optimizer=torch.optim.Adam,
-        lr=1e-3,
-        max_epochs=10,
-        batch_size=128,
-        train_split=None,
-        classes=None,
-        class_weight=None,
-        image_shape=None,
-        augment=None,
-        precision="float32",
-        outputs="logits",
-        random_state=None,
-        device="auto",
-        **kwargs,
-    ):
+        criterion: Callable[..., nn.Module] = nn.CrossEntropyLoss,
+        optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
+        lr: float = 1e-3,
+        max_epochs: int = 10,
+        batch_size: int = 128,
+        train_split: Callable[..., Any] | None = None,
+        classes: ArrayLike | None = None,
+        class_weight: str | Mapping[Any, float] | None = None,
+        image_shape: tuple[int, int, int] | Literal["pad"] | None = None,
+        augment: Callable[..., torch.Tensor] | None = None,
+        precision: Literal["float32", "bfloat16"] = "float32",
+        outputs: Literal["logits", "probabilities"] = "logits",
+        random_state: RandomState = None,
+        device: str = "auto",
+        **kwargs: Any,
+    ) -> None:
         self.augment = (
             augment  # skorch lets no nn.Module be set later, which is told better in `fit`
         )
@@ -169,7 +174,14 @@ class CNNClassifier(Training):
         self.random_state = random_state
 
     @classmethod
-    def from_module(cls, net, classes=None, *, preprocessing=None, **params):
+    def from_module(
+        cls,
+        net: nn.Module,
+        classes: ArrayLike | None = None,
+        *,
+        preprocessing: str | None = None,
+        **params: Any,
+    ) -> Self:
         """A fitted classifier around a trained network, which is shared, not copied or changed.
 
         Parameters
@@ -223,7 +235,12 @@ class CNNClassifier(Training):
                 standardize = standardize_as_published(net, preprocessing)
             return clf.adopt(StandardizedNet(net, standardize.to(device)), classes)
 
-    def adopt(self, module, classes=None, image_shape=None):
+    def adopt(
+        self,
+        module: StandardizedNet,
+        classes: ArrayLike | None = None,
+        image_shape: tuple[int, int, int] | None = None,
+    ) -> Self:
         """Become fitted with a given network instead of training one.
 
         Parameters
@@ -258,7 +275,13 @@ class CNNClassifier(Training):
 
     # Training -------------------------------------------------------------------------------------
 
-    def fit(self, X, y=None, sample_weight=None, **fit_params):
+    def fit(
+        self,
+        X: Images,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        **fit_params: Any,
+    ) -> Self:
         """Train the network.
 
         Parameters
@@ -283,7 +306,14 @@ class CNNClassifier(Training):
         afresh = not (self.warm_start and self.initialized_)
         return self._train(X, y, afresh, self.classes, sample_weight, **fit_params)
 
-    def partial_fit(self, X, y=None, classes=None, sample_weight=None, **fit_params):
+    def partial_fit(
+        self,
+        X: Images,
+        y: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        **fit_params: Any,
+    ) -> Self:
         """Train for `max_epochs` more epochs from the present weights.
 
         Parameters
@@ -309,7 +339,7 @@ class CNNClassifier(Training):
 
     # Prediction -----------------------------------------------------------------------------------
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Images) -> NDArray[np.float32]:
         """Probabilities of the classes.
 
         Parameters
@@ -329,7 +359,7 @@ class CNNClassifier(Training):
         check_predicted(probabilities, self.module_.net)
         return probabilities
 
-    def predict(self, X):
+    def predict(self, X: Images) -> NDArray[Any]:
         """The most probable label of each image.
 
         Parameters
@@ -345,7 +375,9 @@ class CNNClassifier(Training):
         class_indices = self.predict_proba(X).argmax(axis=1)
         return self.classes_[class_indices]
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(
+        self, X: Images, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> float:
         """The share of images whose label is predicted.
 
         Parameters

@@ -1,15 +1,19 @@
 """What a classifier costs: parameters, operations and time."""
 
 import time
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
+
+from fmcam.classifiers._cnn import CNNClassifier
 
 __all__ = ["measure_cost"]
 
 
-def measure_cost(clf, X, *, n_repeats=20):
+def measure_cost(clf: CNNClassifier, X: NDArray[Any], *, n_repeats: int = 20) -> dict[str, float]:
     """Parameters, operations and prediction time of a fitted classifier.
 
     Parameters

@@ -1,5 +1,6 @@
 """What a classifier is fed: data sets, splits, batches, weights, and what callbacks see of them."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ class Feeding(SkorchClassifier):
             self.n_batches_ = batches.n_batches
         return batches
 
-    def image_batches(self, dataset):
+    def image_batches(self, dataset: Any) -> Iterable[tuple[torch.Tensor, Any]]:
         """Batches of images in the order of a data set, whose labels do not matter.
 
         Parameters
@@ -145,16 +146,16 @@ class Feeding(SkorchClassifier):
             class_indices = class_indices.to(y_pred.device)
             of_class = self._class_weights.to(y_pred.device)[class_indices]
             weights = of_class if weights is None else of_class * weights.to(y_pred.device)
-        compared = y_pred, class_indices.to(y_pred.device)
+        columns = class_indices.to(y_pred.device)
         if takes_one_logit(self.criterion_):
-            compared = binary(*compared)
+            y_pred, columns = binary(y_pred, columns)
         if weights is None:
-            return super().get_loss(*compared, *args, **kwargs)
-        return weighted_mean(self.criterion_, *compared, weights.to(y_pred.device))
+            return super().get_loss(y_pred, columns, *args, **kwargs)
+        return weighted_mean(self.criterion_, y_pred, columns, weights.to(y_pred.device))
 
     # Callbacks ------------------------------------------------------------------------------------
 
-    def tell_callbacks(self, method_name, **cb_kwargs):
+    def tell_callbacks(self, method_name: str, **cb_kwargs: Any) -> None:
         """Call a method of the classifier and of all callbacks, each in its label space.
 
         Parameters

@@ -1,5 +1,10 @@
 """The classifiers of the networks in `fmcam.models`: each only names its network."""
 
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
 from fmcam.classifiers._cnn import CNNClassifier
 from fmcam.models import CNN_CAM, LeNet5, ResNet18, SimpleCNN
 
@@ -19,7 +24,11 @@ class SimpleCNNClassifier(CNNClassifier):
     1.0
     """
 
-    def __init__(self, module=SimpleCNN, **kwargs):
+    def __init__(
+        self,
+        module: type[nn.Module] | nn.Module | Callable[..., nn.Module] = SimpleCNN,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(module, **kwargs)
 
 
@@ -38,7 +47,9 @@ class LeNet5Classifier(CNNClassifier):
     {'lr': 0.01}
     """
 
-    def __init__(self, module=LeNet5, **kwargs):
+    def __init__(
+        self, module: type[nn.Module] | nn.Module | Callable[..., nn.Module] = LeNet5, **kwargs: Any
+    ) -> None:
         super().__init__(module, **kwargs)
 
 
@@ -57,7 +68,11 @@ class CNNCAMClassifier(CNNClassifier):
     (4, 32, 32)
     """
 
-    def __init__(self, module=CNN_CAM, **kwargs):
+    def __init__(
+        self,
+        module: type[nn.Module] | nn.Module | Callable[..., nn.Module] = CNN_CAM,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(module, **kwargs)
 
 
@@ -88,5 +103,9 @@ class ResNet18Classifier(CNNClassifier):
     2
     """
 
-    def __init__(self, module=ResNet18, **kwargs):
+    def __init__(
+        self,
+        module: type[nn.Module] | nn.Module | Callable[..., nn.Module] = ResNet18,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(module, **kwargs)

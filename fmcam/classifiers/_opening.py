@@ -1,5 +1,7 @@
 """What a training is opened with: images or a stream, labels and weights."""
 
+from typing import Any
+
 import numpy as np
 from skorch.dataset import Dataset as ArrayDataset
 from torch.utils.data import DataLoader
@@ -17,6 +19,8 @@ __all__ = ["Opening"]
 
 class Opening(Feeding):
     """A classifier that finds out classes, image shape and weights before its network is built."""
+
+    image_shape_: Any  # (c, h, w), or None for images of any shape
 
     def _opened(self, X, y, classes, sample_weight):
         """Images, or a stream of them, and their labels; notes classes, shape and weights."""

@@ -10,11 +10,13 @@ from pathlib import Path, PurePath
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
+from skorch import NeuralNet
 from skorch.callbacks import Callback, PrintLog
 from torch import nn
 
 from fmcam._hashing import hash_of
 from fmcam._random_state import generator_states, set_generator_states
+from fmcam._typing import FilePath
 from fmcam._weight_files import write_torch_file
 
 __all__ = ["Resumable"]
@@ -66,7 +68,7 @@ class Resumable(Callback):
     True
     """
 
-    def __init__(self, path, every=1):
+    def __init__(self, path: FilePath, every: int = 1) -> None:
         self.path = path
         self.every = every
 
@@ -95,7 +97,7 @@ class Resumable(Callback):
             kept = "It holds the state that was last written, from which the same `fit` goes on."
         write_torch_file({"settings": self.settings_, **_state(net)}, self.path, kept=kept)
 
-    def epochs_kept(self):
+    def epochs_kept(self) -> int:
         """How far the training in the file is.
 
         Returns
@@ -108,7 +110,7 @@ class Resumable(Callback):
         except (FileNotFoundError, TypeError, ValueError):
             return 0
 
-    def check(self, net):
+    def check(self, net: NeuralNet) -> None:
         """Raise ValueError for a classifier whose training cannot be resumed.
 
         Parameters

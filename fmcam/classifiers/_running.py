@@ -2,6 +2,7 @@
 
 import warnings
 from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,7 +51,7 @@ class Running(Opening):
         sizes = size_arguments(self.module, len(self.classes_), self.image_shape_[0])
         return self.module(**{**sizes, **kwargs})
 
-    def raw_outputs(self, x, *, n_copies=1, **fit_params):
+    def raw_outputs(self, x: torch.Tensor, *, n_copies: int = 1, **fit_params: Any) -> torch.Tensor:
         """What the network gives for raw images, which is what heatmaps explain.
 
         The network runs under `precision`.
@@ -120,7 +121,7 @@ class Running(Opening):
         x = x.reshape(-1).view(x.shape)
         return self.as_logits(self.raw_outputs(x, **fit_params))
 
-    def as_logits(self, raw_outputs):
+    def as_logits(self, raw_outputs: torch.Tensor) -> torch.Tensor:
         """Logits of all classes from what the network gives.
 
         Parameters

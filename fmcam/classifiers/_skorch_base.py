@@ -3,8 +3,10 @@
 from abc import ABC
 from contextlib import contextmanager, nullcontext
 from functools import cache
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from skorch import NeuralNetClassifier
 from skorch.callbacks import ParamMapper
 
@@ -38,7 +40,7 @@ class SkorchClassifier(NeuralNetClassifier, ABC):
         complete_docstrings(cls)
 
     @property
-    def classes_(self):
+    def classes_(self) -> NDArray[Any]:
         """The labels, sorted: ndarray of shape (k,)."""
         try:
             return self._classes
@@ -135,7 +137,7 @@ class SkorchClassifier(NeuralNetClassifier, ABC):
     def _validate_params(self):
         """Nothing: parameters are checked before training, see :meth:`check_parameters`."""
 
-    def check_parameters(self):
+    def check_parameters(self) -> None:
         """Raise ValueError or TypeError for a parameter that does not exist or cannot be used."""
         check_parameter_names(self)
         check_parameter_values(self)
@@ -148,12 +150,12 @@ class SkorchClassifier(NeuralNetClassifier, ABC):
     # skorch's `__init__` sets these three as public attributes and reads `device` everywhere.
 
     @property
-    def history_(self):
+    def history_(self) -> Any:
         """Losses, accuracies and seconds of each epoch, a skorch History."""
         return self._history
 
     @history_.setter
-    def history_(self, history):
+    def history_(self, history) -> None:
         self._history = history
 
     @property
@@ -166,23 +168,23 @@ class SkorchClassifier(NeuralNetClassifier, ABC):
         self._initialized = initialized
 
     @property
-    def virtual_params_(self):
+    def virtual_params_(self) -> Any:
         """Parameters that skorch sets on parts of a net in place, such as `lr`."""
         return self._virtual_params
 
     @virtual_params_.setter
-    def virtual_params_(self, virtual_params):
+    def virtual_params_(self, virtual_params) -> None:
         self._virtual_params = virtual_params
 
     @property
-    def device(self):
+    def device(self) -> str:
         """The device in use."""
         if self._device != "auto":
             return self._device
         return "cuda" if _has_cuda() else "mps" if _has_mps() else "cpu"
 
     @device.setter
-    def device(self, device):
+    def device(self, device: str) -> None:
         self._device = device
 
     def __getstate__(self):

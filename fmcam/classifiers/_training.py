@@ -2,9 +2,11 @@
 
 import contextlib
 import warnings
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_consistent_length, check_random_state
 from skorch.callbacks import EpochTimer, PassthroughScoring, PrintLog
@@ -122,7 +124,7 @@ class Training(Running):
         if not there:
             super()._set_training(training)
 
-    def train_step(self, batch, **fit_params):
+    def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """One step of the optimizer on one batch, augmented.
 
         It needs a classifier that is fitted or :meth:`initialize`-d; after that the first batch
@@ -196,7 +198,7 @@ class Training(Running):
         super().on_epoch_end(net, **kwargs)
         self.warn_of_divergence(self.history[-1, "batches", :, "train_loss"])
 
-    def warn_of_divergence(self, losses):
+    def warn_of_divergence(self, losses: ArrayLike) -> None:
         """Warn if losses of the last epoch are not finite, unless those before were not either.
 
         Parameters

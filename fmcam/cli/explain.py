@@ -175,7 +175,7 @@ def network_to_load(model, arch):
             arch = find_model(arch)
         except (ImportError, OSError, ValueError) as error:
             raise SystemExit(f"--arch: {error}") from error
-    if model is None and not arch.startswith("hf/"):
+    if model is None and not str(arch).startswith("hf/"):
         raise SystemExit(f"--arch {arch} needs --model: a file of its weights, or DEFAULT.")
     if model is not None and Path(model).is_dir():
         return _checkpoint_in(model), arch

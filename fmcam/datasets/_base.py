@@ -9,6 +9,7 @@ from urllib.request import Request, urlopen
 
 from fmcam._files import full_disk_told
 from fmcam._progress import ProgressBar
+from fmcam._typing import FilePath
 
 _TIMEOUT = 30  # seconds without a byte from the server
 _MOST_BYTES = 4 * 2**30
@@ -32,7 +33,7 @@ class RemoteFile(NamedTuple):
     md5: str
 
 
-def get_data_home(data_home=None):
+def get_data_home(data_home: FilePath | None = None) -> Path:
     """Return the folder that holds the data sets, one subfolder each.
 
     Parameters

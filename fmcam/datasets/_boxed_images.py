@@ -1,7 +1,9 @@
 """A folder of one's own photographs with the boxes that a file has of them."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +21,15 @@ from fmcam.datasets._matching import match_pictures
 from fmcam.datasets._read_boxes import read_boxes
 
 
-def load_boxed_images(images, boxes, *, size=224, fit="stretch", masks=None, class_names=None):
+def load_boxed_images(
+    images: Any,
+    boxes: pd.DataFrame,
+    *,
+    size: int = 224,
+    fit: str = "stretch",
+    masks: Any = None,
+    class_names: Sequence[str] | None = None,
+) -> Bunch:
     r"""Return the pictures of a folder with the boxes of what is in them.
 
     There is one row for each image and label, as localization with a known class asks for one: of a

@@ -4,9 +4,11 @@ from numbers import Integral, Real
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import ArrayLike
 from PIL import Image
 from sklearn.utils import Bunch, check_consistent_length, check_random_state, check_scalar
 
+from fmcam._typing import RandomState
 from fmcam._validation import check_images
 
 _NOISE_WINDOWS = 256  # in x and in y
@@ -20,8 +22,15 @@ canvas has pieces of other items behind the item, and noise over everything.
 
 
 def make_canvas(
-    items, labels, *, canvas_size=128, item_size=None, clutter=0, noise=0.0, random_state=None
-):
+    items: ArrayLike,
+    labels: ArrayLike,
+    *,
+    canvas_size: int = 128,
+    item_size: int | None = None,
+    clutter: int = 0,
+    noise: float = 0.0,
+    random_state: RandomState = None,
+) -> Bunch:
     """Return each item at a random place of a canvas of its own, with exact boxes and masks.
 
     Pixels of an item that are 0 are transparent. All places at which the item lies inside the

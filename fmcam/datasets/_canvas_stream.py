@@ -1,11 +1,16 @@
 """The canvases of `make_canvas` as a torch data set, painted when they are asked for."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from sklearn.utils import check_consistent_length, check_random_state
 from torch.utils.data import Dataset
 
 from fmcam._docstrings import documented_like
+from fmcam._typing import RandomState
 from fmcam.datasets._canvas import Painter, make_canvas
 
 
@@ -61,17 +66,17 @@ class CanvasFashionMNIST(Dataset):
 
     def __init__(
         self,
-        items,
-        labels,
+        items: ArrayLike,
+        labels: ArrayLike,
         *,
-        canvas_size=128,
-        item_size=None,
-        clutter=0,
-        noise=0.0,
-        boxes="tight",
-        redraw=False,
-        random_state=None,
-    ):
+        canvas_size: int = 128,
+        item_size: int | None = None,
+        clutter: int = 0,
+        noise: float = 0.0,
+        boxes: str | Sequence[str] = "tight",
+        redraw: bool = False,
+        random_state: RandomState = None,
+    ) -> None:
         rng = check_random_state(random_state)
         self._kinds = _kinds_of_box(boxes)
         self._painter = Painter(items, canvas_size, item_size, clutter, noise, rng)
@@ -79,10 +84,10 @@ class CanvasFashionMNIST(Dataset):
         check_consistent_length(self._painter.items, self.targets)
         self._places = None if redraw else self._painter.place(np.arange(len(self)))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.targets)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
         return self.__getitems__([range(len(self))[index]])[0]
 
     def __getitems__(self, indices):

@@ -7,6 +7,7 @@ from sklearn.utils import Bunch
 
 from fmcam._pictures import read_picture
 from fmcam._placement import Placement, check_fit
+from fmcam._typing import FilePath
 from fmcam.datasets._archive import fetch_folder
 from fmcam.datasets._base import RemoteFile, get_data_home
 from fmcam.datasets._decode import decode_published
@@ -31,8 +32,13 @@ Birds-200-2011 Dataset. Technical report CNS-TR-2011-001, California Institute o
 
 
 def fetch_cub200(
-    data_home=None, *, subset="train", download_if_missing=True, size=224, fit="stretch"
-):
+    data_home: FilePath | None = None,
+    *,
+    subset: str = "train",
+    download_if_missing: bool = True,
+    size: int = 224,
+    fit: str = "stretch",
+) -> Bunch:
     """Return the photographs, labels and boxes of Caltech-UCSD Birds-200-2011 [1]_.
 
     The files are downloaded if need be, 1.1 GB. They lie in `<data_home>/CUB_200_2011`, as the

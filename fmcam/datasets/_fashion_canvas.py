@@ -1,6 +1,9 @@
 """The items of Fashion-MNIST on blank canvases, always at the same places."""
 
+from sklearn.utils import Bunch
+
 from fmcam._docstrings import documented_like
+from fmcam._typing import FilePath
 from fmcam.datasets._canvas import make_canvas
 from fmcam.datasets._fashion_mnist import fetch_fashion_mnist
 
@@ -8,7 +11,13 @@ _SEEDS = {"train": 1, "test": 0}
 
 
 @documented_like(fetch_fashion_mnist)
-def fetch_canvas(data_home=None, *, subset="train", download_if_missing=True, size=128):
+def fetch_canvas(
+    data_home: FilePath | None = None,
+    *,
+    subset: str = "train",
+    download_if_missing: bool = True,
+    size: int = 128,
+) -> Bunch:
     """Return the items of Fashion-MNIST, each at a random place of a blank canvas.
 
     The canvases are the same at every call. Those of the training items take a gigabyte at the

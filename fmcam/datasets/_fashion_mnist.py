@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from fmcam._files import DiskFullError, replacing
+from fmcam._typing import FilePath
 from fmcam.datasets._base import RemoteFile, download, get_data_home
 
 TARGET_NAMES = (
@@ -85,7 +86,9 @@ _SUBSETS = {  # images, labels
 }
 
 
-def fetch_fashion_mnist(data_home=None, *, subset="train", download_if_missing=True):
+def fetch_fashion_mnist(
+    data_home: FilePath | None = None, *, subset: str = "train", download_if_missing: bool = True
+) -> Bunch:
     """Return the images and labels of Fashion-MNIST [1]_, downloading them if need be.
 
     The files lie in `<data_home>/FashionMNIST/raw`, as in torchvision: a folder that torchvision

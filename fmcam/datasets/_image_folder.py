@@ -3,8 +3,10 @@
 import unicodedata
 import warnings
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ from fmcam._listing import Listing
 from fmcam._pictures import read_picture
 from fmcam._placement import check_fit
 from fmcam._text import printable
+from fmcam._typing import FilePath
 from fmcam.datasets._class_names import named_classes
 from fmcam.datasets._decode import decode_pictures
 from fmcam.datasets._subsets import SUBSETS, is_subset_name, subsets_of
@@ -25,8 +28,14 @@ _LAYOUTS = {
 
 
 def load_image_folder(
-    folder, *, size=224, fit="crop", labels="folder", subset=None, class_names=None
-):
+    folder: FilePath,
+    *,
+    size: int = 224,
+    fit: str = "crop",
+    labels: Any = "folder",
+    subset: str | None = None,
+    class_names: Sequence[str] | None = None,
+) -> Bunch:
     r"""Return the pictures of a folder with their labels, and a table of files that are not read.
 
     The first call decodes the pictures into the folder `fmcam/pictures` of the user's cache

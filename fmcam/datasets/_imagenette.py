@@ -7,6 +7,7 @@ from sklearn.utils import Bunch
 
 from fmcam._pictures import read_picture
 from fmcam._placement import check_fit
+from fmcam._typing import FilePath
 from fmcam.datasets._archive import fetch_folder
 from fmcam.datasets._base import RemoteFile, get_data_home
 from fmcam.datasets._decode import decode_published
@@ -45,8 +46,13 @@ Hierarchical Image Database. CVPR 2009. https://doi.org/10.1109/CVPR.2009.520684
 
 
 def fetch_imagenette(
-    data_home=None, *, subset="train", download_if_missing=True, size=160, fit="crop"
-):
+    data_home: FilePath | None = None,
+    *,
+    subset: str = "train",
+    download_if_missing: bool = True,
+    size: int = 160,
+    fit: str = "crop",
+) -> Bunch:
     """Return the photographs and labels of Imagenette [1]_, downloading them if need be.
 
     The files lie in `<data_home>/imagenette2-160`, as in torchvision: a folder that torchvision

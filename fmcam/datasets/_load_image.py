@@ -1,10 +1,15 @@
 """One picture file."""
 
+from typing import Any
+
 from fmcam._pictures import read_picture
 from fmcam._placement import Placement, check_fit
+from fmcam._typing import FilePath
 
 
-def load_image(path, *, size=224, fit="crop", return_placement=False):
+def load_image(
+    path: FilePath, *, size: int = 224, fit: str = "crop", return_placement: bool = False
+) -> Any:
     """Return a picture as a square of colours.
 
     The picture is turned upright as its EXIF data say. Grey, 16-bit grey, palette and CMYK become

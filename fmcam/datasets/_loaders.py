@@ -1,24 +1,26 @@
 """Data sets as torch loaders."""
 
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state, check_scalar
 
+from fmcam._typing import FilePath, RandomState
 from fmcam.datasets._registry import get_dataset
 
 
 def get_data_loaders(
-    batch_size,
+    batch_size: int,
     *,
-    dataset="fashion-mnist",
-    data_home=None,
-    size=None,
-    normalize=False,
-    val_fraction=0.1,
-    random_state=0,
-):
+    dataset: str = "fashion-mnist",
+    data_home: FilePath | None = None,
+    size: int | None = None,
+    normalize: bool = False,
+    val_fraction: float = 0.1,
+    random_state: RandomState = 0,
+) -> Any:
     """Return torch loaders of the training, validation and test images.
 
     A batch is a pair of tensors: images of shape (n, c, h, w), float32 in [0, 1], for Fashion-MNIST

@@ -8,6 +8,7 @@ from sklearn.utils import Bunch
 
 from fmcam._pictures import open_picture, read_picture
 from fmcam._placement import Placement, check_fit
+from fmcam._typing import FilePath
 from fmcam.datasets._archive import fetch_folder
 from fmcam.datasets._base import RemoteFile, get_data_home
 from fmcam.datasets._box_files import voc
@@ -82,8 +83,13 @@ https://doi.org/10.1109/CVPR.2012.6248092
 
 
 def fetch_oxford_pets(
-    data_home=None, *, subset="train", download_if_missing=True, size=224, fit="stretch"
-):
+    data_home: FilePath | None = None,
+    *,
+    subset: str = "train",
+    download_if_missing: bool = True,
+    size: int = 224,
+    fit: str = "stretch",
+) -> Bunch:
     """Return the photographs, labels, masks and boxes of Oxford-IIIT Pet [1]_.
 
     The files are downloaded if need be. They lie in `<data_home>/oxford-iiit-pet`, as in

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from fmcam._text import shown
+from fmcam._typing import FilePath
 from fmcam.datasets._box_files import coco, tables, voc, wsol
 from fmcam.datasets._box_files.content import start_of
 from fmcam.datasets._box_table import CORNERS
@@ -33,7 +34,9 @@ _FORMATS = {
 }
 
 
-def read_boxes(path, *, format=None, inclusive=None):
+def read_boxes(
+    path: FilePath, *, format: str | None = None, inclusive: bool | None = None
+) -> pd.DataFrame:
     r"""Return the boxes in a file or folder as a table.
 
     ==========  ====================================================================================
@@ -118,7 +121,7 @@ def read_boxes(path, *, format=None, inclusive=None):
         table[side] = _sides(path, table[side])
     first, inclusive = (kind.first, kind.inclusive) if inclusive is None else (0, inclusive)
     _check_first(path, table, first)
-    table[CORNERS] += np.repeat([-first, int(inclusive) - first], 2)
+    table[CORNERS] += np.repeat([-first, bool(inclusive) - first], 2)
     return table.sort_values(_COLUMNS[:6], ignore_index=True)
 
 

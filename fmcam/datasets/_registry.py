@@ -2,8 +2,11 @@
 
 import inspect
 
+from sklearn.utils import Bunch
+
 from fmcam import datasets
 from fmcam._suggest import suggest
+from fmcam._typing import FilePath
 
 __all__ = ["get_dataset", "list_datasets"]
 
@@ -25,7 +28,7 @@ def _fetchers():
     }
 
 
-def list_datasets():
+def list_datasets() -> list[str]:
     """Names of all data sets, sorted.
 
     Returns
@@ -42,7 +45,14 @@ def list_datasets():
     return sorted([*_fetchers(), "shapes"])
 
 
-def get_dataset(name, subset="train", *, data_home=None, size=None, fit=None):
+def get_dataset(
+    name: str,
+    subset: str = "train",
+    *,
+    data_home: FilePath | None = None,
+    size: int | None = None,
+    fit: str | None = None,
+) -> Bunch:
     """Return a data set by its name.
 
     Parameters

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from sklearn.utils import Bunch, check_random_state, check_scalar
 
+from fmcam._typing import RandomState
 from fmcam.datasets._garments import GARMENTS
 
 _OVERSAMPLING = 4  # a pixel averages 4 x 4 samples
@@ -20,7 +21,9 @@ are. The boxes and masks are exact.
 """
 
 
-def make_fashion_shapes(n_samples=1000, *, image_size=28, random_state=None):
+def make_fashion_shapes(
+    n_samples: int = 1000, *, image_size: int = 28, random_state: RandomState = None
+) -> Bunch:
     """Return drawn images of ten kinds of garment with their exact boxes and masks.
 
     A stand-in for Fashion-MNIST that needs no download, with the same classes. The four kinds of

@@ -1,11 +1,14 @@
 """CUB, ILSVRC and OpenImages as the benchmark of weakly supervised localization splits them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from sklearn.utils import Bunch
 
 from fmcam._text import shown
+from fmcam._typing import FilePath
 from fmcam.datasets._box_files import wsol
 from fmcam.datasets._boxed_images import load_boxed_images
 from fmcam.datasets._masks import values_of_masks
@@ -15,7 +18,14 @@ from fmcam.datasets._read_boxes import read_boxes
 _SPLITS = ("train", "val", "test")
 
 
-def load_wsol(root, metadata, split, *, size=224, class_names=None):
+def load_wsol(
+    root: FilePath,
+    metadata: FilePath,
+    split: str,
+    *,
+    size: int = 224,
+    class_names: Sequence[str] | None = None,
+) -> Bunch:
     """Return the images of a split of a WSOL benchmark [1]_ with its boxes or masks.
 
     The lists come with wsolevaluation [2]_, as `metadata/CUB`, `metadata/ILSVRC` and

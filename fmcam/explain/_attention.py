@@ -1,12 +1,15 @@
 """Heatmaps from the attention of transformers."""
 
 from abc import abstractmethod
+from typing import Literal
 
 import torch
 
+from fmcam._typing import Target
 from fmcam.explain._attention_maps import AttentionRecording, token_grid
-from fmcam.explain._base import BaseExplainer
+from fmcam.explain._base import BaseExplainer, Explained
 from fmcam.explain._geometry import half_pixel_grid, upsample
+from fmcam.explain._together import Batch
 
 __all__ = ["AttentionRollout", "LeGrad"]
 
@@ -24,11 +27,18 @@ class BaseAttention(BaseExplainer):
         Bilinear to the size of the images. False: one value for each patch.
     """
 
-    def __init__(self, estimator, *, normalize="minmax", upsample=True, batch_size=128):
+    def __init__(
+        self,
+        estimator: Explained,
+        *,
+        normalize: Literal["minmax"] | None = "minmax",
+        upsample: bool = True,
+        batch_size: int = 128,
+    ) -> None:
         super().__init__(estimator, normalize=normalize, batch_size=batch_size)
         self.upsample = upsample
 
-    def maps_of_batch(self, batch, class_indices):
+    def maps_of_batch(self, batch: Batch, class_indices: torch.Tensor) -> torch.Tensor:
         """The relevance of the patches, upsampled."""
         tokens = token_grid(batch.clf, batch.images)
         recording = batch.once(
@@ -41,7 +51,9 @@ class BaseAttention(BaseExplainer):
         return upsample(maps, size, half_pixel_grid(size, tokens.size))
 
     @abstractmethod
-    def relevance(self, recording, class_indices, read):
+    def relevance(
+        self, recording: AttentionRecording, class_indices: torch.Tensor, read: torch.Tensor
+    ) -> torch.Tensor:
         """How much each token means, (n, t), not negative.
 
         Parameters
@@ -94,7 +106,9 @@ class AttentionRollout(BaseAttention):
     (2, 32, 32)
     """
 
-    def relevance(self, recording, class_indices, read):
+    def relevance(
+        self, recording: AttentionRecording, class_indices: torch.Tensor, read: torch.Tensor
+    ) -> torch.Tensor:
         """The product over the layers, the rows that are read averaged."""
         first, *others = [_with_residual(one.mean(dim=1)) for one in recording.attention]
         flow = first
@@ -153,12 +167,20 @@ class LeGrad(BaseAttention):
     """
 
     def __init__(
-        self, estimator, *, target="logit", normalize="minmax", upsample=True, batch_size=128
-    ):
+        self,
+        estimator: Explained,
+        *,
+        target: Target = "logit",
+        normalize: Literal["minmax"] | None = "minmax",
+        upsample: bool = True,
+        batch_size: int = 128,
+    ) -> None:
         super().__init__(estimator, normalize=normalize, upsample=upsample, batch_size=batch_size)
         self.target = target
 
-    def relevance(self, recording, class_indices, read):
+    def relevance(
+        self, recording: AttentionRecording, class_indices: torch.Tensor, read: torch.Tensor
+    ) -> torch.Tensor:
         """The mean over layers, heads and queries of the positive gradients."""
         gradients = recording.gradients(class_indices, self.target)
         layers = [one.relu().mean(dim=(1, 2)) for one in gradients]

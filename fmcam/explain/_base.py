@@ -1,17 +1,25 @@
 """What an explainer is: which classifier it explains, and what a kind of explainer writes."""
 
 from abc import ABC, abstractmethod
+from typing import Any, Literal, Self, TypeAlias
 
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from torch import nn
 
 from fmcam._docstrings import complete_docstrings
+from fmcam._typing import FilePath, Images
 from fmcam.classifiers import CNNClassifier
-from fmcam.explain._together import explain_together
+from fmcam.explain._layout import Layout
+from fmcam.explain._together import Batch, explain_together
 
-__all__ = ["BaseExplainer"]
+__all__ = ["BaseExplainer", "Explained"]
+
+Explained: TypeAlias = CNNClassifier | FrozenEstimator | nn.Module
 
 
 class BaseExplainer(TransformerMixin, BaseEstimator, ABC):
@@ -37,12 +45,18 @@ class BaseExplainer(TransformerMixin, BaseEstimator, ABC):
         super().__init_subclass__(**kwargs)
         complete_docstrings(cls)
 
-    def __init__(self, estimator, *, normalize="minmax", batch_size=128):
-        self.estimator = estimator
+    def __init__(
+        self,
+        estimator: Explained,
+        *,
+        normalize: Literal["minmax"] | None = "minmax",
+        batch_size: int = 128,
+    ) -> None:
+        self.estimator: Any = estimator
         self.normalize = normalize
         self.batch_size = batch_size
 
-    def fit(self, X, y=None):
+    def fit(self, X: Images, y: ArrayLike | None = None) -> Self:
         """Fit a clone of the classifier, unless it is frozen.
 
         Parameters
@@ -60,7 +74,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator, ABC):
         self.estimator_ = self.estimator if is_net else clone(self.estimator).fit(X, y)
         return self
 
-    def transform(self, X):
+    def transform(self, X: Images) -> NDArray[np.float32]:
         """Heatmaps of the predicted classes.
 
         Parameters
@@ -74,7 +88,9 @@ class BaseExplainer(TransformerMixin, BaseEstimator, ABC):
         """
         return self.explain(X)
 
-    def explain(self, X, y=None, *, out=None):
+    def explain(
+        self, X: Images, y: ArrayLike | None = None, *, out: FilePath | None = None
+    ) -> NDArray[np.float32]:
         """Heatmaps of chosen classes.
 
         Parameters
@@ -99,7 +115,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator, ABC):
         return trained or hasattr(self, "estimator_")
 
     @property
-    def classifier_(self):
+    def classifier_(self) -> CNNClassifier:
         """The fitted classifier that is explained."""
         if not self.__sklearn_is_fitted__():
             name = type(self).__name__
@@ -131,11 +147,11 @@ class BaseExplainer(TransformerMixin, BaseEstimator, ABC):
         return clf
 
     @property
-    def signed(self):
+    def signed(self) -> bool:
         """Whether maps have negative values, for what speaks against a class."""
         return False
 
-    def layers_for(self, clf, images):
+    def layers_for(self, clf: CNNClassifier, images: torch.Tensor) -> dict[str, Layout]:
         """The layers whose maps `maps_of_batch` needs, and how they keep them.
 
         Parameters
@@ -152,7 +168,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator, ABC):
         return {}
 
     @abstractmethod
-    def maps_of_batch(self, batch, class_indices):
+    def maps_of_batch(self, batch: Batch, class_indices: torch.Tensor) -> torch.Tensor:
         """Maps of one class of each image of a batch, before normalising.
 
         Parameters

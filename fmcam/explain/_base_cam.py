@@ -1,13 +1,18 @@
 """What class activation maps share: layers, alignment, the ReLU, and for most a gradient."""
 
 from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 
-from fmcam.explain._base import BaseExplainer
-from fmcam.explain._geometry import half_pixel_grid, upsample
+from fmcam._typing import Target
+from fmcam.classifiers import CNNClassifier
+from fmcam.explain._base import BaseExplainer, Explained
+from fmcam.explain._geometry import Grid, half_pixel_grid, upsample
+from fmcam.explain._layout import Layout
 from fmcam.explain._survey import survey_of
-from fmcam.explain._together import normalized
+from fmcam.explain._together import Batch, normalized
 
 __all__ = ["BaseCAM", "BaseGradientCAM", "aligned_grid"]
 
@@ -48,17 +53,17 @@ class BaseCAM(BaseExplainer):
 
     def __init__(
         self,
-        estimator,
+        estimator: Explained,
         *,
-        layer=None,
-        layout=None,
-        target="logit",
-        rectify=True,
-        normalize="minmax",
-        upsample=True,
-        align=True,
-        batch_size=128,
-    ):
+        layer: str | Sequence[str] | None = None,
+        layout: str | Callable[[torch.Tensor], torch.Tensor] | None = None,
+        target: Target = "logit",
+        rectify: bool = True,
+        normalize: Literal["minmax"] | None = "minmax",
+        upsample: bool = True,
+        align: bool = True,
+        batch_size: int = 128,
+    ) -> None:
         super().__init__(estimator, normalize=normalize, batch_size=batch_size)
         self.layer = layer
         self.layout = layout
@@ -68,11 +73,11 @@ class BaseCAM(BaseExplainer):
         self.align = align
 
     @property
-    def signed(self):
+    def signed(self) -> bool:
         """Whether maps have negative values: where they are not rectified."""
         return not self.rectify
 
-    def layers_for(self, clf, images):
+    def layers_for(self, clf: CNNClassifier, images: torch.Tensor) -> dict[str, Layout]:
         """The layers and how they keep their maps, the default one looked up."""
         survey = survey_of(clf, images, default=self.layer is None)
         if self.layer is None:
@@ -83,7 +88,7 @@ class BaseCAM(BaseExplainer):
             raise ValueError("`layer` must name at least one layer, got an empty list.")
         return {layer: survey.layout(layer, self.layout) for layer in layers}
 
-    def maps_of_batch(self, batch, class_indices):
+    def maps_of_batch(self, batch: Batch, class_indices: torch.Tensor) -> torch.Tensor:
         """Maps, rectified or not, upsampled, and for several layers their mean."""
         layers = list(self.layers_for(batch.clf, batch.images))
         maps = [self._map_of_layer(batch, layer, class_indices) for layer in layers]
@@ -103,7 +108,7 @@ class BaseCAM(BaseExplainer):
             return maps
         return upsample(maps, batch.images.shape[2:], self.grid_of(batch, layer))
 
-    def grid_of(self, batch, layer):
+    def grid_of(self, batch: Batch, layer: str | Sequence[str] | None) -> Grid:
         """Where the cells of a layer are drawn.
 
         Parameters
@@ -123,7 +128,9 @@ class BaseCAM(BaseExplainer):
         return half_pixel_grid(batch.images.shape[2:], maps.shape[2:])
 
     @abstractmethod
-    def raw_map(self, batch, layer, class_indices):
+    def raw_map(
+        self, batch: Batch, layer: str | Sequence[str] | None, class_indices: torch.Tensor
+    ) -> torch.Tensor:
         """Maps of shape (n, h', w') of one layer, before the ReLU.
 
         Parameters
@@ -168,13 +175,15 @@ def aligned_grid(batch, layer):
 class BaseGradientCAM(BaseCAM):
     """A CAM that is one formula of a layer's maps and their gradients."""
 
-    def raw_map(self, batch, layer, class_indices):
+    def raw_map(
+        self, batch: Batch, layer: str | Sequence[str] | None, class_indices: torch.Tensor
+    ) -> torch.Tensor:
         """The formula on this batch."""
         gradients = batch.recording.gradient(layer, class_indices, self.target)
         return self.combine(batch.recording.activations[layer], gradients)
 
     @abstractmethod
-    def combine(self, activations, gradients):
+    def combine(self, activations: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
         """The formula of one kind of CAM, before the ReLU.
 
         Parameters

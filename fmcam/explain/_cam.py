@@ -1,8 +1,11 @@
 """Class activation maps: sums of a layer's maps, weighted by what they mean for a class."""
 
+from collections.abc import Sequence
+
 import torch
 
 from fmcam.explain._base_cam import BaseCAM, BaseGradientCAM
+from fmcam.explain._together import Batch
 
 __all__ = ["CAM", "EigenCAM", "GradCAM", "GradCAMPlusPlus", "HiResCAM", "LayerCAM", "XGradCAM"]
 
@@ -31,7 +34,9 @@ class CAM(BaseCAM):
     (2, 32, 32)
     """
 
-    def raw_map(self, batch, layer, class_indices):
+    def raw_map(
+        self, batch: Batch, layer: str | Sequence[str] | None, class_indices: torch.Tensor
+    ) -> torch.Tensor:
         """The weighted sum; ValueError where the head is not a linear layer of averages."""
         if self.target != "logit":
             raise ValueError(f"CAM explains a logit, got the target {self.target!r}. Use GradCAM.")
@@ -67,7 +72,7 @@ class GradCAM(BaseGradientCAM):
     (2, 28, 28)
     """
 
-    def combine(self, activations, gradients):
+    def combine(self, activations: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
         """Equations 1 and 2, the ReLU left to the caller."""
         return torch.einsum("nkhw,nk->nhw", activations, gradients.mean(dim=(2, 3)))
 
@@ -100,7 +105,7 @@ class GradCAMPlusPlus(BaseGradientCAM):
     tensor([[[0.1250, 0.3750]]])
     """
 
-    def combine(self, activations, gradients):
+    def combine(self, activations: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
         """The weighted sum, the ReLU left to the caller."""
         total = activations.relu().sum(dim=(2, 3), keepdim=True)
         positive = gradients.relu()
@@ -130,7 +135,7 @@ class HiResCAM(BaseGradientCAM):
     tensor([[[ 0.5000, -3.0000]]])
     """
 
-    def combine(self, activations, gradients):
+    def combine(self, activations: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
         """The sum of products, the ReLU left to the caller."""
         return torch.einsum("nkhw,nkhw->nhw", activations, gradients)
 
@@ -156,7 +161,7 @@ class XGradCAM(BaseGradientCAM):
     tensor([[[0.5000, 1.5000]]])
     """
 
-    def combine(self, activations, gradients):
+    def combine(self, activations: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
         """The weighted sum, the ReLU left to the caller."""
         total = activations.sum(dim=(2, 3))
         product = torch.einsum("nkhw,nkhw->nk", activations, gradients)
@@ -183,7 +188,7 @@ class LayerCAM(BaseGradientCAM):
     tensor([[[0.5000, 0.0000]]])
     """
 
-    def combine(self, activations, gradients):
+    def combine(self, activations: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
         """The sum of products, the ReLU left to the caller."""
         return torch.einsum("nkhw,nkhw->nhw", activations, gradients.relu())
 
@@ -215,7 +220,9 @@ class EigenCAM(BaseCAM):
     (2, 5, 5)
     """
 
-    def raw_map(self, batch, layer, class_indices):
+    def raw_map(
+        self, batch: Batch, layer: str | Sequence[str] | None, class_indices: torch.Tensor
+    ) -> torch.Tensor:
         """The projection, its sum made positive."""
         if self.target != "logit":
             raise ValueError(

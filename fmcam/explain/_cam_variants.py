@@ -1,9 +1,15 @@
 """Variants of Grad-CAM: of the gradient's main direction, its change, and other classes."""
 
+from collections.abc import Callable, Sequence
+from typing import Literal
+
 import torch
 
+from fmcam._typing import Target
+from fmcam.explain._base import Explained
 from fmcam.explain._base_cam import BaseCAM, BaseGradientCAM
 from fmcam.explain._recording import Recording
+from fmcam.explain._together import Batch
 from fmcam.explain._unfused import Unfused
 
 __all__ = ["EigenGradCAM", "FinerCAM", "ShapleyCAM"]
@@ -38,7 +44,7 @@ class EigenGradCAM(BaseGradientCAM):
     tensor([[[ 5., 10.]]])
     """
 
-    def combine(self, activations, gradients):
+    def combine(self, activations: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
         """The projection, the ReLU left to the caller."""
         cells = (activations * gradients).flatten(2).mT  # (n, h' * w', k)
         direction = torch.linalg.svd(cells, full_matrices=False).Vh[:, 0]
@@ -81,7 +87,9 @@ class ShapleyCAM(BaseCAM):
     (2, 28, 28)
     """
 
-    def raw_map(self, batch, layer, class_indices):
+    def raw_map(
+        self, batch: Batch, layer: str | Sequence[str] | None, class_indices: torch.Tensor
+    ) -> torch.Tensor:
         """The weighted sum, the ReLU left to the caller."""
         activations = batch.recording.activations[layer]
         gradients = batch.recording.gradient(layer, class_indices, self.target)
@@ -138,19 +146,19 @@ class FinerCAM(BaseCAM):
 
     def __init__(
         self,
-        estimator,
+        estimator: Explained,
         *,
-        alpha=1.0,
-        n_similar=3,
-        layer=None,
-        layout=None,
-        target="logit",
-        rectify=True,
-        normalize="minmax",
-        upsample=True,
-        align=True,
-        batch_size=128,
-    ):
+        alpha: float = 1.0,
+        n_similar: int = 3,
+        layer: str | Sequence[str] | None = None,
+        layout: str | Callable[[torch.Tensor], torch.Tensor] | None = None,
+        target: Target = "logit",
+        rectify: bool = True,
+        normalize: Literal["minmax"] | None = "minmax",
+        upsample: bool = True,
+        align: bool = True,
+        batch_size: int = 128,
+    ) -> None:
         super().__init__(
             estimator,
             layer=layer,
@@ -165,7 +173,9 @@ class FinerCAM(BaseCAM):
         self.alpha = alpha
         self.n_similar = n_similar
 
-    def raw_map(self, batch, layer, class_indices):
+    def raw_map(
+        self, batch: Batch, layer: str | Sequence[str] | None, class_indices: torch.Tensor
+    ) -> torch.Tensor:
         """The weighted sum, the ReLU left to the caller."""
         key = FinerCAM, self.n_similar, class_indices
         similar = batch.once(

@@ -1,15 +1,18 @@
 """FullGrad: the gradients by the image and by every bias, which sum to the logit."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from fmcam.explain._base import BaseExplainer
+from fmcam._typing import Target
+from fmcam.explain._base import BaseExplainer, Explained
 from fmcam.explain._geometry import half_pixel_grid, upsample
 from fmcam.explain._survey import undisturbed
 from fmcam.explain._target import scores
+from fmcam.explain._together import Batch
 
 __all__ = ["FullGrad"]
 
@@ -64,14 +67,22 @@ class FullGrad(BaseExplainer):
     (2, 28, 28)
     """
 
-    def __init__(self, estimator, *, target="logit", normalize="minmax", batch_size=128):
+    def __init__(
+        self,
+        estimator: Explained,
+        *,
+        target: Target = "logit",
+        normalize: Literal["minmax"] | None = "minmax",
+        batch_size: int = 128,
+    ) -> None:
         super().__init__(estimator, normalize=normalize, batch_size=batch_size)
         self.target = target
 
-    def maps_of_batch(self, batch, class_indices):
+    def maps_of_batch(self, batch: Batch, class_indices: torch.Tensor) -> torch.Tensor:
         """The magnitudes of all terms that have a place, upsampled and summed."""
         recording = batch.once(BiasRecording, lambda: BiasRecording(batch.clf, batch.images))
-        size, total = batch.images.shape[2:], 0
+        size = batch.images.shape[2:]
+        total = batch.images.new_zeros((len(batch.images), *size), dtype=torch.float32)
         for term in recording.terms(class_indices, self.target):
             if term.ndim == 4:
                 maps = term.abs().sum(dim=1)

@@ -1,19 +1,26 @@
 """Guided backpropagation: gradients by the pixels that pass ReLUs only where they are positive."""
 
 from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
+from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from fmcam._docstrings import documented_like
 from fmcam._memory_format import memory_format_of
-from fmcam.explain._base import BaseExplainer
+from fmcam._typing import FilePath, Images, Target
+from fmcam.classifiers import CNNClassifier
+from fmcam.explain._base import BaseExplainer, Explained
 from fmcam.explain._cam import GradCAM
+from fmcam.explain._layout import Layout
 from fmcam.explain._survey import undisturbed
 from fmcam.explain._target import scores
-from fmcam.explain._together import explain_together
+from fmcam.explain._together import Batch, explain_together
 
 __all__ = ["BaseAttribution", "GuidedBackprop", "GuidedGradCAM"]
 
@@ -24,7 +31,9 @@ class BaseAttribution(BaseExplainer):
     The heatmap is the largest magnitude over the channels.
     """
 
-    def attribute(self, X, y=None, *, out=None):
+    def attribute(
+        self, X: Images, y: ArrayLike | None = None, *, out: FilePath | None = None
+    ) -> NDArray[np.float32]:
         """Signed attributions of the pixels.
 
         Parameters
@@ -52,12 +61,12 @@ class BaseAttribution(BaseExplainer):
         )
         return explain_together({"signed": signed}, X, y, out={"signed": out})["signed"]
 
-    def maps_of_batch(self, batch, class_indices):
+    def maps_of_batch(self, batch: Batch, class_indices: torch.Tensor) -> torch.Tensor:
         """The largest magnitude over the channels."""
         return self.attributions_of_batch(batch, class_indices).abs().amax(dim=1)
 
     @abstractmethod
-    def attributions_of_batch(self, batch, class_indices):
+    def attributions_of_batch(self, batch: Batch, class_indices: torch.Tensor) -> torch.Tensor:
         """Signed values of all pixels for one class of each image of a batch.
 
         Parameters
@@ -108,11 +117,18 @@ class GuidedBackprop(BaseAttribution):
     ((2, 28, 28), (2, 3, 28, 28))
     """
 
-    def __init__(self, estimator, *, target="logit", normalize="minmax", batch_size=128):
+    def __init__(
+        self,
+        estimator: Explained,
+        *,
+        target: Target = "logit",
+        normalize: Literal["minmax"] | None = "minmax",
+        batch_size: int = 128,
+    ) -> None:
         super().__init__(estimator, normalize=normalize, batch_size=batch_size)
         self.target = target
 
-    def attributions_of_batch(self, batch, class_indices):
+    def attributions_of_batch(self, batch: Batch, class_indices: torch.Tensor) -> torch.Tensor:
         """The guided gradient by the raw images."""
         return _guided_gradient(batch, class_indices, self.target)
 
@@ -144,33 +160,33 @@ class GuidedGradCAM(BaseAttribution):
 
     def __init__(
         self,
-        estimator,
+        estimator: Explained,
         *,
-        layer=None,
-        layout=None,
-        target="logit",
-        normalize="minmax",
-        align=True,
-        batch_size=128,
-    ):
+        layer: str | Sequence[str] | None = None,
+        layout: str | Callable[[torch.Tensor], torch.Tensor] | None = None,
+        target: Target = "logit",
+        normalize: Literal["minmax"] | None = "minmax",
+        align: bool = True,
+        batch_size: int = 128,
+    ) -> None:
         super().__init__(estimator, normalize=normalize, batch_size=batch_size)
         self.layer = layer
         self.layout = layout
         self.target = target
         self.align = align
 
-    def layers_for(self, clf, images):
+    def layers_for(self, clf: CNNClassifier, images: torch.Tensor) -> dict[str, Layout]:
         """The layers of Grad-CAM."""
         return self._grad_cam.layers_for(clf, images)
 
-    def attributions_of_batch(self, batch, class_indices):
+    def attributions_of_batch(self, batch: Batch, class_indices: torch.Tensor) -> torch.Tensor:
         """The product of both."""
         cam = self._grad_cam.maps_of_batch(batch, class_indices)
         return _guided_gradient(batch, class_indices, self.target) * cam[:, None]
 
     @property
     def _grad_cam(self):
-        cells = {"layer": self.layer, "layout": self.layout, "align": self.align}
+        cells: dict[str, Any] = {"layer": self.layer, "layout": self.layout, "align": self.align}
         return GradCAM(self.estimator, target=self.target, **cells)
 
 

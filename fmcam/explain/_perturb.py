@@ -3,18 +3,21 @@
 import contextlib
 import math
 import numbers
+from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch.nn import functional
 
 from fmcam._network_state import hooked
-from fmcam.explain._base import BaseExplainer
+from fmcam._typing import Target
+from fmcam.explain._base import BaseExplainer, Explained
 from fmcam.explain._base_cam import BaseCAM
 from fmcam.explain._geometry import upsample
 from fmcam.explain._layout import first_tensor
 from fmcam.explain._recording import run, with_first
 from fmcam.explain._target import scores, scores_of_changed
-from fmcam.explain._together import min_max
+from fmcam.explain._together import Batch, min_max
 
 __all__ = ["AblationCAM", "Occlusion", "ScoreCAM"]
 
@@ -51,7 +54,9 @@ class ScoreCAM(BaseCAM):
     (2, 28, 28)
     """
 
-    def raw_map(self, batch, layer, class_indices):
+    def raw_map(
+        self, batch: Batch, layer: str | Sequence[str] | None, class_indices: torch.Tensor
+    ) -> torch.Tensor:
         """The weighted sum; zeros where all maps are flat."""
         key = ScoreCAM, layer, self.align
         outputs, chosen = batch.once(key, lambda: self._masked_outputs(batch, layer))
@@ -113,7 +118,9 @@ class AblationCAM(BaseCAM):
     (2, 28, 28)
     """
 
-    def raw_map(self, batch, layer, class_indices):
+    def raw_map(
+        self, batch: Batch, layer: str | Sequence[str] | None, class_indices: torch.Tensor
+    ) -> torch.Tensor:
         """The weighted sum, the ReLU left to the caller."""
         activations = batch.recording.activations[layer]
         head = batch.recording.head_weights(layer)
@@ -179,20 +186,20 @@ class Occlusion(BaseExplainer):
 
     def __init__(
         self,
-        estimator,
+        estimator: Explained,
         *,
-        size=None,
-        stride=None,
-        target="logit",
-        normalize="minmax",
-        batch_size=128,
-    ):
+        size: int | None = None,
+        stride: int | None = None,
+        target: Target = "logit",
+        normalize: Literal["minmax"] | None = "minmax",
+        batch_size: int = 128,
+    ) -> None:
         super().__init__(estimator, normalize=normalize, batch_size=batch_size)
         self.size = size
         self.stride = stride
         self.target = target
 
-    def maps_of_batch(self, batch, class_indices):
+    def maps_of_batch(self, batch: Batch, class_indices: torch.Tensor) -> torch.Tensor:
         """The mean fall over the patches that cover each pixel, its negative part cut off."""
         height, width = batch.images.shape[2:]
         size, stride = self._patches(height, width)

@@ -1,17 +1,20 @@
 """What maps are held against: those that know nothing of the network, and the best it allows."""
 
 import math
+from typing import Any, Literal
 from zlib import crc32
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 from torch.nn import functional
 
 from fmcam._boxes import check_true_boxes
 from fmcam._data.images import as_image_array
+from fmcam._typing import RandomState
 from fmcam._validation import check_masks
-from fmcam.explain._base import BaseExplainer
+from fmcam.explain._base import BaseExplainer, Explained
 from fmcam.explain._base_cam import BaseCAM, aligned_grid
 from fmcam.explain._constant_boxes import centre_box, constant_box
 from fmcam.explain._geometry import upsample
@@ -38,7 +41,7 @@ class CenterMap(BaseExplainer):
     array([0.293, 0.646, 1.   ], dtype=float32)
     """
 
-    def maps_of_batch(self, batch, class_indices):
+    def maps_of_batch(self, batch: Batch, class_indices: torch.Tensor) -> torch.Tensor:
         """The same map for each image."""
         n, _, height, width = batch.images.shape
         y, x = (torch.linspace(-1, 1, side, device=batch.images.device) for side in (height, width))
@@ -67,11 +70,18 @@ class RandomMap(BaseExplainer):
     (2, 28, 28)
     """
 
-    def __init__(self, estimator, *, normalize="minmax", batch_size=128, random_state=None):
+    def __init__(
+        self,
+        estimator: Explained,
+        *,
+        normalize: Literal["minmax"] | None = "minmax",
+        batch_size: int = 128,
+        random_state: RandomState = None,
+    ) -> None:
         super().__init__(estimator, normalize=normalize, batch_size=batch_size)
         self.random_state = random_state
 
-    def maps_of_batch(self, batch, class_indices):
+    def maps_of_batch(self, batch: Batch, class_indices: torch.Tensor) -> torch.Tensor:
         """Maps drawn from a generator that `random_state` and the image's pixels seed."""
         seed = check_random_state(self.random_state).randint(2**31)
         maps = []
@@ -102,7 +112,7 @@ class EdgeMap(BaseExplainer):
     array([0., 4., 4., 0.], dtype=float32)
     """
 
-    def maps_of_batch(self, batch, class_indices):
+    def maps_of_batch(self, batch: Batch, class_indices: torch.Tensor) -> torch.Tensor:
         """Gradients of the raw images, borders repeated."""
         across = torch.tensor([1.0, 2, 1]).outer(torch.tensor([-1.0, 0, 1]))
         kernels = torch.stack([across, across.T])[:, None].to(batch.images.device)
@@ -132,7 +142,7 @@ class ForegroundMap(BaseExplainer):
     array([  0.,   0., 110., 110.], dtype=float32)
     """
 
-    def maps_of_batch(self, batch, class_indices):
+    def maps_of_batch(self, batch: Batch, class_indices: torch.Tensor) -> torch.Tensor:
         """Absolute differences of the raw images."""
         images = batch.images.float()
         sides = images[:, :, [0, -1]].flatten(2), images[:, :, 1:-1, [0, -1]].flatten(2)
@@ -140,7 +150,9 @@ class ForegroundMap(BaseExplainer):
         return (images - background[:, :, None, None]).abs().amax(dim=1)
 
 
-def chance_heatmaps(shape, boxes):
+def chance_heatmaps(
+    shape: tuple[int, int, int], boxes: ArrayLike
+) -> dict[str, NDArray[np.float32]]:
     """Return maps that know nothing of the image: two boxes fitted to other images, and all of it.
 
     What turns the maps of a method into boxes is fitted for the best mean IoU on some images; so
@@ -210,7 +222,9 @@ def _map_of_box(box, size):
     return found
 
 
-def oracle_heatmaps(explainer, X, masks):
+def oracle_heatmaps(
+    explainer: BaseCAM, X: NDArray[Any] | torch.Tensor, masks: ArrayLike
+) -> NDArray[np.float32]:
     """Return the maps of an explainer that knows the objects, at the resolution of its layer.
 
     The exact mask of each object is averaged over the cells of the layer, each around the geometric

@@ -1,9 +1,13 @@
 """All explainers by the names that people type."""
 
 import re
+from typing import TYPE_CHECKING
 
 from fmcam import explain
 from fmcam._suggest import nearest
+
+if TYPE_CHECKING:  # it takes seconds
+    from fmcam.explain._base import BaseExplainer
 
 __all__ = ["get_explainer", "list_explainers"]
 
@@ -24,7 +28,7 @@ def _hyphenated(kind):
     return re.sub("(?<=[a-z])(?=[A-Z])", "-", kind).lower()
 
 
-def list_explainers():
+def list_explainers() -> list[str]:
     """Names of all explainers, sorted.
 
     Returns
@@ -41,7 +45,7 @@ def list_explainers():
     return sorted(_kinds())
 
 
-def get_explainer(name):
+def get_explainer(name: str) -> "type[BaseExplainer]":
     """The class of an explainer by its name.
 
     Parameters

@@ -1,6 +1,8 @@
 """What maps are held against: a network that learned nothing."""
 
 import copy
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from sklearn.base import clone
@@ -8,11 +10,18 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
 
 from fmcam._random_state import seeded
+from fmcam._typing import RandomState
+from fmcam.classifiers import CNNClassifier
 
 __all__ = ["randomized"]
 
 
-def randomized(clf, layers=None, *, random_state=None):
+def randomized(
+    clf: CNNClassifier | FrozenEstimator,
+    layers: Sequence[str] | None = None,
+    *,
+    random_state: RandomState = None,
+) -> CNNClassifier:
     """Return a copy of a fitted classifier with weights drawn anew.
 
     The model-randomization sanity check of [1]_: maps that stay the same show the image, not what
@@ -61,7 +70,7 @@ def randomized(clf, layers=None, *, random_state=None):
     >>> last_layer_only = randomized(clf, ["head.6"], random_state=0)
     """
     clf = clf.estimator if isinstance(clf, FrozenEstimator) else clf
-    module = copy.deepcopy(clf.module_)
+    module: Any = copy.deepcopy(clf.module_)
     parts = dict(module.net.named_modules())
     layers = [""] if layers is None else layers
     unknown = [name for name in layers if name not in parts]

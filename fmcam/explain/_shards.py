@@ -16,9 +16,11 @@ from importlib.metadata import version
 from numbers import Integral
 from pathlib import Path
 from tokenize import TokenError
+from typing import Any
 
 import numpy as np
 from joblib import delayed
+from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar, gen_batches
 from torch.utils.data import DataLoader, Dataset
 
@@ -26,6 +28,7 @@ from fmcam._files import full_disk_told, replacing, reserve
 from fmcam._hashing import hash_of
 from fmcam._parallel import one_thread, shared_on_cluster, trouble_told, workers
 from fmcam._progress import ProgressBar
+from fmcam._typing import FilePath, Images
 from fmcam.explain._base import BaseExplainer
 from fmcam.explain._together import class_indices_of, explain_group
 
@@ -38,7 +41,15 @@ _DAMAGE = (  # of JSON, its values, and numpy's header, which is Python
 _KEPT = "Finished shards are kept, and the same call goes on."
 
 
-def explain_in_shards(explainer, X, y=None, *, folder, rows_per_shard=1024, n_jobs=None):
+def explain_in_shards(
+    explainer: Any,
+    X: Images,
+    y: ArrayLike | None = None,
+    *,
+    folder: FilePath,
+    rows_per_shard: int = 1024,
+    n_jobs: int | None = None,
+) -> Any:
     """Heatmaps as ``explainer.explain(X, y)`` gives them, made by several processes, on disk.
 
     Each process reads the rows of a shard, explains them on one thread and writes their maps into
@@ -176,7 +187,7 @@ def _explain_shard(number, rows, explainer, source, y, file, offset):
 
 def _source(X):
     """An array, or in its place where its rows are in a file."""
-    whole = X
+    whole: Any = X
     while isinstance(whole, np.ndarray) and not isinstance(whole.base, mmap.mmap):
         whole = whole.base
     in_file = isinstance(whole, np.memmap) and whole.filename and whole.mode != "c"

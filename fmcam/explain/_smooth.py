@@ -1,10 +1,15 @@
 """Smoother maps: the mean over noisy and mirrored copies of each image."""
 
+from typing import Any, Literal
+
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
+from fmcam._typing import RandomState
+from fmcam.classifiers import CNNClassifier
 from fmcam.explain._base import BaseExplainer
+from fmcam.explain._layout import Layout
 from fmcam.explain._together import Batch
 
 __all__ = ["SmoothedExplainer"]
@@ -52,15 +57,15 @@ class SmoothedExplainer(BaseExplainer):
 
     def __init__(
         self,
-        explainer,
+        explainer: BaseExplainer,
         *,
-        n_samples=8,
-        noise=0.1,
-        flip=False,
-        normalize="minmax",
-        batch_size=128,
-        random_state=None,
-    ):
+        n_samples: int = 8,
+        noise: float = 0.1,
+        flip: bool = False,
+        normalize: Literal["minmax"] | None = "minmax",
+        batch_size: int = 128,
+        random_state: RandomState = None,
+    ) -> None:
         self.explainer = explainer
         self.n_samples = n_samples
         self.noise = noise
@@ -70,30 +75,30 @@ class SmoothedExplainer(BaseExplainer):
         self.random_state = random_state
 
     @property
-    def estimator(self):
+    def estimator(self) -> Any:
         """The classifier of the explainer."""
         return self.explainer.estimator
 
     @property
-    def target(self):
+    def target(self) -> Any:
         """The target of the explainer, if it takes one."""
         return getattr(self.explainer, "target", "logit")
 
     @property
-    def layout(self):
+    def layout(self) -> Any:
         """The layout that the explainer is given, if it takes one."""
         return getattr(self.explainer, "layout", None)
 
     @property
-    def signed(self):
+    def signed(self) -> bool:
         """Whether the explainer's maps have negative values."""
         return self.explainer.signed
 
-    def layers_for(self, clf, images):
+    def layers_for(self, clf: CNNClassifier, images: torch.Tensor) -> dict[str, Layout]:
         """The layers of the explainer."""
         return self.explainer.layers_for(clf, images)
 
-    def maps_of_batch(self, batch, class_indices):
+    def maps_of_batch(self, batch: Batch, class_indices: torch.Tensor) -> torch.Tensor:
         """The mean of the explainer's maps."""
         if self.n_samples < 1 or self.noise < 0:
             raise ValueError(

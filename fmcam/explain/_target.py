@@ -1,13 +1,15 @@
 """The number that an explainer explains: one logit of an image, or what a user's function says."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 
 __all__ = ["check_target", "class_scores", "logit_difference", "scores", "scores_of_changed"]
 
 
-def logit_difference(other):
+def logit_difference(other: Any) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     r"""A target: by how much the logit of a class is above that of another.
 
     .. math:: S_c - S_{other}

@@ -2,10 +2,13 @@
 
 import contextlib
 import numbers
+from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from skorch.dataset import Dataset as ArrayDataset
 from torch import nn
 from torch.utils.data import DataLoader
@@ -16,6 +19,7 @@ from fmcam._data.loaders import check_in_order, make_loader
 from fmcam._data.streams import as_stream
 from fmcam._files import check_writable
 from fmcam._progress import ProgressBar
+from fmcam._typing import FilePath, Images
 from fmcam.explain._map_writer import MapWriter
 from fmcam.explain._recording import Recording
 from fmcam.explain._target import check_target
@@ -63,7 +67,14 @@ class Batch:
         return self._found[key]
 
 
-def explain_together(explainers, X, y=None, *, out=None, return_proba=False):
+def explain_together(
+    explainers: Mapping[Any, Any],
+    X: Images,
+    y: ArrayLike | None = None,
+    *,
+    out: Mapping[str, FilePath | None] | None = None,
+    return_proba: bool = False,
+) -> Any:
     """Heatmaps of several explainers; those of one classifier share its forwards.
 
     Parameters

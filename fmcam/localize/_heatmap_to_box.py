@@ -1,8 +1,10 @@
 """Heatmaps to boxes, the threshold and the kind of region fitted."""
 
 from numbers import Real
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -60,11 +62,16 @@ class HeatmapToBox(TransformerMixin, BaseEstimator):
     1  0.0  0.0  2.0  1.0
     """
 
-    def __init__(self, threshold="fit", *, region="largest"):
+    def __init__(
+        self,
+        threshold: float | Literal["fit"] = "fit",
+        *,
+        region: Literal["largest", "all", "fit"] = "largest",
+    ) -> None:
         self.threshold = threshold
         self.region = region
 
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
         """Choose the threshold and the kind of region.
 
         Parameters
@@ -90,7 +97,7 @@ class HeatmapToBox(TransformerMixin, BaseEstimator):
         return self.partial_fit(X, y)
 
     @documented_like(fit)
-    def partial_fit(self, X, y=None):
+    def partial_fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
         """Choose by these heatmaps and those of earlier calls, which `fit` forgets.
 
         So more heatmaps may be used than memory holds.
@@ -148,7 +155,7 @@ class HeatmapToBox(TransformerMixin, BaseEstimator):
         self.region_, self.thresholds_, self.scores_ = regions[best], thresholds, scores[best]
         self.threshold_ = float(thresholds[self.scores_.argmax()])
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> Any:
         """Return the box of each heatmap.
 
         Parameters
@@ -164,7 +171,7 @@ class HeatmapToBox(TransformerMixin, BaseEstimator):
         """
         return self.predict(X)
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the box of each heatmap, as `transform` does, always as an array.
 
         Parameters
@@ -180,7 +187,7 @@ class HeatmapToBox(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return boxes_from_heatmaps(X, self.threshold_, region=self.region_)
 
-    def score(self, X, y):
+    def score(self, X: ArrayLike, y: ArrayLike) -> float:
         """Return the mean IoU of the boxes of heatmaps with the true boxes.
 
         Parameters
@@ -198,7 +205,7 @@ class HeatmapToBox(TransformerMixin, BaseEstimator):
         X = check_heatmaps(X, unit=True)
         return average_images(best_iou(_check_pairs(X, y), self.predict(X)), "mean")
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: None = None) -> NDArray[Any]:
         """Return the names of the columns: x0, y0, x1, y1.
 
         Parameters

@@ -1,12 +1,17 @@
 """Classifier, heatmaps and boxes in one estimator."""
 
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from fmcam._boxes import check_true_boxes
+from fmcam._typing import Images
 from fmcam._validation import check_same_rows
-from fmcam.localize._heatmap_to_box import image_tags
+from fmcam.localize._heatmap_to_box import HeatmapToBox, image_tags
 
 __all__ = ["CAMLocalizer"]
 
@@ -50,11 +55,11 @@ class CAMLocalizer(BaseEstimator):
     (20, 4)
     """
 
-    def __init__(self, explainer, to_box):
+    def __init__(self, explainer: Any, to_box: HeatmapToBox) -> None:
         self.explainer = explainer
         self.to_box = to_box
 
-    def fit(self, X, y=None, labels=None):
+    def fit(self, X: Images, y: ArrayLike | None = None, labels: ArrayLike | None = None) -> Self:
         """Train the classifier, unless it is frozen, then fit the threshold.
 
         Parameters
@@ -93,7 +98,7 @@ class CAMLocalizer(BaseEstimator):
         self.to_box_ = clone(self.to_box).fit(maps, y)
         return self
 
-    def predict(self, X):
+    def predict(self, X: Images) -> NDArray[np.float64]:
         """Return the box of the predicted class in each image.
 
         Parameters
@@ -109,7 +114,7 @@ class CAMLocalizer(BaseEstimator):
         maps = self._maps(X)
         return self.to_box_.predict(maps)
 
-    def score(self, X, y):
+    def score(self, X: Images, y: ArrayLike) -> float:
         """Return the mean IoU of the predicted boxes with the true boxes.
 
         Parameters

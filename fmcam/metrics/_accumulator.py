@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
+from typing import Any, Self
 
 import numpy as np
 
@@ -22,23 +23,23 @@ class BaseAccumulator(ABC):
     _object: int = field(init=False, repr=False, default=0)  # its number in masks, 0: none yet
 
     @abstractmethod
-    def update(self, *batch):
+    def update(self, *batch: Any, **named: Any) -> Self:
         """Take a batch of images."""
 
     @abstractmethod
     def _score(self, sums): ...
 
     @property
-    def n(self):
+    def n(self) -> int:
         """Number of images that count."""
         return self._sums.get("n", 0)
 
     @property
-    def n_left_out(self):
+    def n_left_out(self) -> int:
         """Number of images without a true box or mask, or whose score is undefined otherwise."""
         return self._sums.get("n_left_out", 0)
 
-    def compute(self):
+    def compute(self) -> Any:
         """Return the score of all images since the start or the last `reset`.
 
         Returns
@@ -55,7 +56,7 @@ class BaseAccumulator(ABC):
             raise ValueError("`compute` needs images, got none. Call `update` with them before.")
         return self._score(self._sums)
 
-    def reset(self):
+    def reset(self) -> Self:
         """Forget all images.
 
         Returns
@@ -65,7 +66,7 @@ class BaseAccumulator(ABC):
         self._sums, self._object = {}, 0
         return self
 
-    def merge_state(self, other):
+    def merge_state(self, other: Self) -> Self:
         """Take the images of another accumulator, too, such as that of another process.
 
         Parameters

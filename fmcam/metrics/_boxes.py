@@ -1,8 +1,10 @@
 """How well boxes fit."""
 
 from numbers import Integral
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_scalar
 from sklearn.utils.multiclass import unique_labels
 
@@ -14,7 +16,7 @@ from fmcam._predictions import rank_of_label
 from fmcam._validation import check_same_rows
 
 
-def paired_box_iou(boxes_true, boxes_pred):
+def paired_box_iou(boxes_true: ArrayLike, boxes_pred: ArrayLike) -> NDArray[np.float64]:
     r"""Return the intersection over union of the true and the predicted box of each image.
 
     .. math:: \mathrm{IoU} = \frac{|A \cap B|}{|A \cup B|}
@@ -54,7 +56,7 @@ def paired_box_iou(boxes_true, boxes_pred):
     return best_iou(*check_pairs(boxes_true, boxes_pred))
 
 
-def mean_iou_score(boxes_true, boxes_pred):
+def mean_iou_score(boxes_true: ArrayLike, boxes_pred: ArrayLike) -> float:
     """Return the mean intersection over union of true and predicted boxes.
 
     Parameters
@@ -90,7 +92,13 @@ def mean_iou_score(boxes_true, boxes_pred):
     return average_images(paired_box_iou(boxes_true, boxes_pred), "mean")
 
 
-def box_accuracy_score(boxes_true, boxes_pred, *, iou_threshold=0.5, average="mean"):
+def box_accuracy_score(
+    boxes_true: ArrayLike,
+    boxes_pred: ArrayLike,
+    *,
+    iou_threshold: float = 0.5,
+    average: str | None = "mean",
+) -> Any:
     """Return the share of images whose predicted box overlaps the true one enough.
 
     Also called GT-known localization accuracy where the heatmaps are those of the true class [1]_.
@@ -139,8 +147,14 @@ def _hits(iou, iou_threshold):
 
 
 def top1_localization_score(
-    y_true, y_pred, boxes_true, boxes_pred, *, iou_threshold=0.5, average="mean"
-):
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    boxes_true: ArrayLike,
+    boxes_pred: ArrayLike,
+    *,
+    iou_threshold: float = 0.5,
+    average: str | None = "mean",
+) -> Any:
     """Return the share of images with the right class and a box that overlaps enough.
 
     The Top-1 Loc of the literature [1]_ where each image has one object.
@@ -192,8 +206,16 @@ def top1_localization_score(
 
 
 def top_k_localization_score(
-    y_true, y_score, boxes_true, boxes_pred, *, k=5, classes=None, iou_threshold=0.5, average="mean"
-):
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    boxes_true: ArrayLike,
+    boxes_pred: ArrayLike,
+    *,
+    k: int = 5,
+    classes: ArrayLike | None = None,
+    iou_threshold: float = 0.5,
+    average: str | None = "mean",
+) -> Any:
     """Return the share of images with the class among the k best and a box that overlaps enough.
 
     The Top-5 Loc of the literature [1]_ where each image has objects of one class. There each of

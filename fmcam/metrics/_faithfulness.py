@@ -5,21 +5,33 @@ such as it never saw, which moves the probabilities by itself. Where the true ba
 as on a canvas, the image without its object is the better baseline.
 """
 
+from collections.abc import Callable
 from functools import partial
 from numbers import Integral
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 
 from fmcam._docstrings import documented_like
 from fmcam._per_image import average_images, map_batches
+from fmcam._typing import Images
 from fmcam._validation import check_heatmaps
 from fmcam.metrics._class_probability import check_faithfulness, probability_of_label
 
 
 def insertion_auc_score(
-    predict_proba, X, y, heatmaps, *, baseline=None, n_steps=50, classes=None, average="mean"
-):
+    predict_proba: Callable[[Any], ArrayLike],
+    X: Images,
+    y: ArrayLike,
+    heatmaps: ArrayLike,
+    *,
+    baseline: ArrayLike | None = None,
+    n_steps: int = 50,
+    classes: ArrayLike | None = None,
+    average: str | None = "mean",
+) -> Any:
     """Return the area under the probability of the class as pixels are put in, hottest first.
 
     Starting from the baseline, equal shares of the pixels are put in one after the other; the area
@@ -82,8 +94,16 @@ def insertion_auc_score(
 
 @documented_like(insertion_auc_score)
 def deletion_auc_error(
-    predict_proba, X, y, heatmaps, *, baseline=None, n_steps=50, classes=None, average="mean"
-):
+    predict_proba: Callable[[Any], ArrayLike],
+    X: Images,
+    y: ArrayLike,
+    heatmaps: ArrayLike,
+    *,
+    baseline: ArrayLike | None = None,
+    n_steps: int = 50,
+    classes: ArrayLike | None = None,
+    average: str | None = "mean",
+) -> Any:
     """Return the area under the probability of the class as pixels are taken out, hottest first.
 
     Starting from the image, equal shares of the pixels are replaced by the baseline one after the
@@ -122,8 +142,15 @@ def deletion_auc_error(
 
 
 def average_drop_error(
-    predict_proba, X, y, heatmaps, *, baseline=None, classes=None, average="mean"
-):
+    predict_proba: Callable[[Any], ArrayLike],
+    X: Images,
+    y: ArrayLike,
+    heatmaps: ArrayLike,
+    *,
+    baseline: ArrayLike | None = None,
+    classes: ArrayLike | None = None,
+    average: str | None = "mean",
+) -> Any:
     r"""Return how much of the probability is lost where only what the heatmap shows is left.
 
     With :math:`Y` the probability of the class in the image and :math:`O` that in the image faded
@@ -190,8 +217,15 @@ def average_drop_error(
 
 @documented_like(average_drop_error)
 def increase_in_confidence_score(
-    predict_proba, X, y, heatmaps, *, baseline=None, classes=None, average="mean"
-):
+    predict_proba: Callable[[Any], ArrayLike],
+    X: Images,
+    y: ArrayLike,
+    heatmaps: ArrayLike,
+    *,
+    baseline: ArrayLike | None = None,
+    classes: ArrayLike | None = None,
+    average: str | None = "mean",
+) -> Any:
     """Return the share of images that the classifier is surer of where only the heatmap is shown.
 
     The share of images with :math:`O > Y` in the words of `average_drop_error` [1]_.

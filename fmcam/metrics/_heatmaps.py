@@ -1,8 +1,10 @@
 """What each heatmap scores without a threshold, and how alike heatmaps are."""
 
 from numbers import Real
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 from sklearn.utils import check_scalar
 
@@ -13,7 +15,13 @@ from fmcam._validation import check_heatmaps, check_same_rows
 from fmcam.metrics._masks import check_masks_and_heatmaps, check_same_shape
 
 
-def pointing_game_score(masks_true, heatmaps, *, tolerance=0, average="mean"):
+def pointing_game_score(
+    masks_true: ArrayLike,
+    heatmaps: ArrayLike,
+    *,
+    tolerance: float = 0,
+    average: str | None = "mean",
+) -> Any:
     """Return the share of images whose hottest pixel is on the object [1]_.
 
     Parameters
@@ -65,7 +73,9 @@ def pointing_game_score(masks_true, heatmaps, *, tolerance=0, average="mean"):
     return average_images(points_at_object(masks_true, heatmaps, tolerance), average)
 
 
-def energy_in_box_score(boxes_true, heatmaps, *, average="mean"):
+def energy_in_box_score(
+    boxes_true: ArrayLike, heatmaps: ArrayLike, *, average: str | None = "mean"
+) -> Any:
     """Return the share of each heatmap's sum that lies in the true boxes of its image.
 
     The energy-based pointing game [1]_ (section 4.3).
@@ -118,7 +128,7 @@ def energy_in_box_score(boxes_true, heatmaps, *, average="mean"):
     return average_images(share_in_boxes(boxes_true, heatmaps), average)
 
 
-def rank_correlation(heatmaps, others):
+def rank_correlation(heatmaps: ArrayLike, others: ArrayLike) -> NDArray[np.float64]:
     """Return Spearman's rank correlation of the pixels of two heatmaps of each image.
 
     Near 1 for maps that order the pixels alike. Between the maps of a trained network and of one
@@ -167,7 +177,7 @@ def _spearman(a, b):
     return np.divide((a * b).sum(axis=1), spread, out=correlation, where=spread > 0)
 
 
-def sparseness_score(heatmaps, *, average="mean"):
+def sparseness_score(heatmaps: ArrayLike, *, average: str | None = "mean") -> Any:
     r"""Return how few pixels hold the sum of a heatmap: its Gini index [1]_.
 
     Of the :math:`d` absolute values of a map in rising order, :math:`v_1` to :math:`v_d`,

@@ -1,12 +1,17 @@
 """How well masks fit, and masks beside heatmaps."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fmcam._per_image import average_images, map_batches
 from fmcam._validation import as_array, check_heatmaps, check_masks
 
 
-def mask_iou_score(masks_true, masks_pred, *, average="mean"):
+def mask_iou_score(
+    masks_true: ArrayLike, masks_pred: ArrayLike, *, average: str | None = "mean"
+) -> Any:
     r"""Return the mean intersection over union of true and predicted masks.
 
     .. math:: \mathrm{IoU} = \frac{|A \cap B|}{|A \cup B|}

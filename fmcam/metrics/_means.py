@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from numbers import Real
+from typing import Self
 
+from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 
 from fmcam._heatmap_scores import points_at_object
@@ -42,7 +44,7 @@ class PointingGame(BaseMean):
     def __post_init__(self):
         check_scalar(self.tolerance, "tolerance", Real, min_val=0)
 
-    def update(self, masks_true, heatmaps):
+    def update(self, masks_true: ArrayLike, heatmaps: ArrayLike) -> Self:
         """Take a batch of images.
 
         Parameters
@@ -79,7 +81,7 @@ class EnergyInBox(BaseMean):
     0.5
     """
 
-    def update(self, boxes_true, heatmaps):
+    def update(self, boxes_true: ArrayLike, heatmaps: ArrayLike) -> Self:
         """Take a batch of images.
 
         Parameters
@@ -113,7 +115,7 @@ class MaskIoU(BaseMean):
     0.75
     """
 
-    def update(self, masks_true, masks_pred):
+    def update(self, masks_true: ArrayLike, masks_pred: ArrayLike) -> Self:
         """Take a batch of images.
 
         Parameters
@@ -149,7 +151,7 @@ class RankCorrelation(BaseMean):
     (-1.0, 1, 1)
     """
 
-    def update(self, heatmaps, others):
+    def update(self, heatmaps: ArrayLike, others: ArrayLike) -> Self:
         """Take a batch of images.
 
         Parameters
@@ -180,7 +182,7 @@ class Sparseness(BaseMean):
     0.375
     """
 
-    def update(self, heatmaps):
+    def update(self, heatmaps: ArrayLike) -> Self:
         """Take a batch of images.
 
         Parameters

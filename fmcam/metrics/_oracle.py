@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import gen_batches
 
 from fmcam._boxes import check_true_boxes
@@ -21,14 +23,14 @@ _REGIONS = {"largest": ("largest",), "all": ("all",), "fit": ("largest", "all")}
 
 
 def max_box_accuracy_score(
-    boxes_true,
-    heatmaps,
+    boxes_true: ArrayLike,
+    heatmaps: ArrayLike,
     *,
-    iou_thresholds=(0.3, 0.5, 0.7),
-    average="mean",
-    convention="half-open",
-    region="largest",
-):
+    iou_thresholds: Sequence[float] = (0.3, 0.5, 0.7),
+    average: str | None = "mean",
+    convention: str = "half-open",
+    region: str = "largest",
+) -> Any:
     r"""Return the box accuracy at the threshold that is best for these very images: an oracle.
 
     .. math:: \mathrm{MaxBoxAcc}(\delta) = \max_\tau \frac{1}{n}
@@ -146,7 +148,7 @@ class MaxBoxAccuracy(BaseAccumulator):
                 "the best of all regions anyway; leave `region` out."
             )
 
-    def update(self, boxes_true, heatmaps):
+    def update(self, boxes_true: ArrayLike, heatmaps: ArrayLike) -> Self:
         """Take a batch of images.
 
         Parameters

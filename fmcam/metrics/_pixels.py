@@ -3,8 +3,10 @@
 from abc import abstractmethod
 from dataclasses import dataclass
 from numbers import Integral
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar, gen_batches
 
 from fmcam._validation import check_heatmaps
@@ -14,7 +16,7 @@ from fmcam.metrics._masks import check_masks_and_heatmaps, check_same_shape
 _PIXELS_AT_ONCE = 2**22
 
 
-def pixel_average_precision_score(masks_true, heatmaps):
+def pixel_average_precision_score(masks_true: ArrayLike, heatmaps: ArrayLike) -> float:
     r"""Return the average precision of the pixels of all images as detections of the object.
 
     Called PxAP [1]_ (section 4.1). With all distinct values :math:`\tau` of the maps as thresholds,
@@ -71,7 +73,7 @@ def pixel_average_precision_score(masks_true, heatmaps):
     return float((hits / (hits + false_alarms)).mean()) if len(hits) else np.nan
 
 
-def max_pixel_iou_score(masks_true, heatmaps):
+def max_pixel_iou_score(masks_true: ArrayLike, heatmaps: ArrayLike) -> float:
     r"""Return the IoU of the pixels at the threshold that is best for these images: an oracle.
 
     Called peak IoU, pIoU or PxIoU [1]_. With pixels of all images in one pool, one threshold
@@ -141,7 +143,7 @@ class BasePixels(BaseAccumulator):
     def __post_init__(self):
         check_scalar(self.thresholds, "thresholds", Integral, min_val=1)
 
-    def update(self, masks_true, heatmaps):
+    def update(self, masks_true: ArrayLike, heatmaps: ArrayLike) -> Self:
         """Take a batch of images.
 
         Parameters

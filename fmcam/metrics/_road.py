@@ -1,31 +1,35 @@
 """Remove and debias: whether the classifier needs pixels that neighbours cannot stand in for."""
 
+from collections.abc import Callable, Sequence
 from numbers import Real
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.sparse import diags_array, eye_array, kron
 from scipy.sparse.linalg import splu
 from sklearn.utils import check_scalar
 
 from fmcam._docstrings import documented_like
 from fmcam._per_image import average_images, map_batches
+from fmcam._typing import Images, RandomState
 from fmcam.metrics._class_probability import check_faithfulness, probability_of_label
 
 _SHARES = tuple(tenths / 10 for tenths in range(1, 10))
 
 
 def road_score(
-    predict_proba,
-    X,
-    y,
-    heatmaps,
+    predict_proba: Callable[[Any], ArrayLike],
+    X: Images,
+    y: ArrayLike,
+    heatmaps: ArrayLike,
     *,
-    shares=_SHARES,
-    noise=0.01,
-    classes=None,
-    average="mean",
-    random_state=0,
-):
+    shares: Sequence[float] = _SHARES,
+    noise: float = 0.01,
+    classes: ArrayLike | None = None,
+    average: str | None = "mean",
+    random_state: RandomState = 0,
+) -> Any:
     r"""Return how much more the probability loses without the hottest pixels than the coldest.
 
     ROAD [1]_: a share of the pixels is removed, and what is left of the image tells what takes
@@ -106,17 +110,17 @@ def road_score(
 
 @documented_like(road_score)
 def road_morf_error(
-    predict_proba,
-    X,
-    y,
-    heatmaps,
+    predict_proba: Callable[[Any], ArrayLike],
+    X: Images,
+    y: ArrayLike,
+    heatmaps: ArrayLike,
     *,
-    shares=_SHARES,
-    noise=0.01,
-    classes=None,
-    average="mean",
-    random_state=0,
-):
+    shares: Sequence[float] = _SHARES,
+    noise: float = 0.01,
+    classes: ArrayLike | None = None,
+    average: str | None = "mean",
+    random_state: RandomState = 0,
+) -> Any:
     """Return the probability of the class without the hottest pixels, a mean over shares of them.
 
     ROAD with the most relevant pixels first [1]_, see `road_score`. Lower is better.
@@ -152,17 +156,17 @@ def road_morf_error(
 
 @documented_like(road_score)
 def road_lerf_score(
-    predict_proba,
-    X,
-    y,
-    heatmaps,
+    predict_proba: Callable[[Any], ArrayLike],
+    X: Images,
+    y: ArrayLike,
+    heatmaps: ArrayLike,
     *,
-    shares=_SHARES,
-    noise=0.01,
-    classes=None,
-    average="mean",
-    random_state=0,
-):
+    shares: Sequence[float] = _SHARES,
+    noise: float = 0.01,
+    classes: ArrayLike | None = None,
+    average: str | None = "mean",
+    random_state: RandomState = 0,
+) -> Any:
     """Return the probability of the class without the coldest pixels, a mean over shares of them.
 
     ROAD with the least relevant pixels first [1]_, see `road_score`. Higher is better.

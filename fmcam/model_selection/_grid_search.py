@@ -1,6 +1,7 @@
 """Grid search that keeps every finished fit, gives each its own core and says when it will end."""
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 from sklearn import model_selection
@@ -9,6 +10,7 @@ from sklearn.utils.parallel import delayed
 from fmcam._parallel import cluster_is_active
 from fmcam._progress import ProgressBar
 from fmcam._sklearn_compat import StrOptions, run_search
+from fmcam._typing import FilePath
 from fmcam.model_selection._fit import fit_and_keep
 from fmcam.model_selection._result_files import result_files
 from fmcam.model_selection._search import Search, fits_of
@@ -17,7 +19,7 @@ __all__ = ["GridSearchCV"]
 
 
 class GridSearchCV(Search, model_selection.GridSearchCV):
-    """scikit-learn's `GridSearchCV`, resumable after a crash and with one core for each fit.
+    """The `GridSearchCV` of scikit-learn, resumable after a crash and with one core for each fit.
 
     Arguments, attributes and `cv_results_` are those of `sklearn.model_selection.GridSearchCV`;
     `memory` and `strategy` are the only additions. Under the hood
@@ -30,11 +32,28 @@ class GridSearchCV(Search, model_selection.GridSearchCV):
 
     Parameters
     ----------
-    estimator, param_grid, scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, \
-return_train_score
-        As in `sklearn.model_selection.GridSearchCV`. `n_jobs` counts processes; a backend chosen
-        with `joblib.parallel_config`, such as "dask" for a cluster, is used instead. `verbose`
-        above 1 prints a line for each fit; the headline that 1 prints is left to the progress bar.
+    estimator : estimator
+        Left unfitted; copies are fitted.
+    param_grid : dict or list of dict
+        Values to try by the name of the parameter.
+    scoring : str, callable, list, tuple, dict or None, default=None
+        One score or several, as scikit-learn names them. None: the `score` of the estimator.
+    n_jobs : int or None, default=None
+        Processes. A backend chosen with `joblib.parallel_config`, such as "dask" for a cluster, is
+        used instead.
+    refit : bool, str or callable, default=True
+        Whether to fit the best candidate on all rows; of several scores, the one that is to choose.
+    cv : int, splitter, iterable or None, default=None
+        How to split the rows. None: five folds, stratified for classifiers.
+    verbose : int, default=0
+        Above 1 a line is printed for each fit; the headline that 1 prints is left to the progress
+        bar.
+    pre_dispatch : int or str, default="2*n_jobs"
+        Fits that are handed to the processes ahead.
+    error_score : "raise" or float, default=np.nan
+        The score of a fit that failed.
+    return_train_score : bool, default=False
+        Whether the training rows are scored, too.
     memory : str, path-like or None, default=None
         Folder that keeps the scores and times of each finished fit (not the fitted estimator), in
         one small JSON file each. The process that did the fit writes the file at once, so nothing
@@ -103,20 +122,20 @@ refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
 
     def __init__(
         self,
-        estimator,
-        param_grid,
+        estimator: Any,
+        param_grid: Any,
         *,
-        scoring=None,
-        n_jobs=None,
-        refit=True,
-        cv=None,
-        verbose=0,
-        pre_dispatch="2*n_jobs",
-        error_score=np.nan,
-        return_train_score=False,
-        memory=None,
-        strategy="processes",
-    ):
+        scoring: Any = None,
+        n_jobs: int | None = None,
+        refit: Any = True,
+        cv: Any = None,
+        verbose: int = 0,
+        pre_dispatch: Any = "2*n_jobs",
+        error_score: Any = np.nan,
+        return_train_score: bool = False,
+        memory: FilePath | None = None,
+        strategy: str = "processes",
+    ) -> None:
         super().__init__(
             estimator,
             param_grid,

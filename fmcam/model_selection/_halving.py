@@ -1,10 +1,15 @@
 """Halving searches over epochs, whose survivors train on from their state."""
 
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 
+from fmcam._docstrings import documented_like
 from fmcam._sklearn_compat import Interval, StrOptions, halving
+from fmcam._typing import FilePath, RandomState
+from fmcam.classifiers import CNNClassifier
+from fmcam.model_selection._grid_search import GridSearchCV
 from fmcam.model_selection._halving_search import HalvingSearch
 
 __all__ = ["HalvingGridSearchCV", "HalvingRandomSearchCV"]
@@ -20,8 +25,9 @@ _CONSTRAINTS: dict = {  # in place of scikit-learn's
 }
 
 
+@documented_like(GridSearchCV)
 class HalvingGridSearchCV(HalvingSearch, halving.HalvingGridSearchCV):
-    r"""scikit-learn's `HalvingGridSearchCV` over epochs, whose survivors train on from their state.
+    r"""Halving over epochs, as in scikit-learn, whose survivors train on from their state.
 
     All candidates train for a few epochs, and one in `factor` of them trains on, rung by rung [1]_.
     scikit-learn fits a survivor anew; here each of its folds goes on from weights, optimizer,
@@ -50,8 +56,10 @@ class HalvingGridSearchCV(HalvingSearch, halving.HalvingGridSearchCV):
     aggressive_elimination : bool, default=False
         Whether to put more rungs of the first length in front, until fewer than `factor`
         candidates are left in the last one.
-    cv, scoring, error_score, n_jobs, verbose
-        As in :class:`GridSearchCV`; `scoring` gives one number.
+    cv : int, splitter or iterable, default=5
+        How to split the rows; a number of folds, stratified for classifiers.
+    scoring : str, callable or None, default=None
+        One score, as scikit-learn names it. None: the `score` of the estimator.
     refit : bool, default=True
         Whether to fit the best candidate of the last rung on all data.
     return_train_score : bool, default=False
@@ -122,24 +130,24 @@ class HalvingGridSearchCV(HalvingSearch, halving.HalvingGridSearchCV):
 
     def __init__(
         self,
-        estimator,
-        param_grid,
+        estimator: CNNClassifier,
+        param_grid: Any,
         *,
-        factor=3,
-        resource="max_epochs",
-        max_resources="auto",
-        min_resources="auto",
-        aggressive_elimination=False,
-        cv=5,
-        scoring=None,
-        refit=True,
-        error_score=np.nan,
-        return_train_score=False,
-        random_state=None,
-        n_jobs=None,
-        verbose=0,
-        memory=None,
-    ):
+        factor: float = 3,
+        resource: str = "max_epochs",
+        max_resources: int | str = "auto",
+        min_resources: int | str = "auto",
+        aggressive_elimination: bool = False,
+        cv: Any = 5,
+        scoring: Any = None,
+        refit: Any = True,
+        error_score: Any = np.nan,
+        return_train_score: bool = False,
+        random_state: RandomState | None = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        memory: FilePath | None = None,
+    ) -> None:
         super().__init__(
             estimator,
             param_grid,
@@ -160,14 +168,12 @@ class HalvingGridSearchCV(HalvingSearch, halving.HalvingGridSearchCV):
         self.memory = memory
 
 
+@documented_like(HalvingGridSearchCV)
 class HalvingRandomSearchCV(HalvingSearch, halving.HalvingRandomSearchCV):
     """:class:`HalvingGridSearchCV` over candidates that are drawn at random.
 
     Parameters
     ----------
-    estimator, factor, resource, max_resources, min_resources, aggressive_elimination, cv, \
-scoring, refit, error_score, return_train_score, n_jobs, verbose, memory
-        As in :class:`HalvingGridSearchCV`.
     param_distributions : dict or list of dict
         Lists of values, or distributions with an `rvs`, as in
         `sklearn.model_selection.HalvingRandomSearchCV`, without `max_epochs`.
@@ -200,25 +206,25 @@ scoring, refit, error_score, return_train_score, n_jobs, verbose, memory
 
     def __init__(
         self,
-        estimator,
-        param_distributions,
+        estimator: CNNClassifier,
+        param_distributions: Any,
         *,
-        n_candidates="exhaust",
-        factor=3,
-        resource="max_epochs",
-        max_resources="auto",
-        min_resources="auto",
-        aggressive_elimination=False,
-        cv=5,
-        scoring=None,
-        refit=True,
-        error_score=np.nan,
-        return_train_score=False,
-        random_state=None,
-        n_jobs=None,
-        verbose=0,
-        memory=None,
-    ):
+        n_candidates: int | str = "exhaust",
+        factor: float = 3,
+        resource: str = "max_epochs",
+        max_resources: int | str = "auto",
+        min_resources: int | str = "auto",
+        aggressive_elimination: bool = False,
+        cv: Any = 5,
+        scoring: Any = None,
+        refit: Any = True,
+        error_score: Any = np.nan,
+        return_train_score: bool = False,
+        random_state: RandomState | None = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        memory: FilePath | None = None,
+    ) -> None:
         super().__init__(
             estimator,
             param_distributions,

@@ -3,6 +3,7 @@
 import time
 from abc import ABC, abstractmethod
 from itertools import chain, product
+from typing import Any, Self
 
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import check_cv
@@ -29,7 +30,7 @@ class Search(BaseSearchCV, ABC):
     """A search over parameters; its kinds inherit from scikit-learn's class of their name, too."""
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, **params):
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
         """Fit and score the candidates on every split, then refit the best on all data.
 
         Parameters

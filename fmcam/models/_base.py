@@ -27,7 +27,7 @@ class FeaturesThenHead(nn.Module):
     features: nn.Module
     head: nn.Module
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits of the classes.
 
         Parameters

@@ -28,7 +28,7 @@ class CNN_CAM(FeaturesThenHead):  # noqa: N801, the name of the design
     torch.Size([1, 56, 32, 32])
     """
 
-    def __init__(self, n_classes=10, in_channels=1):
+    def __init__(self, n_classes: int = 10, in_channels: int = 1) -> None:
         super().__init__()
         widths = [in_channels, 24, 32, 40, 48, 56]
         blocks = []

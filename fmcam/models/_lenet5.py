@@ -24,7 +24,7 @@ class LeNet5(FeaturesThenHead):
     61706
     """
 
-    def __init__(self, n_classes=10, in_channels=1):
+    def __init__(self, n_classes: int = 10, in_channels: int = 1) -> None:
         super().__init__()
         self.features = nn.Sequential(
             *(nn.Conv2d(in_channels, 6, 5, padding=2), nn.MaxPool2d(2), nn.ReLU()),

@@ -59,7 +59,7 @@ _NAMES = {
 }
 
 
-def list_models(pattern=None):
+def list_models(pattern: str | None = None) -> list[str]:
     """The names that :func:`get_model` knows, "hf/FOLDER" apart.
 
     Parameters
@@ -86,7 +86,7 @@ def list_models(pattern=None):
     return [n for n in found if fnmatch(n, pattern) or fnmatch(n.rpartition("/")[2], pattern)]
 
 
-def list_weights(name):
+def list_weights(name: str) -> list[str]:
     """The names of the weights that are published for a network.
 
     Parameters
@@ -123,7 +123,7 @@ def list_weights(name):
     return list(dict.fromkeys(["DEFAULT", *found])) if found else []
 
 
-def find_model(name):
+def find_model(name: str) -> str:
     """The full name of a network, which says where it comes from.
 
     Parameters

@@ -3,8 +3,12 @@
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import Any
+
+from torch import nn
 
 from fmcam import models
+from fmcam._typing import FilePath
 from fmcam._weight_files import read_weight_file
 from fmcam.models._names import find_model, list_weights, own_networks
 
@@ -13,7 +17,14 @@ __all__ = ["get_model", "get_model_builder", "get_preprocessing"]
 _SOURCES = {"": "_own", "torchvision/": "_torchvision", "timm/": "_timm", "hf/": "_hugging_face"}
 
 
-def get_model(name, *, n_classes=None, in_channels=None, weights=None, **options):
+def get_model(
+    name: str,
+    *,
+    n_classes: int | None = None,
+    in_channels: int | None = None,
+    weights: FilePath | None = None,
+    **options: Any,
+) -> nn.Module:
     """A network by its name.
 
     Parameters
@@ -80,7 +91,7 @@ def get_model(name, *, n_classes=None, in_channels=None, weights=None, **options
     return source.from_file(short, read_weight_file(weights)[0], weights, sizes, **options)
 
 
-def get_model_builder(name):
+def get_model_builder(name: str) -> Any:
     """What makes a network, to be called with its sizes: the `module` of a classifier.
 
     Parameters
@@ -111,7 +122,7 @@ def get_model_builder(name):
     return partial(get_model, full) if kind is None else getattr(models, kind)
 
 
-def get_preprocessing(name, weights=None):
+def get_preprocessing(name: str, weights: str | None = None) -> Any:
     """How images are prepared for the published weights of a network.
 
     Parameters

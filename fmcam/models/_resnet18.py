@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
+from fmcam._typing import FilePath
 from fmcam._weight_files import read_weight_file
 from fmcam._weights import network_for
 from fmcam.models._base import FeaturesThenHead
@@ -43,7 +44,9 @@ class ResNet18(FeaturesThenHead):
 
     _FEATURES = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
 
-    def __init__(self, n_classes=1000, in_channels=3, weights=None):
+    def __init__(
+        self, n_classes: int = 1000, in_channels: int = 3, weights: FilePath | None = None
+    ) -> None:
         import torchvision  # takes two seconds, which all other networks do without
 
         super().__init__()
@@ -62,7 +65,7 @@ class ResNet18(FeaturesThenHead):
             self.load_state_dict(trained.state_dict())
 
     @classmethod
-    def own_key(cls, key):
+    def own_key(cls, key: str) -> str:
         """The name here of a tensor of torchvision's ResNet-18.
 
         Parameters

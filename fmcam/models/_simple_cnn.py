@@ -20,7 +20,7 @@ class SimpleCNN(FeaturesThenHead):
     torch.Size([2, 10])
     """
 
-    def __init__(self, n_classes=10, in_channels=1):
+    def __init__(self, n_classes: int = 10, in_channels: int = 1) -> None:
         super().__init__()
         self.features = nn.Sequential(
             nn.Conv2d(in_channels, 8, 5, padding=2), nn.MaxPool2d(2), nn.ReLU()

@@ -1,5 +1,8 @@
 """Raw images in: standardizing, and a network behind it."""
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -36,7 +39,12 @@ class Standardize(nn.Module):
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, n_channels, mean=None, std=None):
+    def __init__(
+        self,
+        n_channels: int,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+    ) -> None:
         super().__init__()
         self.of_unit_range = False
         mean = [0.0] * n_channels if mean is None else mean
@@ -46,11 +54,11 @@ class Standardize(nn.Module):
         self.register_buffer("std", torch.as_tensor(std, dtype=torch.float32).reshape(shape))
 
     @property
-    def leaves_images(self):
+    def leaves_images(self) -> bool:
         """Whether images pass unchanged."""
         return bool((self.mean == 0).all() and (self.std == 1).all())
 
-    def check(self):
+    def check(self) -> None:
         """Raise ValueError unless means are finite and standard deviations finite and positive."""
         if not (self.mean.isfinite() & self.std.isfinite() & (self.std > 0)).all():
             raise ValueError(
@@ -58,7 +66,7 @@ class Standardize(nn.Module):
                 f"{self.mean.flatten().tolist()} and {self.std.flatten().tolist()}"
             )
 
-    def learn(self, batches):
+    def learn(self, batches: Iterable[torch.Tensor]) -> None:
         """Take mean and standard deviation of each channel from images.
 
         Parameters
@@ -81,7 +89,7 @@ class Standardize(nn.Module):
         self.mean.copy_(mean.float())
         self.std.copy_(std.float())
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Standardized images.
 
         Parameters
@@ -131,7 +139,13 @@ class StandardizedNet(nn.Module):
 
     order: torch.Tensor | None
 
-    def __init__(self, net, standardize, n_classes=None, order=None):
+    def __init__(
+        self,
+        net: nn.Module,
+        standardize: Standardize,
+        n_classes: int | None = None,
+        order: Sequence[int] | None = None,
+    ) -> None:
         super().__init__()
         self.standardize = standardize
         self.net = net
@@ -143,17 +157,17 @@ class StandardizedNet(nn.Module):
         order = None if order is None else torch.as_tensor(order, device=standardize.mean.device)
         self.register_buffer("order", order, persistent=False)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         """The order of the columns."""
         return "" if self.order is None else f"order={self.order.tolist()}"
 
     @property
-    def dtype(self):
+    def dtype(self) -> torch.dtype:
         """The number type that the network runs in: that of its first weight."""
         weights = (weight.dtype for weight in self.net.parameters() if weight.is_floating_point())
         return next(weights, torch.float32)
 
-    def forward(self, images, **kwargs):
+    def forward(self, images: torch.Tensor, **kwargs: Any) -> torch.Tensor:
         """Logits of the classes.
 
         Parameters
@@ -174,7 +188,7 @@ class StandardizedNet(nn.Module):
             return logits
         return self.total - logits if logits.shape[1] == 1 else logits[:, self.order]
 
-    def logits_among(self, found, n_images):
+    def logits_among(self, found: Any, n_images: int) -> torch.Tensor:
         """The logits among what the network returned.
 
         Parameters

@@ -1,9 +1,11 @@
 """What pixels contribute: signed attributions, their magnitude, and the edges of the image."""
 
 from textwrap import fill
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
 from fmcam._docstrings import documented_like
 from fmcam._text import printable
@@ -15,7 +17,9 @@ _SIGNS = {"positive": 1, "negative": -1, "absolute": None, "all": None}
 _TITLE_WIDTH = 24  # characters over a panel
 
 
-def process_attributions(attributions, *, sign="absolute", percentile=99.0, gamma=1.0):
+def process_attributions(
+    attributions: ArrayLike, *, sign: str = "absolute", percentile: float = 99.0, gamma: float = 1.0
+) -> NDArray[np.float32]:
     r"""Return attributions as maps to look at: one channel, one sign, cut at a percentile.
 
     Of the channels of a pixel the value :math:`a` of the largest magnitude counts. Then
@@ -117,7 +121,17 @@ class AttributionDisplay:
     0      0    -4.0      2.0             0.5
     """
 
-    def __init__(self, *, images, attributions, maps, edges, sign, percentile, title):
+    def __init__(
+        self,
+        *,
+        images: Any,
+        attributions: Any,
+        maps: Any,
+        edges: Any,
+        sign: Any,
+        percentile: Any,
+        title: Any,
+    ) -> None:
         self.images = images
         self.attributions = attributions
         self.maps = maps
@@ -130,15 +144,15 @@ class AttributionDisplay:
     @documented_like(process_attributions)
     def from_attributions(
         cls,
-        images,
-        attributions,
+        images: ArrayLike,
+        attributions: ArrayLike,
         *,
-        sign="absolute",
-        percentile=99.0,
-        gamma=1.0,
-        edges=None,
-        title="attributions",
-    ):
+        sign: str = "absolute",
+        percentile: float = 99.0,
+        gamma: float = 1.0,
+        edges: ArrayLike | None = None,
+        title: str = "attributions",
+    ) -> Self:
         """Return the display of attributions, or of heatmaps, that are already computed.
 
         Parameters
@@ -179,7 +193,7 @@ class AttributionDisplay:
             title=title,
         )
 
-    def frame(self):
+    def frame(self) -> pd.DataFrame:
         """Return the numbers of the attributions as a tidy table.
 
         Returns
@@ -198,7 +212,7 @@ class AttributionDisplay:
             }
         )
 
-    def plot(self, ax=None, *, cmap=None):
+    def plot(self, ax: Any = None, *, cmap: str | None = None) -> Self:
         """Draw the grid.
 
         Parameters

@@ -1,8 +1,11 @@
 """Differences between two classifiers, class by class."""
 
+from typing import Any, Self
+
 import numpy as np
 import pandas as pd
 
+from fmcam._typing import Axes
 from fmcam.plot._style import BLUE, GREY, ORANGE, get_axes
 
 
@@ -38,7 +41,7 @@ class ComparisonDisplay:
     1  coat         1.0  1.0   1.0
     """
 
-    def __init__(self, *, classes, difference, low, high, names):
+    def __init__(self, *, classes: Any, difference: Any, low: Any, high: Any, names: Any) -> None:
         self.classes = classes
         self.difference = difference
         self.low = low
@@ -46,7 +49,7 @@ class ComparisonDisplay:
         self.names = names
 
     @classmethod
-    def from_frame(cls, frame, *, names=("a", "b")):
+    def from_frame(cls, frame: pd.DataFrame, *, names: tuple[str, str] = ("a", "b")) -> Self:
         """Return the differences in a frame of `fmcam.report.compare_per_class`.
 
         Parameters
@@ -83,7 +86,7 @@ class ComparisonDisplay:
             names=tuple(names),
         )
 
-    def frame(self):
+    def frame(self) -> pd.DataFrame:
         """Return the differences as a table.
 
         Returns
@@ -100,7 +103,7 @@ class ComparisonDisplay:
             }
         )
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw a dot and its interval for each class, filled where the interval leaves out zero.
 
         Parameters

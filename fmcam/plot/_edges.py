@@ -1,13 +1,16 @@
 """The edges of images, to draw over what is known of their pixels."""
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from fmcam._validation import check_images
 
 _LUMINANCE = np.array([0.2125, 0.7154, 0.0721], dtype=np.float32)  # of ITU-R BT.709, as skimage
 
 
-def canny_edges(images, *, sigma=1.0, low=0.1, high=0.2):
+def canny_edges(
+    images: ArrayLike, *, sigma: float = 1.0, low: float = 0.1, high: float = 0.2
+) -> NDArray[np.float32]:
     """Return the edges that Canny's detector [1]_ finds, by scikit-image.
 
     Parameters

@@ -1,7 +1,11 @@
 """Heatmaps over their images."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from textwrap import fill
+from typing import Any, Self
+
+import pandas as pd
+from numpy.typing import ArrayLike
 
 from fmcam._text import printable
 from fmcam._validation import check_heatmaps, check_thresholds
@@ -58,7 +62,7 @@ class HeatmapDisplay:
     0      0    CAM   coat  shirt          0.6      4.0      2.0     20.0     26.0
     """
 
-    def __init__(self, *, images, heatmaps, labels, title):
+    def __init__(self, *, images: Any, heatmaps: Any, labels: Any, title: Any) -> None:
         self.images = images
         self.heatmaps = heatmaps
         self.labels = labels
@@ -67,15 +71,15 @@ class HeatmapDisplay:
     @classmethod
     def from_estimator(
         cls,
-        explainers,
-        X,
-        y=None,
+        explainers: Any,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
         *,
-        explained="predicted",
-        boxes=None,
-        thresholds=None,
-        class_names=None,
-    ):
+        explained: str = "predicted",
+        boxes: ArrayLike | None = None,
+        thresholds: Any = None,
+        class_names: Sequence[str] | None = None,
+    ) -> Self:
         """Return the heatmaps that explainers make of some images.
 
         Parameters
@@ -137,16 +141,16 @@ class HeatmapDisplay:
     @classmethod
     def from_heatmaps(
         cls,
-        images,
-        heatmaps,
+        images: ArrayLike,
+        heatmaps: ArrayLike | Mapping[str, ArrayLike],
         *,
-        y_true=None,
-        y_pred=None,
-        probability=None,
-        boxes_true=None,
-        boxes_pred=None,
-        title="heatmap",
-    ):
+        y_true: ArrayLike | None = None,
+        y_pred: ArrayLike | Mapping[str, ArrayLike] | None = None,
+        probability: ArrayLike | Mapping[str, ArrayLike] | None = None,
+        boxes_true: ArrayLike | None = None,
+        boxes_pred: ArrayLike | Mapping[str, ArrayLike] | None = None,
+        title: str = "heatmap",
+    ) -> Self:
         """Return the display of maps that are already computed.
 
         `y_pred`, `probability` and `boxes_pred` may also be mappings by the name of the method.
@@ -193,7 +197,7 @@ class HeatmapDisplay:
         labels = tabulate(given, images, list(heatmaps))
         return cls(images=images, heatmaps=heatmaps, labels=labels, title=title)
 
-    def frame(self):
+    def frame(self) -> pd.DataFrame:
         """Return what is written and drawn beside the maps as a tidy table.
 
         Returns
@@ -206,7 +210,7 @@ class HeatmapDisplay:
         """
         return self.labels.copy()
 
-    def plot(self, ax=None, *, alpha=0.5, cmap=None):
+    def plot(self, ax: Any = None, *, alpha: float = 0.5, cmap: str | None = None) -> Self:
         """Draw the grid; predictions that are wrong stand out in orange.
 
         Where a map has negative values, the colours go from -1 over 0 in their middle to 1.

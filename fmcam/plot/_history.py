@@ -1,5 +1,7 @@
 """Learning curves."""
 
+from typing import Any, Self
+
 import pandas as pd
 
 from fmcam.plot._style import BLUE, ORANGE, get_axes
@@ -41,7 +43,15 @@ class HistoryDisplay:
     5      2  accuracy  validation    0.8
     """
 
-    def __init__(self, *, epoch, train_loss, valid_loss=None, train_acc=None, valid_acc=None):
+    def __init__(
+        self,
+        *,
+        epoch: Any,
+        train_loss: Any,
+        valid_loss: Any = None,
+        train_acc: Any = None,
+        valid_acc: Any = None,
+    ) -> None:
         self.epoch = epoch
         self.train_loss = train_loss
         self.valid_loss = valid_loss
@@ -49,7 +59,7 @@ class HistoryDisplay:
         self.valid_acc = valid_acc
 
     @classmethod
-    def from_estimator(cls, estimator):
+    def from_estimator(cls, estimator: Any) -> Self:
         """Return the learning curves of a fitted classifier.
 
         Parameters
@@ -69,7 +79,7 @@ class HistoryDisplay:
         return cls.from_history(estimator.history_ or [])  # None before fit
 
     @classmethod
-    def from_history(cls, history):
+    def from_history(cls, history: Any) -> Self:
         """Return the learning curves of a history.
 
         Parameters
@@ -98,7 +108,7 @@ class HistoryDisplay:
         table = pd.DataFrame([{key: row[key] for key in keys if key in row} for row in rows])
         return cls(**{key: table[key].to_numpy() for key in table.columns})
 
-    def frame(self):
+    def frame(self) -> pd.DataFrame:
         """Return the curves as a tidy table.
 
         Returns
@@ -117,7 +127,7 @@ class HistoryDisplay:
             ignore_index=True,
         )
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Self:
         """Draw the loss and the accuracy side by side.
 
         Parameters

@@ -1,11 +1,16 @@
 """The likeliest classes of single images."""
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from fmcam._arrays import as_array
 from fmcam._predictions import check_class_names, check_probabilities
 from fmcam._text import printable
+from fmcam._typing import Axes, Images
 from fmcam.plot._style import BLUE, get_axes
 
 
@@ -36,11 +41,13 @@ class LikeliestClassesDisplay:
     1      0     2        tiger shark          0.2
     """
 
-    def __init__(self, *, table):
+    def __init__(self, *, table: pd.DataFrame) -> None:
         self.table = table
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, class_names=None, top=5):
+    def from_estimator(
+        cls, estimator: Any, X: Images, *, class_names: Sequence[str] | None = None, top: int = 5
+    ) -> Self:
         """Return the likeliest classes of some images.
 
         Parameters
@@ -62,7 +69,9 @@ class LikeliestClassesDisplay:
         return cls.from_predictions(estimator.predict_proba(X), names, top=top)
 
     @classmethod
-    def from_predictions(cls, y_proba, class_names, *, top=5):
+    def from_predictions(
+        cls, y_proba: ArrayLike, class_names: Sequence[str], *, top: int = 5
+    ) -> Self:
         """Return the likeliest classes by probabilities that are already computed.
 
         Parameters
@@ -98,7 +107,7 @@ class LikeliestClassesDisplay:
         }
         return cls(table=pd.DataFrame(table))
 
-    def frame(self):
+    def frame(self) -> pd.DataFrame:
         """Return the classes as a tidy table.
 
         Returns
@@ -109,7 +118,7 @@ class LikeliestClassesDisplay:
         """
         return self.table.copy()
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw a panel of bars for each image, the likeliest class on top.
 
         Parameters

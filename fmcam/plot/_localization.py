@@ -1,11 +1,13 @@
 """How localization depends on thresholds."""
 
 from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
+from fmcam._typing import Axes
 from fmcam.plot._style import PALETTE, get_axes
 from fmcam.report import wilson_interval
 
@@ -46,14 +48,14 @@ class LocalizationCurveDisplay:
     49    CAM        0.5   0.50  0.15  0.85  4
     """
 
-    def __init__(self, *, points, marked, xlabel, ylabel):
+    def __init__(self, *, points: Any, marked: Any, xlabel: Any, ylabel: Any) -> None:
         self.points = points
         self.marked = marked
         self.xlabel = xlabel
         self.ylabel = ylabel
 
     @classmethod
-    def from_rows(cls, rows):
+    def from_rows(cls, rows: pd.DataFrame) -> Self:
         """Return box accuracy over the IoU at which a box counts as right.
 
         Parameters
@@ -93,7 +95,7 @@ class LocalizationCurveDisplay:
         )
 
     @classmethod
-    def from_estimator(cls, estimators):
+    def from_estimator(cls, estimators: Any) -> Self:
         """Return mean IoU over the threshold of the maps, as found in fitting it.
 
         Parameters
@@ -127,7 +129,7 @@ class LocalizationCurveDisplay:
             ylabel="mean IoU",
         )
 
-    def frame(self):
+    def frame(self) -> pd.DataFrame:
         """Return the curves as a tidy table.
 
         Returns
@@ -138,7 +140,7 @@ class LocalizationCurveDisplay:
         """
         return self.points
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the curves, with a dot at the score in the legend.
 
         The score is that at the IoU of 0.5, or at the fitted threshold of the maps.

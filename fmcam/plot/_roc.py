@@ -1,14 +1,18 @@
 """ROC curves of all classes."""
 
 import warnings
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import auc, roc_curve
 
 from fmcam._predictions import check_class_names, check_probabilities
 from fmcam._text import printable
+from fmcam._typing import Images
 from fmcam.plot._style import GREY, PALETTE, get_axes
 
 _AVERAGES = {"micro average": ":", "macro average": "--"}
@@ -54,14 +58,16 @@ class RocCurvesDisplay:
     {'bag': 0.75, 'coat': 0.75, 'micro average': 0.75, 'macro average': 0.75}
     """
 
-    def __init__(self, *, fpr, tpr, roc_auc, names):
+    def __init__(self, *, fpr: Any, tpr: Any, roc_auc: Any, names: Any) -> None:
         self.fpr = fpr
         self.tpr = tpr
         self.roc_auc = roc_auc
         self.names = names
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, class_names=None):
+    def from_estimator(
+        cls, estimator: Any, X: Images, y: ArrayLike, *, class_names: Sequence[str] | None = None
+    ) -> Self:
         """Return the ROC curves of a fitted classifier.
 
         Parameters
@@ -83,7 +89,14 @@ class RocCurvesDisplay:
         return cls.from_predictions(y, y_proba, estimator.classes_, class_names=class_names)
 
     @classmethod
-    def from_predictions(cls, y_true, y_proba, classes, *, class_names=None):
+    def from_predictions(
+        cls,
+        y_true: ArrayLike,
+        y_proba: ArrayLike,
+        classes: ArrayLike,
+        *,
+        class_names: Sequence[str] | None = None,
+    ) -> Self:
         """Return the ROC curves of predicted probabilities.
 
         Parameters
@@ -136,7 +149,7 @@ class RocCurvesDisplay:
             names=[*map(str, names[present]), *_AVERAGES],
         )
 
-    def frame(self):
+    def frame(self) -> pd.DataFrame:
         """Return the curves as a tidy table.
 
         Returns
@@ -153,7 +166,7 @@ class RocCurvesDisplay:
             ignore_index=True,
         )
 
-    def plot(self, ax=None, *, panels=False):
+    def plot(self, ax: Any = None, *, panels: bool = False) -> Self:
         """Draw the curves, with the area under each in the legend or over its panel.
 
         Parameters
@@ -172,7 +185,7 @@ class RocCurvesDisplay:
         ValueError
             If `ax` has another number of axes.
         """
-        self.inset_ = None
+        self.inset_: Any = None
         if panels:
             return self._draw_panels(ax)
         n_columns = 1 + len(self.names) // 24

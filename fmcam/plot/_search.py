@@ -1,5 +1,7 @@
 """Scores of a parameter search."""
 
+from typing import Any, Self
+
 import numpy as np
 import pandas as pd
 
@@ -44,7 +46,18 @@ class SearchDisplay:
     3          64  0.10             0.90            0.01
     """
 
-    def __init__(self, *, mean, std, x, y, by, x_values, y_values, by_values):
+    def __init__(
+        self,
+        *,
+        mean: Any,
+        std: Any,
+        x: Any,
+        y: Any,
+        by: Any,
+        x_values: Any,
+        y_values: Any,
+        by_values: Any,
+    ) -> None:
         self.mean = mean
         self.std = std
         self.x = x
@@ -55,7 +68,7 @@ class SearchDisplay:
         self.by_values = by_values
 
     @classmethod
-    def from_estimator(cls, estimator, *, x, y, by=None):
+    def from_estimator(cls, estimator: Any, *, x: str, y: str, by: str | None = None) -> Self:
         """Return the scores of a fitted search.
 
         Parameters
@@ -79,7 +92,7 @@ class SearchDisplay:
         return cls.from_results(estimator.cv_results_, x=x, y=y, by=by)
 
     @classmethod
-    def from_results(cls, cv_results, *, x, y, by=None):
+    def from_results(cls, cv_results: Any, *, x: str, y: str, by: str | None = None) -> Self:
         """Return the scores in the results of a search.
 
         Parameters
@@ -126,7 +139,7 @@ class SearchDisplay:
             by_values=by_values,
         )
 
-    def frame(self):
+    def frame(self) -> pd.DataFrame:
         """Return the cells as a tidy table.
 
         Returns
@@ -140,7 +153,7 @@ class SearchDisplay:
         frame = pd.MultiIndex.from_product(values.values(), names=values).to_frame(index=False)
         return frame.assign(mean_test_score=self.mean.ravel(), std_test_score=self.std.ravel())
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Self:
         """Draw the grid with the best cell outlined.
 
         Each cell shows mean ± standard deviation, in per cent if all scores lie in [0, 1]. A cell

@@ -1,6 +1,9 @@
 """What is wrong with a box: one word an image."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.multiclass import unique_labels
 
 from fmcam._arrays import plain_array
@@ -10,8 +13,14 @@ from fmcam._validation import check_same_rows
 
 
 def localization_error_types(
-    y_true, y_pred, boxes_true, boxes_pred, *, boxes_joined=None, iou_threshold=0.5
-):
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    boxes_true: ArrayLike,
+    boxes_pred: ArrayLike,
+    *,
+    boxes_joined: ArrayLike | None = None,
+    iou_threshold: float = 0.5,
+) -> Any:
     r"""Return what is wrong with the class or the box of each image.
 
     With the true box T, the predicted box P, the threshold t of IoU, and the share of the smaller

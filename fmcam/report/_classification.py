@@ -1,14 +1,24 @@
 """How good one classifier is: by class and overall."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.metrics import f1_score, log_loss, precision_recall_fscore_support, roc_auc_score
 
 from fmcam._predictions import check_class_names, check_probabilities
 from fmcam.report._wilson import wilson_interval
 
 
-def classification_frame(y_true, y_proba, classes, *, class_names=None):
+def classification_frame(
+    y_true: ArrayLike,
+    y_proba: ArrayLike,
+    classes: ArrayLike,
+    *,
+    class_names: Sequence[str] | None = None,
+) -> pd.DataFrame:
     """Return precision, recall, F1 and ROC-AUC of each class, with 95 % intervals.
 
     The predicted class is the one of the largest probability, the first one on a tie.
@@ -87,7 +97,13 @@ def classification_frame(y_true, y_proba, classes, *, class_names=None):
     return pd.DataFrame(columns, index=names)
 
 
-def overall_frame(y_true, y_proba, classes, *, extra=None):
+def overall_frame(
+    y_true: ArrayLike,
+    y_proba: ArrayLike,
+    classes: ArrayLike,
+    *,
+    extra: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
     """Return one row of numbers about a classifier as a whole.
 
     Rows of several classifiers go together with `pd.concat({"LeNet5": frame, ...})`.
@@ -160,7 +176,9 @@ def overall_frame(y_true, y_proba, classes, *, extra=None):
     return pd.DataFrame([columns | extra])
 
 
-def calibration_error(y_true, y_proba, classes, *, n_bins=15):
+def calibration_error(
+    y_true: ArrayLike, y_proba: ArrayLike, classes: ArrayLike, *, n_bins: int = 15
+) -> float:
     r"""Return the expected calibration error of the top probability.
 
     Images are put into bins by their largest probability, bin m of M holding those in

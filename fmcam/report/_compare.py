@@ -1,11 +1,14 @@
 """Whether one classifier beats another on the same images: overall and by class."""
 
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from fmcam._predictions import check_class_names, check_probabilities
+from fmcam._typing import RandomState
 from fmcam.report._paired import N_RESAMPLES, compare_correct
 
 _RECALL_COLUMNS = {
@@ -18,7 +21,14 @@ _RECALL_COLUMNS = {
 }
 
 
-def compare_classifiers(y_true, probas, classes, *, baseline=None, random_state=0):
+def compare_classifiers(
+    y_true: ArrayLike,
+    probas: Mapping[str, ArrayLike],
+    classes: ArrayLike,
+    *,
+    baseline: str | None = None,
+    random_state: RandomState = 0,
+) -> pd.DataFrame:
     """Return one row a pair of classifiers: how their accuracies differ on the same images.
 
     Parameters
@@ -87,7 +97,15 @@ def compare_classifiers(y_true, probas, classes, *, baseline=None, random_state=
     )
 
 
-def compare_per_class(y_true, proba_a, proba_b, classes, *, class_names=None, random_state=0):
+def compare_per_class(
+    y_true: ArrayLike,
+    proba_a: ArrayLike,
+    proba_b: ArrayLike,
+    classes: ArrayLike,
+    *,
+    class_names: Sequence[str] | None = None,
+    random_state: RandomState = 0,
+) -> pd.DataFrame:
     """Return one row a class: where classifier a wins and where it loses against b.
 
     Parameters

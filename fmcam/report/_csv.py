@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pandas as pd
+
 from fmcam._files import DiskFullError, replacing
+from fmcam._typing import FilePath
 
 
-def write_csv(frame, path):
+def write_csv(frame: pd.DataFrame, path: FilePath) -> None:
     r"""Write a frame as CSV so that `path` holds the old table or the new one, never half of one.
 
     The table is written beside `path` and renamed. Missing folders are created. The file is UTF-8;

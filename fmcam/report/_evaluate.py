@@ -1,7 +1,8 @@
 """The whole procedure: fit what turns maps into boxes on some images, score others."""
 
 import copy
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,17 +27,17 @@ _BYTES_AT_ONCE = 2**29  # of heatmaps in memory
 
 
 def evaluate_localization(
-    explainers,
+    explainers: Mapping[str, Any],
     *,
-    fit,
-    test,
-    classifier=None,
-    explained="true",
-    threshold="fit",
-    region="fit",
-    align="fit",
-    full_output=False,
-):
+    fit: tuple[Any, ...],
+    test: tuple[Any, ...],
+    classifier: Any = None,
+    explained: str = "true",
+    threshold: float | str = "fit",
+    region: str = "fit",
+    align: bool | str = "fit",
+    full_output: bool = False,
+) -> Any:
     r"""Return how well explainers localize a class, fitted on some images, scored on others.
 
     What turns the heatmaps of a method into boxes, the threshold :math:`\tau`, the kind of region

@@ -1,13 +1,24 @@
 """What the heatmaps of several layers have in common, and how well each finds the object."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
+from fmcam._typing import RandomState
 from fmcam.metrics import energy_in_box_score, rank_correlation
 from fmcam.report._summary import mean_with_interval
 
 
-def layer_frame(heatmaps, *, sizes=None, boxes=None, random_state=0):
+def layer_frame(
+    heatmaps: Mapping[str, NDArray[Any]],
+    *,
+    sizes: Mapping[str, Any] | None = None,
+    boxes: ArrayLike | None = None,
+    random_state: RandomState = 0,
+) -> pd.DataFrame:
     """Return one row a layer of a network about its heatmaps, with 95 % intervals.
 
     Parameters
@@ -66,7 +77,7 @@ def layer_frame(heatmaps, *, sizes=None, boxes=None, random_state=0):
     rng = np.random.default_rng(random_state)
     table = {}
     for layer, maps in heatmaps.items():
-        row = {}
+        row: dict[str, Any] = {}
         if sizes is not None:
             row["map_height"], row["map_width"] = sizes[layer]
         row |= {"n": len(maps), "empty_maps": np.mean([not np.any(one) for one in maps])}

@@ -1,7 +1,11 @@
 """How well heatmaps localize: one row for each image and method."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from fmcam._arrays import plain_array
 from fmcam._boxes import check_true_boxes
@@ -18,16 +22,16 @@ _SCORES = ["threshold", *_CORNERS, "iou", "hit", "energy", "empty_map", "no_box"
 
 
 def localization_frame(
-    heatmaps,
-    y_true,
-    y_proba=None,
-    classes=None,
+    heatmaps: Mapping[str, ArrayLike],
+    y_true: ArrayLike,
+    y_proba: ArrayLike | None = None,
+    classes: ArrayLike | None = None,
     *,
-    boxes=None,
-    masks=None,
-    thresholds=None,
-    region="largest",
-):
+    boxes: ArrayLike | None = None,
+    masks: ArrayLike | None = None,
+    thresholds: Any = None,
+    region: Any = "largest",
+) -> pd.DataFrame:
     """Return how well heatmaps of the true class localize, one row for each image and method.
 
     Parameters

@@ -3,9 +3,11 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from fmcam._arrays import as_array
+from fmcam._typing import RandomState
 
 N_RESAMPLES = 2000
 
@@ -68,7 +70,7 @@ class BootstrapDifference(NamedTuple):
     high: float
 
 
-def mcnemar_test(correct_a, correct_b):
+def mcnemar_test(correct_a: ArrayLike, correct_b: ArrayLike) -> McNemarTest:
     """Return McNemar's exact test that two classifiers err equally often on the same images.
 
     Only images that one of the two gets right tell them apart. If both err equally often, each of
@@ -118,8 +120,13 @@ def mcnemar_test(correct_a, correct_b):
 
 
 def bootstrap_difference(
-    values_a, values_b, *, n_resamples=N_RESAMPLES, random_state=None, confidence=0.95
-):
+    values_a: ArrayLike,
+    values_b: ArrayLike,
+    *,
+    n_resamples: int = N_RESAMPLES,
+    random_state: RandomState = None,
+    confidence: float = 0.95,
+) -> BootstrapDifference:
     """Return the difference of two means over the same images, with a paired bootstrap interval.
 
     Images are drawn with replacement, each with both of its values, and the ends of the interval

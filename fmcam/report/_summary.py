@@ -3,13 +3,20 @@
 import numpy as np
 import pandas as pd
 
+from fmcam._typing import RandomState
 from fmcam.report._paired import bootstrap_difference
 from fmcam.report._wilson import wilson_interval
 
 _IOU_THRESHOLDS = (0.3, 0.5, 0.7)
 
 
-def summarize(rows, *, reference=None, oracle="resolution oracle", random_state=0):
+def summarize(
+    rows: pd.DataFrame,
+    *,
+    reference: str | None = None,
+    oracle: str = "resolution oracle",
+    random_state: RandomState = 0,
+) -> pd.DataFrame:
     """Return how well each method localizes, with 95 % intervals.
 
     Parameters

@@ -1,10 +1,13 @@
 """Intervals of rates."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 
-def wilson_interval(successes, n, confidence=0.95):
+def wilson_interval(successes: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> Any:
     r"""Return the lower and upper end of Wilson's interval of a rate.
 
     With p the observed rate and z the normal quantile at (1 + confidence) / 2, the ends are [1]_
