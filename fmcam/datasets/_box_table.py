@@ -81,8 +81,9 @@ def _check_corners(table):
         "If x1 and y1 are the last pixel, add 1 to them (`inclusive=True` of `read_boxes`); else "
         "leave it out.",
     )
-    in_first_pixel = (first >= 0).all(axis=1) & (last <= 1).all(axis=1)
-    fractions = in_first_pixel & (corners % 1 != 0).any(axis=1)
+    # 2: fractions that somebody called inclusive have 1 added
+    in_corner = (first >= 0).all(axis=1) & (last <= 2).all(axis=1)
+    fractions = in_corner & (corners % 1 != 0).any(axis=1)
     _refuse(
         table,
         fractions,

@@ -113,16 +113,10 @@ def load_boxed_images(
     if not root.is_dir():
         raise NotADirectoryError(f"`images` must be a folder that exists, got {str(images)!r}.")
     table = check_box_table(boxes if isinstance(boxes, pd.DataFrame) else read_boxes(boxes))
-    found = Listing(root)
-    table["file"] = table["image"].map(match_pictures(table["image"], found.pictures, root))
-    left_out = [*found.repeated, *_without_row(found.pictures, table)]
-    if labelled := table["label"].notna().any():
-        left_out += [(name, "has no label") for name in table["file"][table["label"].isna()]]
-        table = table[table["label"].notna()]
-    table["row"] = table.groupby(["file", "label"], dropna=False).ngroup()
+    table, left_out = _of_pictures(table, Listing(root), root)
     rows = table.sort_values("row").drop_duplicates("row")
     labels, names = None, []
-    if labelled:
+    if rows["label"].notna().all():
         labels, names = named_classes(rows["label"].to_numpy(str), class_names)
     read = partial(read_picture, size=size, fit=fit)
     pictures = decode_pictures(root, rows["file"].tolist(), read, (3, size, size))
@@ -145,9 +139,21 @@ def load_boxed_images(
     )
 
 
-def _without_row(pictures, table):
-    boxed = set(table["file"])
-    return [(name, "is not among the boxes") for name in pictures if name not in boxed]
+def _of_pictures(table, found, root):
+    """Boxes with the file they are of and its row, and names and reasons of what is left out."""
+    files = match_pictures(table["image"], found.pictures, root)
+    table = table.assign(file=table["image"].map(files))
+    boxed = set(files.values())
+    left_out = [*found.repeated]
+    left_out += [(name, "is not among the boxes") for name in found.pictures if name not in boxed]
+    unlabelled = table["label"].isna()
+    if not unlabelled.all():
+        labelled = table[~unlabelled]
+        unknown = boxed - set(labelled["file"])
+        left_out += [(name, "has no label") for name in sorted(unknown)]
+        table = labelled
+    row = table.groupby(["file", "label"], dropna=False).ngroup()
+    return table.assign(row=row), left_out
 
 
 def _masks(masks, rows, placements):

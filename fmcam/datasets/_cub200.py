@@ -110,23 +110,14 @@ def fetch_cub200(
         "CUB-200-2011",
         download_if_missing=download_if_missing,
     )
-    names = _read(folder / "images.txt", str)
-    labels, is_train = (
-        _read(folder / file, int, names)
-        for file in ("image_class_labels.txt", "train_test_split.txt")
-    )
-    corners = _read(folder / "bounding_boxes.txt", float, names, n_values=4)
+    filenames, target, boxes = _listed(folder, _SUBSETS[subset])
     kinds = _read(folder / "classes.txt", str)
-    ids = [key for key in names if is_train[key][0] == _SUBSETS[subset]]
-    filenames = [f"images/{names[key][0]}" for key in ids]
     read = partial(read_picture, size=size, fit=fit)
     pictures = decode_published(folder, filenames, read, (3, size, size))
     placements = [Placement(width, height, size, fit) for width, height in pictures.sizes.tolist()]
-    x, y, width, height = np.array([corners[key] for key in ids]).T
-    boxes = np.stack([x, y, x + width, y + height], axis=1)
     return Bunch(
         images=pictures.images,
-        target=np.array([labels[key][0] for key in ids]) - 1,
+        target=target,
         target_names=[_name(kind) for (kind,) in kinds.values()],
         boxes=np.concatenate(
             [place.boxes([box]) for place, box in zip(placements, boxes, strict=True)]
@@ -135,6 +126,23 @@ def fetch_cub200(
         placements=placements,
         root=folder,
         DESCR=_DESCR,
+    )
+
+
+def _listed(folder, is_wanted):
+    """Names, labels from 0 and boxes of the photographs of a part."""
+    names = _read(folder / "images.txt", str)
+    labels, is_train = (
+        _read(folder / file, int, names)
+        for file in ("image_class_labels.txt", "train_test_split.txt")
+    )
+    corners = _read(folder / "bounding_boxes.txt", float, names, n_values=4)
+    ids = [key for key in names if is_train[key] == [is_wanted]]
+    x, y, width, height = np.array([corners[key] for key in ids]).reshape(-1, 4).T
+    return (
+        [f"images/{names[key][0]}" for key in ids],
+        np.array([labels[key][0] for key in ids]) - 1,
+        np.stack([x, y, x + width, y + height], axis=1),
     )
 
 

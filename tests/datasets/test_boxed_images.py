@@ -127,6 +127,16 @@ def test_boxes_that_cannot_be(folder, rows, message):
     assert len(str(caught.value)) < 900
 
 
+@pytest.mark.parametrize("inclusive", [True, False])
+def test_fractions_of_open_images(folder, tmp_path, inclusive):
+    path = tmp_path / "validation-annotations-bbox.csv"
+    path.write_text("ImageID,LabelName,XMin,XMax,YMin,YMax,IsOccluded\n3,/m/01yrx,0.1,1,0,0.8,0\n")
+    table = read_boxes(path, inclusive=inclusive)
+    assert table["y0"].tolist() == [0]
+    with pytest.raises(ValueError, match=r"be in pixels, .* '3' \(1 of 1 boxes\). Multiply"):
+        load_boxed_images(folder, table)
+
+
 def test_boxes_that_leave_by_a_rounding_are_clipped(folder):
     table = table_of(("3.png", "a", -0.4, 0, 40.6, 20.9))
     loaded = load_boxed_images(folder, table, size=20)
