@@ -1,4 +1,4 @@
-"""Where cells look, by mirror images: networks whose cells look at known places."""
+"""Where cells look, by mirror images: maps made of values at known places."""
 
 import numpy as np
 import pytest
