@@ -18,6 +18,7 @@ from experiments.benchmark import (
     photographs,
     reliability,
     steps,
+    wsol,
 )
 from experiments.benchmark._timing import in_turns, ratios
 
@@ -30,6 +31,21 @@ def test_ratios_by_hand():
         **{"median": 2.0, "min": 1.0, "max": 3.0, "count": 3.0},
     }
     assert row == expected
+
+
+def test_made_up_maps_and_boxes_are_what_both_evaluators_take(monkeypatch):
+    monkeypatch.setattr(wsol, "SIZE", 28)
+    maps, boxes = wsol.make_batch(3, 40)
+    assert (maps.shape, maps.dtype) == ((40, 28, 28), np.float64)
+    np.testing.assert_array_equal(
+        [maps.min(axis=(1, 2)), maps.max(axis=(1, 2))], [[0] * 40, [1] * 40]
+    )
+    assert {len(of_image) for of_image in boxes} == {1, 2, 3, 4}
+    np.testing.assert_array_equal(wsol.make_batch(3, 40)[0], maps)
+    assert (wsol.make_batch(4, 40)[0] != maps).any()
+    rows = wsol.alone(wsol.Config(alone=200, batch=50))
+    assert rows["maps"].tolist() == [100, 200]
+    assert (np.diff([0, *rows["seconds"]]) > 0).all()
 
 
 def test_ways_take_turns():
