@@ -3,7 +3,6 @@
 import re
 from datetime import date
 
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401, sphinx-gallery looks there
 from sphinx.ext.autosummary import Autosummary
 
 import fmcam

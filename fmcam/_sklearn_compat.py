@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 from sklearn.base import _fit_context as fit_context
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401, tools look for a class where it is public
 from sklearn.model_selection import GridSearchCV
 from sklearn.model_selection import _search_successive_halving as halving
 from sklearn.model_selection import _validation as model_validation
