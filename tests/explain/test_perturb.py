@@ -99,6 +99,20 @@ class TestScoreCAM:
         maps = cam.set_params(normalize=None).transform(np.zeros((2, 1, 2, 2)))
         np.testing.assert_array_equal(maps, 0)
 
+    def test_the_strongest_maps_are_those_that_vary_most(self):
+        cam = ScoreCAM(frozen(LinearHead((1.0, -2.0, 0.0), self.HEAD)), layer="features")
+        cam.set_params(normalize=None, rectify=False)
+        strongest = cam.set_params(max_channels=1).explain(self.X, [0])
+        np.testing.assert_allclose(strongest, -2 * self.X[:, 0], rtol=1e-6)
+        every, enough = (cam.set_params(max_channels=n).explain(self.X, [0]) for n in (None, 9))
+        assert np.abs(every - strongest).max() > 0.1
+        np.testing.assert_array_equal(enough, every)
+
+    def test_no_number_of_maps(self):
+        cam = ScoreCAM(frozen(LinearHead(self.FILTERS, self.HEAD)), max_channels=0)
+        with pytest.raises(ValueError, match="max_channels == 0, must be >= 1"):
+            cam.explain(self.X, [0])
+
     @pytest.mark.parametrize("align", [True, False])
     def test_equals_a_plain_loop(self, align):
         net, X, columns = seeded(Joined), random_images(2, 1, 32, 32), [2, 0]
