@@ -16,6 +16,7 @@ from fmcam import datasets
 # and results depend on the number. PyTorch, imported later, and processes that tests start read it.
 os.environ["OMP_NUM_THREADS"] = "1"
 matplotlib.use("Agg")
+collect_ignore = ["typed_use.py"]  # mypy reads it, see test_wheel.py
 # A shell lets what it starts in the background ignore Ctrl-C, which some tests send.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

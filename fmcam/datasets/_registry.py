@@ -1,12 +1,15 @@
 """All data sets by the names that people type."""
 
 import inspect
-
-from sklearn.utils import Bunch
+from typing import TYPE_CHECKING
 
 from fmcam import datasets
 from fmcam._suggest import suggest
-from fmcam._typing import FilePath
+
+if TYPE_CHECKING:
+    from sklearn.utils import Bunch
+
+    from fmcam._typing import FilePath
 
 __all__ = ["get_dataset", "list_datasets"]
 
@@ -49,10 +52,10 @@ def get_dataset(
     name: str,
     subset: str = "train",
     *,
-    data_home: FilePath | None = None,
+    data_home: "FilePath | None" = None,
     size: int | None = None,
     fit: str | None = None,
-) -> Bunch:
+) -> "Bunch":
     """Return a data set by its name.
 
     Parameters

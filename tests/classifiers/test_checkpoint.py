@@ -19,6 +19,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+import fmcam
 from fmcam.classifiers import (
     CNNClassifier,
     LeNet5Classifier,
@@ -69,7 +70,7 @@ def test_round_trip(clf, saved):
         "class_names": ["Ant", "Bee", "Cow"],
         "metrics": {"accuracy": 0.25},
         "dataset": "lines",
-        "fmcam": "0.1.0",
+        "fmcam": fmcam.__version__,
     }
     with pytest.raises(ValueError, match="was fitted on"):
         again.predict(np.zeros((1, 1, 28, 28)))

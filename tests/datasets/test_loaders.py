@@ -38,7 +38,7 @@ def test_unknown_names():
     with pytest.raises(ValueError, match=r"no data set 'pet'. Did you mean 'pets'\?"):
         get_dataset("pet")
     with pytest.raises(
-        ValueError, match="Known are canvas, fashion-mnist, imagenette, pets, shapes"
+        ValueError, match="Known are canvas, cub200, fashion-mnist, imagenette, pets, shapes"
     ):
         get_dataset("xyz")
     with pytest.raises(ValueError, match="`subset` must be 'train' or 'test', got 'val'"):
