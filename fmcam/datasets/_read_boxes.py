@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from sklearn.utils import check_scalar
 
 from fmcam._text import shown
 from fmcam._typing import FilePath
@@ -85,6 +86,8 @@ def read_boxes(
     ------
     OSError
         If `path` is not there or cannot be opened.
+    TypeError
+        If `inclusive` is not None, True or False.
     ValueError
         If the file is not of its format, holds something other than numbers where numbers are
         needed, or `inclusive` is needed. Whether the boxes fit pictures is checked by
@@ -103,6 +106,8 @@ def read_boxes(
     0  a.jpg   cat  10.0  20.0  50.0  60.0
     """
     path = Path(path)
+    if inclusive is not None:
+        check_scalar(inclusive, "inclusive", bool)
     if format is None:
         format = _format_of(path)
     elif format not in _FORMATS:

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+import warnings
 
 import pytest
 
@@ -93,6 +94,7 @@ FILES = [
     ("boxes.json", annotation(bbox=[True, 2, 3, 4]), "bbox must be x, y, width, height, got "),
     ("boxes.json", annotation(bbox=None), "bbox must be x, y, width, height, got None"),
     ("boxes.json", annotation(bbox="x" * 5000), r"got 'x{50,99}\.\.\.\."),
+    ("boxes.json", annotation(iscrowd="0"), r"annotations\[0\]: iscrowd must be 0 or 1, got '0'"),
     # CSV
     ("boxes.csv", "a.jpg,1,2\n", "must have the columns image, x0, y0"),
     ("boxes.csv", "image,x,y,w,h\na.jpg,1,2,3,4\n", "x, y is a corner for some tools"),
@@ -100,6 +102,7 @@ FILES = [
     ("boxes.csv", HEADER + "a.jpg,1,2,inf,4,cat\n", "a box must have four numbers"),
     ("boxes.csv", HEADER + "a.jpg,1,2,,4,cat\n", r"four numbers .* 'a.jpg' \(1 of 1 rows\)"),
     ("boxes.csv", HEADER + "a.jpg,1,2,3,4,cat,extra\n", "must be a table, but: "),
+    ("boxes.csv", HEADER + "a.jpg,1,2,2,5,30,1,40,5,cat\n", "must be a table, but: "),
     ("boxes.csv", HEADER + 'a.jpg,1,2,3,4,"cat\n', "must be a table, but: "),
     ("boxes.csv", HEADER + "a.jpg,0x1,2,3,4,cat\n", "x0 must be a number, got '0x1'"),
     ("boxes.csv", HEADER + "a.jpg,1_0,2,3,4,cat\n", "x0 must be a number, got '1_0'"),
@@ -126,7 +129,8 @@ def test_what_is_wrong_is_told_with_the_name_of_the_file(tmp_path, name, content
     path.write_text(content, encoding="utf-8")
     inclusive = None if name == "boxes.xml" else False
     start = time.process_time()
-    with pytest.raises(ValueError, match=message) as caught:
+    quiet = warnings.catch_warnings(action="ignore")  # they are errors in tests alone
+    with quiet, pytest.raises(ValueError, match=message) as caught:
         read_boxes(path, inclusive=inclusive)
     assert time.process_time() - start < 2
     assert str(path) in str(caught.value)

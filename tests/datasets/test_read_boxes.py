@@ -181,3 +181,11 @@ def test_boxes_of_crowds_are_left_out_with_a_warning(tmp_path):
 def test_unknown_format(tmp_path):
     with pytest.raises(ValueError, match=r"`format` must be one of .*coco.*, got 'yolo'"):
         read_boxes(tmp_path, format="yolo")
+
+
+@pytest.mark.parametrize("inclusive", ["no", 0, np.nan])
+def test_whether_the_last_pixel_belongs_to_a_box_is_true_or_false(tmp_path, inclusive):
+    path = tmp_path / "boxes.csv"
+    path.write_text("image,x0,y0,x1,y1,label\na.jpg,1,2,4,6,cat\n")
+    with pytest.raises(TypeError, match="inclusive must be an instance of bool, not "):
+        read_boxes(path, inclusive=inclusive)

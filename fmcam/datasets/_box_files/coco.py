@@ -6,7 +6,7 @@ import warnings
 from fmcam._text import printable, shown
 from fmcam.datasets._box_files.content import text_of
 
-__all__ = ["annotations", "is_number", "read"]
+__all__ = ["annotations", "is_crowd", "is_number", "read"]
 
 _LISTS = ("images", "annotations", "categories")
 
@@ -19,7 +19,7 @@ def read(path):
     """
     lists = _lists(path)
     found = list(_annotations(path, lists))
-    boxes = [one for one in found if not one[-1].get("iscrowd")]
+    boxes = [one for one in found if not is_crowd(one[0], one[-1])]
     if len(boxes) < len(found):
         warnings.warn(
             f"{path}: {len(found) - len(boxes)} of {len(found)} boxes are of crowds (`iscrowd`) "
@@ -41,6 +41,14 @@ def read(path):
 def annotations(path):
     """Yield each annotation of a file: where it stands, name of the image, label, and itself."""
     yield from _annotations(path, _lists(path))
+
+
+def is_crowd(place, annotation):
+    """Whether an annotation is of a crowd: its `iscrowd` is 1."""
+    value = annotation.get("iscrowd") or 0
+    if value not in (0, 1):
+        raise ValueError(f"{place}: iscrowd must be 0 or 1, got {shown(value)}.")
+    return value == 1
 
 
 def _annotations(path, lists):

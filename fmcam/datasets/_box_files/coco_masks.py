@@ -20,7 +20,7 @@ def read(path):
     """
     outlines: dict[tuple[str, str], list] = {}
     for place, image, label, annotation in coco.annotations(path):
-        entry = (place, annotation.get("segmentation"), bool(annotation.get("iscrowd")))
+        entry = (place, annotation.get("segmentation"), coco.is_crowd(place, annotation))
         outlines.setdefault((image, label), []).append(entry)
     return outlines
 

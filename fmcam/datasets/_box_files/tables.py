@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import warnings
 
 import pandas as pd
 
@@ -96,16 +97,17 @@ def _table(path, text):
     if not has_names:
         names = ["image", "x0", "y0", "x1", "y1", "label"][: len(names)]
     try:
-        return pd.read_csv(
-            io.StringIO(text),
-            sep=separator,
-            dtype=str,
-            header=0 if has_names else None,
-            names=names,
-            index_col=False,
-            keep_default_na=False,
-            skipinitialspace=True,
-        )
+        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
+            return pd.read_csv(
+                io.StringIO(text),
+                sep=separator,
+                dtype=str,
+                header=0 if has_names else None,
+                names=names,
+                index_col=False,
+                keep_default_na=False,
+                skipinitialspace=True,
+            )
     except (ValueError, pd.errors.ParserWarning) as error:
         raise ValueError(f"{path} must be a table, but: {shown(str(error))}.") from error
 
