@@ -94,7 +94,9 @@ class BaseAccumulator(ABC):
         return {one.name: getattr(self, one.name) for one in fields(self) if one.init}
 
     def _add(self, **sums):
-        self._sums |= {name: self._sums.get(name, 0) + value for name, value in sums.items()}
+        # a new dictionary, as a copy of the accumulator may hold the one before
+        added = {name: self._sums.get(name, 0) + value for name, value in sums.items()}
+        self._sums = self._sums | added
         return self
 
     def _read_masks(self, masks_true):

@@ -1,5 +1,6 @@
 """What holds for every accumulator; each property is also shown a broken one that it rejects."""
 
+import copy
 import pickle
 import re
 from functools import partial
@@ -188,6 +189,17 @@ def test_others_cannot_be_merged():
         metric.merge_state(EnergyInBox())
     with pytest.raises(ValueError, match=r"got MaxBoxAccuracy\(.*region='fit'\)"):
         metric.merge_state(MaxBoxAccuracy(region="fit"))
+
+
+@every_accumulator
+def test_a_copy_goes_its_own_way(name, data):
+    make, takes, _ = ACCUMULATORS[name]
+    batch = [data[one] for one in takes]
+    metric = make().update(*batch)
+    n, score = metric.n, metric.compute()
+    copy.copy(metric).update(*batch)
+    assert metric.n == n
+    np.testing.assert_array_equal(metric.compute(), score)
 
 
 def test_undefined_images_are_counted():
