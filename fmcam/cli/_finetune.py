@@ -163,7 +163,8 @@ def write_pictures(run, data, found, explainers, n_gallery):
         )
         run.write_figure(f"{name}.png", display)
     rows = found.index[spread(found["probability"], n_gallery)]
-    write_gallery(run, _gallery(data.images[rows], found.loc[rows], explainers["guided"]))
+    shown = data.images[rows], found.loc[rows], explainers["guided"]
+    write_gallery(run, _gallery(*shown) if n_gallery else ())
 
 
 def _gallery(images, found, explainers):

@@ -107,7 +107,7 @@ def _draw_box(draw, box, color):
 
 
 def write_gallery(run, pictures):
-    """Write `gallery.csv` and the pictures that it lists.
+    """Write `gallery.csv` and the pictures that it lists; of no pictures, neither.
 
     Parameters
     ----------
@@ -118,6 +118,7 @@ def write_gallery(run, pictures):
     """
     folder = run.folder / "gallery"
     shutil.rmtree(folder, ignore_errors=True)
+    (run.folder / "gallery.csv").unlink(missing_ok=True)
     folder.mkdir()
     rows = []
     for number, (row, picture) in enumerate(pictures):
@@ -125,4 +126,5 @@ def write_gallery(run, pictures):
         with replacing(path) as beside:
             picture.save(beside, "JPEG", quality=80)
         rows.append({"file": path.relative_to(run.folder).as_posix(), **row})
-    run.write_table("gallery.csv", pd.DataFrame(rows))
+    if rows:
+        run.write_table("gallery.csv", pd.DataFrame(rows))

@@ -38,7 +38,8 @@ def write_pictures(run, rows, methods, data, maps_of, n_gallery, *, title, facts
     for name, ids in (("worst", iou.index[:_PICTURED]), ("best", iou.index[: -_PICTURED - 1 : -1])):
         run.write_figure(f"{name}.png", _display(by_method, data, maps_of(ids), ids, title))
     ids = iou.index[spread(iou, n_gallery)]
-    write_gallery(run, _gallery(by_method, data, maps_of(ids), ids, facts))
+    pictures = _gallery(by_method, data, maps_of(ids), ids, facts) if n_gallery else ()
+    write_gallery(run, pictures)
 
 
 def _display(by_method, data, maps, ids, title):

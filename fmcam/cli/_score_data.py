@@ -106,6 +106,11 @@ def _split(data, share, seed):
     images, options = np.arange(len(first)), {"train_size": share, "random_state": seed}
     if len(images) < 3:
         raise ValueError(f"To fit on some images and score others takes 3, got {len(images)}.")
+    if int(share * len(images)) == 0:
+        raise ValueError(
+            f"A share of {share} of {len(images)} images is none to fit on. Choose a larger one "
+            "with --fit-on."
+        )
     try:
         parts = train_test_split(images, stratify=data.target[first], **options)
     except ValueError:  # a label of one image, or more labels than images in a part

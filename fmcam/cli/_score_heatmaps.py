@@ -154,6 +154,11 @@ def _score(maps, fit, test):
     """Rows of the images to score, and of references, with what fits the others best."""
     _, h, w = next(iter(maps.values())).shape
     chance = chance_heatmaps((1, h, w), fit.boxes)
+    if taken := [name for name in maps if name in chance]:
+        raise ValueError(
+            f"--heatmaps: {taken[0]!r} is the name of a reference, which is scored as well. Rename "
+            "the file."
+        )
     to_boxes: dict[str, HeatmapToBox] = {}
     for rows, found in _batches(maps, chance, fit):
         for name, of_method in found.items():

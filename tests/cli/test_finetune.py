@@ -142,6 +142,14 @@ def test_the_epoch_is_that_of_the_weights(run):
 
 
 @pytest.mark.slow
+def test_no_gallery(run):
+    config = dataclasses.replace(run, gallery=0, epochs=1, out=f"{run.out}_without")
+    finetune.main(config)
+    contents = read_folder(Path(config.out))
+    assert contents.notes == [] == contents.gallery
+
+
+@pytest.mark.slow
 def test_the_report_reads_the_folder(run):
     contents = read_folder(Path(run.out))
     assert contents.notes == []

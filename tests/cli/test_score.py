@@ -315,6 +315,13 @@ def test_the_page_and_its_pictures(run):
 # Labels and classes -------------------------------------------------------------------------------
 
 
+def test_no_gallery(config, folder):
+    scored(config, folder, "quiet", gallery=1)
+    contents = read_folder(scored(config, folder, "quiet", gallery=0))
+    assert contents.notes == [] == contents.gallery
+    assert (folder / "quiet" / "report.html").exists()
+
+
 def renamed(folder, names):
     """A file of the boxes with other labels."""
     path = folder / "renamed.csv"
@@ -453,6 +460,8 @@ def test_too_few_images(config, folder):
         SystemExit, match=r"To fit on some images and score others takes 3, got 2\."
     ):
         scored(config, folder, "refused", boxes=str(folder / "few.csv"), inclusive=False)
+    with pytest.raises(SystemExit, match=r"A share of 0\.01 of 16 images is none to fit on\."):
+        scored(config, folder, "refused", fit_on="0.01")
     three = things()[:3].astype(dict.fromkeys(CORNERS, float))
     three.loc[0, CORNERS] = np.nan
     three.to_csv(folder / "few.csv", index=False)
@@ -570,3 +579,9 @@ def test_heatmaps_that_cannot_be(of_maps, folder, array, names, message):
     with pytest.raises(SystemExit, match=message):
         scored(of_maps, folder, "refused", **changes)
     assert not (folder / "refused").exists()
+
+
+def test_heatmaps_that_are_called_as_a_reference(of_maps, folder):
+    np.save(folder / "full frame.npy", np.load(folder / "right.npy"))
+    with pytest.raises(SystemExit, match="--heatmaps: 'full frame' is the name of a reference"):
+        scored(of_maps, folder, "refused", heatmaps=(str(folder / "full frame.npy"),))
