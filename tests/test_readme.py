@@ -4,6 +4,7 @@ import ast
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -38,3 +39,30 @@ def test_numbers_of_what_nobody_else_has_name_their_files():
     items = re.split(r"^- ", section, flags=re.M)[1:]
     assert len(items) == 5
     assert [item for item in items if "](results/" not in item] == []
+
+
+def test_what_methods_gain_on_pets_is_that_of_the_tables():
+    """References were fitted anew once, and the sentence kept the numbers of before."""
+
+    def gains(results):
+        summary = pd.read_csv(ROOT / "results" / results / "summary.csv", index_col="method")
+        return summary["iou_difference"].round(3)
+
+    text, gained = " ".join(TEXT.split()), gains("pets")
+    worse, better = map(
+        float, re.findall(r"is (\S+) of IoU \*worse\* than .* LayerCAM (\S+) better", text)[0]
+    )
+    assert -worse == gained["CAM"]
+    assert better == gained["LayerCAM, layers 3 and 4, not aligned"]
+    rows = dict(re.findall(r"^\| ([^|]+) \|.*\| (\S+) \(\S+ to \S+\) \|$", TEXT, flags=re.M))
+    gained = gains("pets_imagenet")
+    assert {name: float(number) for name, number in rows.items()} == {
+        "LayerCAM, three layers, not aligned: best on the 300": gained[
+            "LayerCAM, layers blocks.2 to bn2, not aligned"
+        ],
+        "LayerCAM, two layers": gained["LayerCAM, layers blocks.4 and bn2"],
+        "CAM": gained["CAM"],
+        "LayerCAM, two layers, random weights": gained[
+            "random weights, LayerCAM, layers blocks.4 and bn2"
+        ],
+    }

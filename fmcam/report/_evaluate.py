@@ -48,8 +48,8 @@ def evaluate_localization(
               \mathrm{IoU}\bigl(T_i, \mathrm{box}_{\tau, r}(M_i^a)\bigr)
 
     Nothing is chosen on the `test` images. Beside the explainers four references are scored in the
-    same way: of the boxes in the centre, and of those anywhere, the one that fits the `fit` images
-    best, the whole image, and the best that the resolution of a layer allows. The class that is
+    same way: the box in the centre that fits the `fit` images best, the best that a search finds
+    anywhere, the whole image, and the best that the resolution of a layer allows. The class that is
     explained is the true one, whatever the classifier predicts, as in GT-known localization, or the
     predicted one; whether the prediction is right stands in the row, so Top-1 localization can be
     read off the same rows.
