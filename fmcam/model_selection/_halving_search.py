@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_scalar
 
 from fmcam._parallel import cluster_is_active
 from fmcam._progress import ProgressBar
@@ -64,6 +65,7 @@ class HalvingSearch(Search, halving.BaseSuccessiveHalving, ABC):
         """The candidates, with the `max_epochs` of a whole training, and the rungs they climb."""
         automatic = self.max_resources == "auto"
         self.max_resources_ = self.estimator.max_epochs if automatic else self.max_resources
+        check_scalar(self.max_resources_, "max_epochs", Integral, min_val=1)
         # scikit-learn draws as many candidates as this one allows
         self.min_resources_ = self._rungs(self.max_resources_, [self.estimator]).smallest
         candidates = [dict(candidate) for candidate in self._generate_candidate_params()]

@@ -475,6 +475,8 @@ def test_a_full_disk_is_no_fault_of_a_candidate(tmp_path):
         (net(callbacks=[Resumable("t.pt")]), "share the file of the Resumable among `callbacks`"),
         (net(random_state=None), "an integer as the classifier's `random_state`.*got None"),
         (net(train_split=ValidSplit(0.2)), "gives the same rows again"),
+        (net(max_epochs=0), "max_epochs == 0, must be >= 1"),
+        (net(max_epochs=9.0), "max_epochs must be an instance of int, not float"),
     ],
 )
 def test_estimators_that_cannot_pause(estimator, message, tmp_path):
