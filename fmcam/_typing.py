@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["Axes", "FilePath", "Images", "RandomState", "Target"]
+__all__ = ["Axes", "FilePath", "Images", "RandomState", "Seed", "Target"]
 
 FilePath: TypeAlias = str | os.PathLike[str]
-RandomState: TypeAlias = int | np.random.RandomState | None
+RandomState: TypeAlias = int | np.random.RandomState | None  # scikit-learn's
+Seed: TypeAlias = int | np.random.Generator | None  # NumPy's
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -20,7 +20,7 @@ from fmcam.classifiers import (
 from fmcam.datasets import fetch_fashion_mnist, get_data_home, list_datasets, load_image
 from fmcam.explain import CAM, GradCAM, GuidedGradCAM, explain_together, get_explainer, randomized
 from fmcam.localize import CAMLocalizer, HeatmapToBox, boxes_from_heatmaps
-from fmcam.metrics import MaxBoxAccuracy, mean_iou_score, paired_box_iou
+from fmcam.metrics import MaxBoxAccuracy, mean_iou_score, paired_box_iou, road_score
 from fmcam.model_selection import fit_many
 from fmcam.models import LeNet5, get_model, list_models
 from fmcam.plot import HeatmapDisplay, RocCurvesDisplay
@@ -65,6 +65,8 @@ assert_type(get_model("lenet5", n_classes=3), nn.Module)
 HeatmapDisplay.from_heatmaps(X, {"a": maps}, boxes_true=boxes).plot(alpha=0.3).frame()
 assert_type(RocCurvesDisplay.from_estimator(clf, X, y).plot(), RocCurvesDisplay)
 classification_frame(y, clf.predict_proba(X), clf.classes_)
-assert_type(bootstrap_difference([1.0], [0.0]).low, float)
+rng = np.random.default_rng(0)
+assert_type(bootstrap_difference([1.0], [0.0], random_state=rng).low, float)
+road_score(clf.predict_proba, X, y, maps, classes=clf.classes_, random_state=rng)
 assert_type(fmcam.__version__, str)
 bounds: Any = wilson_interval(3, 4)

@@ -12,7 +12,7 @@ from sklearn.utils import check_scalar
 
 from fmcam._docstrings import documented_like
 from fmcam._per_image import average_images, map_batches
-from fmcam._typing import Images, RandomState
+from fmcam._typing import Images, Seed
 from fmcam.metrics._class_probability import check_faithfulness, probability_of_label
 
 _SHARES = tuple(tenths / 10 for tenths in range(1, 10))
@@ -28,7 +28,7 @@ def road_score(
     noise: float = 0.01,
     classes: ArrayLike | None = None,
     average: str | None = "mean",
-    random_state: RandomState = 0,
+    random_state: Seed = 0,
 ) -> Any:
     r"""Return how much more the probability loses without the hottest pixels than the coldest.
 
@@ -119,7 +119,7 @@ def road_morf_error(
     noise: float = 0.01,
     classes: ArrayLike | None = None,
     average: str | None = "mean",
-    random_state: RandomState = 0,
+    random_state: Seed = 0,
 ) -> Any:
     """Return the probability of the class without the hottest pixels, a mean over shares of them.
 
@@ -165,7 +165,7 @@ def road_lerf_score(
     noise: float = 0.01,
     classes: ArrayLike | None = None,
     average: str | None = "mean",
-    random_state: RandomState = 0,
+    random_state: Seed = 0,
 ) -> Any:
     """Return the probability of the class without the coldest pixels, a mean over shares of them.
 

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from fmcam._predictions import check_class_names, check_probabilities
-from fmcam._typing import RandomState
+from fmcam._typing import Seed
 from fmcam.report._paired import N_RESAMPLES, compare_correct
 
 _RECALL_COLUMNS = {
@@ -27,7 +27,7 @@ def compare_classifiers(
     classes: ArrayLike,
     *,
     baseline: str | None = None,
-    random_state: RandomState = 0,
+    random_state: Seed = 0,
 ) -> pd.DataFrame:
     """Return one row a pair of classifiers: how their accuracies differ on the same images.
 
@@ -104,7 +104,7 @@ def compare_per_class(
     classes: ArrayLike,
     *,
     class_names: Sequence[str] | None = None,
-    random_state: RandomState = 0,
+    random_state: Seed = 0,
 ) -> pd.DataFrame:
     """Return one row a class: where classifier a wins and where it loses against b.
 

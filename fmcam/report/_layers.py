@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from fmcam._typing import RandomState
+from fmcam._typing import Seed
 from fmcam.metrics import energy_in_box_score, rank_correlation
 from fmcam.report._summary import mean_with_interval
 
@@ -17,7 +17,7 @@ def layer_frame(
     *,
     sizes: Mapping[str, Any] | None = None,
     boxes: ArrayLike | None = None,
-    random_state: RandomState = 0,
+    random_state: Seed = 0,
 ) -> pd.DataFrame:
     """Return one row a layer of a network about its heatmaps, with 95 % intervals.
 

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from fmcam._arrays import as_array
-from fmcam._typing import RandomState
+from fmcam._typing import Seed
 
 N_RESAMPLES = 2000
 
@@ -124,7 +124,7 @@ def bootstrap_difference(
     values_b: ArrayLike,
     *,
     n_resamples: int = N_RESAMPLES,
-    random_state: RandomState = None,
+    random_state: Seed = None,
     confidence: float = 0.95,
 ) -> BootstrapDifference:
     """Return the difference of two means over the same images, with a paired bootstrap interval.

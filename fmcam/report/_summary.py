@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from fmcam._typing import RandomState
+from fmcam._typing import Seed
 from fmcam.report._paired import bootstrap_difference
 from fmcam.report._wilson import wilson_interval
 
@@ -15,7 +15,7 @@ def summarize(
     *,
     reference: str | None = None,
     oracle: str = "resolution oracle",
-    random_state: RandomState = 0,
+    random_state: Seed = 0,
 ) -> pd.DataFrame:
     """Return how well each method localizes, with 95 % intervals.
 
