@@ -121,8 +121,7 @@ def _names_of_maps(source, boxed, n_maps):
             f"--heatmap-images must name the image of each of the {n_maps} heatmaps, got "
             f"{len(names)}{' images with boxes' if source == 'sorted' else ''}."
         )
-    same = {_without_ending(name): name for name in boxed}
-    found = [name if name in boxed else same.get(_without_ending(name), name) for name in names]
+    found = _as_boxed(names, boxed)
     if repeated := pd.Index(found)[pd.Index(found).duplicated()].tolist():
         raise ValueError(f"--heatmap-images: {repeated[0]!r} is there several times.")
     if boxed.isdisjoint(found):
@@ -130,6 +129,24 @@ def _names_of_maps(source, boxed, n_maps):
             "--heatmap-images must name images as their boxes do, but none has a box, such as "
             f"{found[0]!r}. {suggest(found[0], sorted(boxed))}"
         )
+    return found
+
+
+def _as_boxed(names, boxed):
+    """Names as the boxes have them, which may have other endings, or one where these have none."""
+    same: dict[str, list] = {}
+    for name in sorted(boxed):
+        same.setdefault(_without_ending(name), []).append(name)
+    found = []
+    for name in names:
+        stem = name if name in same else _without_ending(name)
+        several = [name] if name in boxed else same.get(stem, [name])
+        if len(several) > 1:
+            raise ValueError(
+                f"--heatmap-images: {name!r} could be {' or '.join(map(repr, several))}. Write its "
+                "ending."
+            )
+        found += several
     return found
 
 

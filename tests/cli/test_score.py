@@ -15,7 +15,7 @@ from fmcam.classifiers import CNNClassifier, load_classifier, save_classifier
 from fmcam.cli import score as command
 from fmcam.cli._report._folder import read_folder
 from fmcam.cli._score import complete, summary_of
-from fmcam.cli._score_heatmaps import score_heatmaps
+from fmcam.cli._score_heatmaps import _names_of_maps, score_heatmaps
 from fmcam.cli._score_network import score_network
 from fmcam.cli.score import Config
 from fmcam.datasets import load_boxed_images, read_boxes
@@ -544,6 +544,16 @@ def test_the_names_of_the_images_of_heatmaps(of_maps, folder, kind):
     of_method = found.rows[found.rows["method"] == "shuffled"]
     assert len(found.fit.filenames) + len(of_method) == 14
     assert (of_method["iou"] > 0.8).all()
+
+
+def test_dots_and_endings_in_the_names_of_heatmaps(tmp_path):
+    boxed = {"im.1.png", "im.2.png", "im.png", "a.jpg", "a.png"}
+    file = tmp_path / "names.txt"
+    file.write_text("im.2\nim.1\nim\na.png\n")
+    assert _names_of_maps(file, boxed, 4) == ["im.2.png", "im.1.png", "im.png", "a.png"]
+    file.write_text("im\na\n")
+    with pytest.raises(ValueError, match=r"'a' could be 'a\.jpg' or 'a\.png'\. Write its ending"):
+        _names_of_maps(file, boxed, 2)
 
 
 @pytest.mark.parametrize(
