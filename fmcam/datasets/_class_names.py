@@ -16,9 +16,10 @@ def named_classes(target, class_names):
     if len(set(names)) < len(names):
         raise ValueError(f"`class_names` must name each class once, got {names}.")
     numbers = {name: number for number, name in enumerate(names)}
-    if not set(target.tolist()) <= numbers.keys():
-        numbers |= {str(number): number for number in range(len(names))}
-        target = np.array([str(int(one)) if one.isdecimal() else one for one in target.tolist()])
+    labels = set(target.tolist())
+    if not labels <= numbers.keys() and all(label.isdecimal() for label in labels):
+        numbers = {str(number): number for number in range(len(names))}
+        target = np.array([str(int(label)) for label in target.tolist()])
     unknown = sorted(set(target.tolist()) - numbers.keys())
     if unknown:
         raise ValueError(

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from fmcam.datasets import load_boxed_images, load_image, read_boxes
+from fmcam.datasets._class_names import named_classes
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -187,3 +188,12 @@ def test_a_path_is_read_if_nothing_more_is_to_be_said(folder, tmp_path):
         load_boxed_images(folder, path)
     loaded = load_boxed_images(folder, read_boxes(path, inclusive=True), size=20)
     np.testing.assert_array_equal(loaded.boxes, [[[5, 5, 10, 15]]])
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"), [(["red", "0", "1"], ["green", "red"]), (["2", "0", "1"], ["2", "1"])]
+)
+def test_labels_are_names_or_numbers_not_both(labels, names):
+    """Or two labels would become one class."""
+    with pytest.raises(ValueError, match=r"0 to 1, or the names themselves\. There is the label '"):
+        named_classes(np.array(labels), names)
