@@ -146,7 +146,7 @@ PLANTS = ["Rudo", "Baya", "Greg"]
     [
         ["0_a.png", "2_b.png", "1_c.png"],
         ["Rudo_a.png", "Greg_b.png", "Baya_c.png"],
-        ["0_a.png", "Greg_b.png", "01_c.png"],
+        ["00_a.png", "02_b.png", "01_c.png"],
     ],
 )
 def test_names_for_classes(tmp_path, names):
@@ -155,6 +155,12 @@ def test_names_for_classes(tmp_path, names):
     found = dict(zip(bunch.filenames.tolist(), bunch.target.tolist(), strict=True))
     assert found == dict(zip(names, [0, 2, 1], strict=True))
     assert bunch.target_names == PLANTS
+
+
+def test_names_beside_numbers_may_be_two_classes(tmp_path):
+    folder = make_folder(tmp_path, "0_a.png", "Greg_b.png", "1_c.png")
+    with pytest.raises(ValueError, match="the numbers 0 to 2, or the names themselves"):
+        load_image_folder(folder, size=4, labels="name", class_names=PLANTS)
 
 
 def test_numbers_with_zeros_in_front_and_above_nine(tmp_path):
