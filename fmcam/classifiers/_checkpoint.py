@@ -11,7 +11,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from safetensors.torch import save
@@ -26,6 +25,7 @@ from fmcam._weight_files import read_weight_file
 from fmcam._weights import check_fit, load_weights, sizes_in
 from fmcam.classifiers import _named
 from fmcam.classifiers._checkpoint_header import labels_in, read_header
+from fmcam.classifiers._checkpoint_parameters import parameters_from_json, parameters_to_json
 from fmcam.classifiers._class_order import classes_by_output
 from fmcam.classifiers._cnn import CNNClassifier
 from fmcam.classifiers._foreign_weights import classifier_of_weights, maker_of
@@ -39,7 +39,6 @@ _FORMAT = "fmcam-classifier-1"
 _CLASSIFIERS = {name: getattr(_named, name) for name in _named.__all__}
 _CLASSIFIERS["CNNClassifier"] = CNNClassifier
 _TRIED = 2**22  # values of an image: for larger ones the layout of memory is not tried out
-_TORCH = {"torch.optim.": torch.optim, "torch.nn.": nn}
 
 
 def save_classifier(
@@ -94,7 +93,7 @@ def save_classifier(
     header = {
         "classifier": type(clf).__name__,
         "module": type(clf.module_.net).__name__,
-        "parameters": _parameters_to_json(clf),
+        "parameters": parameters_to_json(clf),
         "classes": classes_by_output(clf.module_, clf.classes_).tolist(),
         "dtype": clf.classes_.dtype.str,
         "image_shape": None if clf.image_shape_ is None else list(clf.image_shape_),
@@ -130,38 +129,8 @@ def _each_once(state_dict):
     return tensors, shared
 
 
-def _parameters_to_json(clf):
-    kept: dict[str, object] = {}
-    for name, value in clf.get_params(deep=False).items():
-        if name == "module" or name.startswith("callbacks") or _is_of_machine(name):
-            continue
-        if isinstance(value, np.generic):
-            value = value.item()
-        torch_name = _torch_name(value)
-        if torch_name is not None:
-            kept[name] = {"class": torch_name}
-        elif isinstance(value, str | int | float | bool | None):
-            kept[name] = value
-        elif isinstance(value, tuple) and all(isinstance(part, int | float) for part in value):
-            kept[name] = list(value)
-    return kept
-
-
-def _is_of_machine(name):
-    """Whether a parameter says where a classifier runs, not what it is."""
-    return name == "device" or name.endswith("__num_workers")
-
-
 def _scalars(row):
     return {name: value for name, value in row.items() if isinstance(value, int | float | bool)}
-
-
-def _torch_name(value):
-    if not inspect.isclass(value):
-        return None
-    name = value.__name__
-    found = [prefix for prefix, module in _TORCH.items() if getattr(module, name, None) is value]
-    return found[0] + name if found else None
 
 
 def load_classifier(
@@ -271,8 +240,7 @@ def _own_network(name):
 def _rebuild(path, header, module, tensors):
     make = maker_of(_own_network(header["module"]) if module is None else module)
     try:
-        kept = {n: v for n, v in header["parameters"].items() if not _is_of_machine(n)}
-        parameters = {name: _parameter_from_json(value) for name, value in kept.items()}
+        parameters = parameters_from_json(header["parameters"])
         clf = _CLASSIFIERS[header["classifier"]](module=make, **parameters)
         clf.set_params(**parameters)  # refuses unknown names
         check_parameter_values(clf)
@@ -324,15 +292,3 @@ def _check_outputs(whole, image_shape, classes, *, own):
         whole.n_classes, whole.n_outputs = len(classes), logits.shape[1]
     elif own:
         raise ValueError(f"its {type(whole.net).__name__} takes no images of shape {image_shape}")
-
-
-def _parameter_from_json(value):
-    if isinstance(value, list):
-        return tuple(value)
-    if not isinstance(value, dict):
-        return value
-    prefix, _, name = value["class"].rpartition(".")
-    found = getattr(_TORCH[prefix + "."], name)
-    if not isinstance(found, type):
-        raise TypeError(f"{value['class']} is not a class.")
-    return found
