@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,8 @@ from fmcam.metrics import MaxBoxAccuracy, PixelAveragePrecision
 
 SIZE = 224
 IOU_THRESHOLDS = (0.3, 0.5, 0.7)
+GET = "Get it by `git clone https://github.com/clovaai/wsolevaluation` and "
+GET += "`pip install munch opencv-python-headless`."
 
 
 @dataclass(frozen=True)
@@ -149,8 +152,17 @@ def alone(config):
     return pd.DataFrame(rows)
 
 
+def check(config):
+    """End with a message where the rival is missing."""
+    if not (Path(config.rival) / "evaluation.py").is_file():
+        raise SystemExit(f"--rival: there is no clone of wsolevaluation in {config.rival}. {GET}")
+    if missing := [name for name in ("cv2", "munch") if find_spec(name) is None]:
+        raise SystemExit(f"wsolevaluation needs {' and '.join(missing)}. {GET}")
+
+
 def main(config):
-    """Stream, compare, write."""
+    """Check, stream, compare, write."""
+    check(config)
     import cv2
 
     cv2.setNumThreads(1)

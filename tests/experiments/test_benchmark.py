@@ -48,6 +48,18 @@ def test_made_up_maps_and_boxes_are_what_both_evaluators_take(monkeypatch):
     assert (np.diff([0, *rows["seconds"]]) > 0).all()
 
 
+def test_a_missing_rival_is_told_before_any_work(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    config = wsol.Config(rival=str(tmp_path), out=str(out))
+    with pytest.raises(SystemExit, match=r"--rival: there is no clone .* `git clone https://"):
+        wsol.main(config)
+    (tmp_path / "evaluation.py").touch()
+    monkeypatch.setattr(wsol, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit, match="needs cv2 and munch"):
+        wsol.main(config)
+    assert not out.exists()
+
+
 def test_ways_take_turns():
     called = []
     ways = {name: lambda name=name: called.append(name) for name in "ab"}
