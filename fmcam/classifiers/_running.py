@@ -89,9 +89,11 @@ class Running(Opening):
         return outputs
 
     def _see(self, x, outputs):
-        """Learn from the first outputs how many there are, and whether they can be logits."""
+        """Look at the first images and outputs: units, number of classes, whether logits."""
         if self._seen:
             return
+        if not self._in_training:
+            self.module_.standardize.check_units(x)
         if self._guessed and outputs.shape[1] != len(self.classes_):
             self._classes = np.arange(max(outputs.shape[1], 2))
             self.module_.n_classes, self.module_.n_outputs = len(self._classes), outputs.shape[1]

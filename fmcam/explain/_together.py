@@ -195,6 +195,7 @@ def _batches_to_explain(explainers, clf, batches, class_indices):
     for images in batches:
         if shape is None:
             shape = images.shape[1:]
+            clf.module_.standardize.check_units(images)
             needed = [explainer.layers_for(clf, images) for explainer in explainers.values()]
             layers = {name: layout for one in needed for name, layout in one.items()}
         if images.shape[1:] != shape:

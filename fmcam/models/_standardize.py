@@ -9,6 +9,8 @@ from torch import nn
 from fmcam.models._logits import logits_among
 
 _NEVER_IN_UNIT_RANGE = 16  # noise of 3 standard deviations is not so far off, a dark pixel may be
+_WIDE = 16  # standard deviations from which on pixels are in 0..255 or wider
+_NEVER_IN_WIDE_RANGE = 8  # the largest magnitude of images in 0..1, and of standardized ones
 _CACHED_PIXELS = 2**16  # half a MiB in double precision, which a core has at hand
 
 
@@ -64,6 +66,30 @@ class Standardize(nn.Module):
             raise ValueError(
                 "`mean` must be finite and `std` finite and positive in each channel, got "
                 f"{self.mean.flatten().tolist()} and {self.std.flatten().tolist()}"
+            )
+
+    def check_units(self, images: torch.Tensor) -> None:
+        """Raise ValueError for images in 0..1, or standardized, where 0..255 is standardized here.
+
+        Integers, and images of one value everywhere, such as black ones, may be in any units. Where
+        the mean is small beside the standard deviation, dark images are usual.
+
+        Parameters
+        ----------
+        images : tensor of shape (n, n_channels, h, w)
+            Of any number type.
+        """
+        of_photographs = ((self.std > _WIDE) & (self.mean > self.std / 2)).all()
+        if not images.is_floating_point() or not of_photographs:
+            return
+        low, high = (bound.item() for bound in images.aminmax())
+        if low < high and max(-low, high) <= _NEVER_IN_WIDE_RANGE:
+            raise ValueError(
+                f"Images are standardized by the mean {self.mean.flatten().tolist()} and the "
+                f"standard deviation {self.std.flatten().tolist()} of the channels; got values "
+                f"from {low:g} to {high:g}, which would all look alike. Pass images in the units "
+                "of these, usually 0..255: multiply those in 0..1 by 255, and do not standardize "
+                "them before."
             )
 
     def learn(self, batches: Iterable[torch.Tensor]) -> None:

@@ -51,25 +51,6 @@ class Raises(nn.Module):
         raise self.error
 
 
-# Images -------------------------------------------------------------------------------------------
-
-
-def test_images_are_standardized_as_for_published_weights():
-    torch.manual_seed(0)
-    net = Pooled(in_chans=3)
-    pixels = np.random.default_rng(0).integers(0, 256, (4, 3, 8, 8), dtype=np.uint8)
-    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-    by_hand = (pixels / 255 - mean[:, None, None]) / std[:, None, None]
-    expected = net(torch.tensor(by_hand, dtype=torch.float32)).softmax(dim=1).detach()
-    clf = CNNClassifier.from_module(net, preprocessing="imagenet")
-    np.testing.assert_allclose(clf.predict_proba(pixels), expected, atol=1e-5)
-
-
-def test_published_mean_and_deviation_are_of_as_many_channels():
-    with pytest.raises(ValueError, match="of 'imagenet' must be 1 numbers each"):
-        CNNClassifier.from_module(Pooled(in_chans=1), preprocessing="imagenet")
-
-
 # Layouts ------------------------------------------------------------------------------------------
 
 
