@@ -130,5 +130,7 @@ def _with_default(entry: str, parameter: inspect.Parameter | None) -> str:
     head, newline, text = entry.partition("\n")
     if parameter is None or parameter.default is parameter.empty or "default=" in head:
         return entry
+    if parameter.default is None and head.endswith(", optional"):
+        return entry
     default = getattr(parameter.default, "__name__", repr(parameter.default))
     return f"{head}, default={default}{newline}{text}"

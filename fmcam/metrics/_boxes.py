@@ -10,6 +10,7 @@ from sklearn.utils.multiclass import unique_labels
 
 from fmcam._arrays import plain_array
 from fmcam._boxes import check_pairs
+from fmcam._docstrings import documented_like
 from fmcam._overlap import best_iou
 from fmcam._per_image import average_images
 from fmcam._predictions import rank_of_label
@@ -56,16 +57,9 @@ def paired_box_iou(boxes_true: ArrayLike, boxes_pred: ArrayLike) -> NDArray[np.f
     return best_iou(*check_pairs(boxes_true, boxes_pred))
 
 
+@documented_like(paired_box_iou)
 def mean_iou_score(boxes_true: ArrayLike, boxes_pred: ArrayLike) -> float:
     """Return the mean intersection over union of true and predicted boxes.
-
-    Parameters
-    ----------
-    boxes_true : array-like of shape (n, 4) or (n, k, 4), or list of n array-likes of shape (k, 4)
-        x0, y0, x1, y1 in half-open pixels. NaN where there is no box. Of several boxes an
-        image the one that fits best counts.
-    boxes_pred : array-like of shape (n, 4)
-        x0, y0, x1, y1 in half-open pixels. NaN where there is no box.
 
     Returns
     -------
@@ -92,6 +86,7 @@ def mean_iou_score(boxes_true: ArrayLike, boxes_pred: ArrayLike) -> float:
     return average_images(paired_box_iou(boxes_true, boxes_pred), "mean")
 
 
+@documented_like(paired_box_iou)
 def box_accuracy_score(
     boxes_true: ArrayLike,
     boxes_pred: ArrayLike,
@@ -105,11 +100,6 @@ def box_accuracy_score(
 
     Parameters
     ----------
-    boxes_true : array-like of shape (n, 4) or (n, k, 4), or list of n array-likes of shape (k, 4)
-        x0, y0, x1, y1 in half-open pixels. NaN where there is no box. Of several boxes an
-        image the one that fits best counts.
-    boxes_pred : array-like of shape (n, 4)
-        x0, y0, x1, y1 in half-open pixels. NaN where there is no box.
     iou_threshold : float, default=0.5
         In (0, 1]; a box is right if its IoU is at least this.
     average : {"mean", None}, default="mean"
@@ -146,6 +136,7 @@ def _hits(iou, iou_threshold):
     return np.where(np.isnan(iou), iou, iou >= iou_threshold)
 
 
+@documented_like(box_accuracy_score)
 def top1_localization_score(
     y_true: ArrayLike,
     y_pred: ArrayLike,
@@ -161,17 +152,12 @@ def top1_localization_score(
 
     Parameters
     ----------
-    y_true, y_pred : array-like of shape (n,)
+    y_true : array-like of shape (n,)
         Labels.
-    boxes_true : array-like of shape (n, 4) or (n, k, 4), or list of n array-likes of shape (k, 4)
-        x0, y0, x1, y1 in half-open pixels. NaN where there is no box. Of several boxes an
-        image the one that fits best counts.
+    y_pred : array-like of shape (n,)
+        Labels.
     boxes_pred : array-like of shape (n, 4)
         Likewise, one an image, of the predicted class.
-    iou_threshold : float, default=0.5
-        In (0, 1]; a box is right if its IoU is at least this.
-    average : {"mean", None}, default="mean"
-        None gives one value an image.
 
     Returns
     -------
@@ -205,6 +191,7 @@ def top1_localization_score(
     return average_images(hits * (y_true == y_pred), average)
 
 
+@documented_like(box_accuracy_score)
 def top_k_localization_score(
     y_true: ArrayLike,
     y_score: ArrayLike,
@@ -228,19 +215,12 @@ def top_k_localization_score(
     y_score : array-like of shape (n, c)
         Probabilities, or logits, as only their order counts; of equal ones the first column is the
         better one.
-    boxes_true : array-like of shape (n, 4) or (n, k, 4), or list of n array-likes of shape (k, 4)
-        x0, y0, x1, y1 in half-open pixels. NaN where there is no box. Of several boxes an
-        image the one that fits best counts.
     boxes_pred : array-like of shape (n, 4)
         Likewise, one an image, of the true class.
     k : int, default=5
         How many classes count. With all of them the score is `box_accuracy_score`.
     classes : array-like of shape (c,), optional
         Labels of the columns of scores, ``clf.classes_``. None means 0 to c - 1.
-    iou_threshold : float, default=0.5
-        In (0, 1]; a box is right if its IoU is at least this.
-    average : {"mean", None}, default="mean"
-        None gives one value an image.
 
     Returns
     -------

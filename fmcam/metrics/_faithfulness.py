@@ -86,10 +86,8 @@ def insertion_auc_score(
     >>> insertion_auc_score(predict_proba, X, [1], [[[0.1, 0.9]]], n_steps=2)
     0.75
     """
-    X, y, heatmaps, baseline = check_faithfulness(X, y, heatmaps, baseline)
-    check_scalar(n_steps, "n_steps", Integral, min_val=1)
-    area = partial(_area, predict_proba, classes, n_steps)
-    return average_images(map_batches(area, y, heatmaps, baseline, X), average)
+    given = predict_proba, X, y, heatmaps, baseline, n_steps, classes
+    return average_images(_areas(*given, insert=True), average)
 
 
 @documented_like(insertion_auc_score)
@@ -135,12 +133,11 @@ def deletion_auc_error(
     >>> deletion_auc_error(predict_proba, X, [1], [[[0.1, 0.9]]], n_steps=2)
     0.25
     """
-    X, y, heatmaps, baseline = check_faithfulness(X, y, heatmaps, baseline)
-    check_scalar(n_steps, "n_steps", Integral, min_val=1)
-    area = partial(_area, predict_proba, classes, n_steps)
-    return average_images(map_batches(area, y, heatmaps, X, baseline), average)
+    given = predict_proba, X, y, heatmaps, baseline, n_steps, classes
+    return average_images(_areas(*given, insert=False), average)
 
 
+@documented_like(insertion_auc_score)
 def average_drop_error(
     predict_proba: Callable[[Any], ArrayLike],
     X: Images,
@@ -162,21 +159,8 @@ def average_drop_error(
 
     Parameters
     ----------
-    predict_proba : callable
-        Takes images (n, c, h, w) of the dtype of `X`, returns probabilities (n, k):
-        ``clf.predict_proba``.
-    X : array-like of shape (n, c, h, w) or (n, h, w), uint8 or float32
-        Images.
-    y : array-like of shape (n,)
-        The label that the heatmap of each image explains.
     heatmaps : array-like of shape (n, h, w), in [0, 1]
         Heatmaps: 1 leaves the pixel as it is, 0 replaces it by the baseline.
-    baseline : array-like of the shape and dtype of `X`, optional
-        What takes the place of missing pixels, such as the canvas without its item. None is black.
-    classes : array-like of shape (k,), optional
-        Labels of the columns of probabilities, ``clf.classes_``. None means 0 to k - 1.
-    average : {"mean", None}, default="mean"
-        None gives one value an image.
 
     Returns
     -------
@@ -260,6 +244,14 @@ def increase_in_confidence_score(
     """
     whole, shown = _confidences(predict_proba, X, y, heatmaps, baseline, classes)
     return average_images((shown > whole).astype(float), average)
+
+
+def _areas(predict_proba, X, y, heatmaps, baseline, n_steps, classes, *, insert):
+    """Return the area of each image, (n,): pixels put into the baseline, or taken out of images."""
+    X, y, heatmaps, baseline = check_faithfulness(X, y, heatmaps, baseline)
+    check_scalar(n_steps, "n_steps", Integral, min_val=1)
+    area = partial(_area, predict_proba, classes, n_steps)
+    return map_batches(area, y, heatmaps, *((baseline, X) if insert else (X, baseline)))
 
 
 def _area(predict_proba, classes, n_steps, y, heatmaps, start, end):

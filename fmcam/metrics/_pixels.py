@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar, gen_batches
 
+from fmcam._docstrings import documented_like
 from fmcam._validation import check_heatmaps
 from fmcam.metrics._accumulator import BaseAccumulator
 from fmcam.metrics._masks import check_masks_and_heatmaps, check_same_shape
@@ -67,12 +68,12 @@ def pixel_average_precision_score(masks_true: ArrayLike, heatmaps: ArrayLike) ->
     >>> round(score, 4)
     0.8333
     """
-    masks_true, heatmaps = check_masks_and_heatmaps(masks_true, heatmaps)
     hits, false_alarms = _detections(masks_true, heatmaps)
     # Each object pixel adds the precision at its own value to the sum, and 1/n to the recall.
     return float((hits / (hits + false_alarms)).mean()) if len(hits) else np.nan
 
 
+@documented_like(pixel_average_precision_score)
 def max_pixel_iou_score(masks_true: ArrayLike, heatmaps: ArrayLike) -> float:
     r"""Return the IoU of the pixels at the threshold that is best for these images: an oracle.
 
@@ -81,14 +82,6 @@ def max_pixel_iou_score(masks_true: ArrayLike, heatmaps: ArrayLike) -> float:
     what is hot :math:`H_\tau`,
 
     .. math:: \mathrm{pIoU} = \max_\tau \frac{|T \cap H_\tau|}{|T \cup H_\tau|}
-
-    Parameters
-    ----------
-    masks_true : array-like of shape (n, h, w), bool or whole numbers
-        0 background, 1 object, 255 ignored; where no mask holds a 1, the one number besides 0 is
-        the object, as 255 in picture files.
-    heatmaps : array-like of shape (n, h, w)
-        Heatmaps; of their values only the order counts, and that across images, too.
 
     Returns
     -------
@@ -120,7 +113,6 @@ def max_pixel_iou_score(masks_true: ArrayLike, heatmaps: ArrayLike) -> float:
     >>> round(score, 4)
     0.6667
     """
-    masks_true, heatmaps = check_masks_and_heatmaps(masks_true, heatmaps)
     hits, false_alarms = _detections(masks_true, heatmaps)
     # Between the values of object pixels a lower threshold only adds false alarms.
     return float((hits / (len(hits) + false_alarms)).max()) if len(hits) else np.nan
@@ -128,6 +120,7 @@ def max_pixel_iou_score(masks_true: ArrayLike, heatmaps: ArrayLike) -> float:
 
 def _detections(masks_true, heatmaps):
     """Return how many pixels of and beside the object reach each object pixel's value."""
+    masks_true, heatmaps = check_masks_and_heatmaps(masks_true, heatmaps)
     on_object = np.sort(heatmaps[masks_true == 1])
     beside = np.sort(heatmaps[masks_true == 0])
     hits = len(on_object) - np.searchsorted(on_object, on_object)

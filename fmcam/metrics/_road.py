@@ -14,10 +14,12 @@ from fmcam._docstrings import documented_like
 from fmcam._per_image import average_images, map_batches
 from fmcam._typing import Images, Seed
 from fmcam.metrics._class_probability import check_faithfulness, probability_of_label
+from fmcam.metrics._faithfulness import insertion_auc_score
 
 _SHARES = tuple(tenths / 10 for tenths in range(1, 10))
 
 
+@documented_like(insertion_auc_score)
 def road_score(
     predict_proba: Callable[[Any], ArrayLike],
     X: Images,
@@ -42,24 +44,11 @@ def road_score(
 
     Parameters
     ----------
-    predict_proba : callable
-        Takes images (n, c, h, w) of the dtype of `X`, returns probabilities (n, k):
-        ``clf.predict_proba``.
-    X : array-like of shape (n, c, h, w) or (n, h, w), uint8 or float32
-        Images.
-    y : array-like of shape (n,)
-        The label that the heatmap of each image explains.
-    heatmaps : array-like of shape (n, h, w)
-        Heatmaps, of which only the order of the pixels counts. Equally hot pixels go row by row.
     shares : sequence of float, default=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
         Which shares of the pixels are removed, in (0, 1).
     noise : float, default=0.01
         Standard deviation of the noise, in that of the image's own pixels; all images and shares
         have the same noise.
-    classes : array-like of shape (k,), optional
-        Labels of the columns of probabilities, ``clf.classes_``. None means 0 to k - 1.
-    average : {"mean", None}, default="mean"
-        None gives one value an image.
     random_state : int, Generator or None, default=0
         For the noise.
 
