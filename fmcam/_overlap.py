@@ -1,10 +1,12 @@
-"""Overlap of boxes that have been checked."""
+"""Overlap of boxes and of masks that have been checked."""
 
 from functools import reduce
 
 import numpy as np
 
-__all__ = ["best_iou", "best_true_boxes"]
+from fmcam._per_image import map_batches
+
+__all__ = ["best_iou", "best_true_boxes", "mask_iou"]
 
 
 def best_iou(boxes_true, boxes_pred):
@@ -31,3 +33,19 @@ def _iou(boxes_true, boxes_pred):
 
 def _area(boxes):
     return (boxes[..., 2:] - boxes[..., :2]).prod(axis=-1)
+
+
+def mask_iou(masks_true, masks_pred):
+    """Return the IoU of each mask of 0, 1 and 255 with one of bool, (n,); NaN where no pixel is 1.
+
+    Pixels of 255 count in neither mask.
+    """
+    return map_batches(_mask_iou, masks_true, masks_pred)
+
+
+def _mask_iou(masks_true, masks_pred):
+    on_object = masks_true == 1
+    intersection = (on_object & masks_pred).sum(axis=(1, 2))
+    union = (on_object | (masks_pred & (masks_true == 0))).sum(axis=(1, 2))
+    known = on_object.any(axis=(1, 2))
+    return np.divide(intersection, union, out=np.full(len(union), np.nan), where=known)

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torchvision.tv_tensors import Mask
 
-from fmcam._validation import check_masks
+from fmcam._masks import check_masks
 from fmcam.metrics import mask_iou_score, pixel_average_precision_score, pointing_game_score
 from fmcam.report import localization_frame
 

@@ -6,10 +6,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from fmcam._listing import Listing
+from fmcam._masks import check_masks
 from fmcam._pictures import open_picture
 from fmcam._placement import Placement
 from fmcam._text import shown
-from fmcam._validation import check_masks
 from fmcam.datasets._box_files import coco_masks
 from fmcam.datasets._decode import decode_pictures
 from fmcam.datasets._matching import match_pictures

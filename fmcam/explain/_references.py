@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from fmcam._boxes import check_true_boxes
 from fmcam._data.images import as_image_array
+from fmcam._masks import check_masks
 from fmcam._typing import RandomState
-from fmcam._validation import check_masks
 from fmcam.explain._base import BaseExplainer, Explained
 from fmcam.explain._base_cam import BaseCAM, aligned_grid
 from fmcam.explain._constant_boxes import centre_box, constant_box

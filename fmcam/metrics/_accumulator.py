@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from fmcam._arrays import as_array
-from fmcam._validation import check_masks
+from fmcam._masks import check_masks
 
 __all__ = ["BaseAccumulator", "BaseMean"]
 

@@ -2,11 +2,13 @@
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from fmcam._per_image import average_images, map_batches
-from fmcam._validation import as_array, check_heatmaps, check_masks
+from fmcam._arrays import as_array
+from fmcam._masks import check_masks
+from fmcam._overlap import mask_iou
+from fmcam._per_image import average_images
+from fmcam._validation import check_heatmaps
 
 
 def mask_iou_score(
@@ -60,15 +62,7 @@ def paired_mask_iou(masks_true, masks_pred):
             f"`masks_pred` must have the shape of `masks_true`, (n, h, w) = {masks_true.shape}, "
             f"got {masks_pred.shape}. Pass the same images in the same order, at one size."
         )
-    return map_batches(_iou, masks_true, masks_pred)
-
-
-def _iou(masks_true, masks_pred):
-    on_object = masks_true == 1
-    intersection = (on_object & masks_pred).sum(axis=(1, 2))
-    union = (on_object | (masks_pred & (masks_true == 0))).sum(axis=(1, 2))
-    known = on_object.any(axis=(1, 2))
-    return np.divide(intersection, union, out=np.full(len(union), np.nan), where=known)
+    return mask_iou(masks_true, masks_pred)
 
 
 def check_masks_and_heatmaps(masks_true, heatmaps):

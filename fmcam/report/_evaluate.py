@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from fmcam._overlap import mask_iou
 from fmcam._per_image import average_images
 from fmcam._regions import THRESHOLDS
 from fmcam.localize import HeatmapToBox
-from fmcam.metrics import mask_iou_score
 from fmcam.report._evaluated import (
     check_apart,
     check_choices,
@@ -266,14 +266,7 @@ def _fit(candidates, images, threshold, region):
 
 def _mask_ious(masks, maps):
     """The IoU of each mask at each threshold, of shape (t, n)."""
-    return np.stack([_mask_iou(masks, maps >= one) for one in THRESHOLDS])
-
-
-def _mask_iou(masks, found):
-    """The IoU of each mask, of shape (n,); where no part of any is object, 255 is none either."""
-    if not (masks == 1).any():
-        return np.full(len(masks), np.nan)
-    return mask_iou_score(masks, found, average=None)
+    return np.stack([mask_iou(masks, maps >= one) for one in THRESHOLDS])
 
 
 def _best_threshold(mask_ious):
@@ -294,7 +287,7 @@ def _score(methods, maps, images, y_proba, classes):
     if "masks" in images.truth:
         frame["mask_threshold"] = [method.mask_threshold for method in of_row]
         ious = [
-            _mask_iou(images.truth["masks"], found >= methods[name].mask_threshold)
+            mask_iou(images.truth["masks"], found >= methods[name].mask_threshold)
             for name, found in maps.items()
         ]
         frame["mask_iou"] = np.stack(ious, axis=1).ravel()

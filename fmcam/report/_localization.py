@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike
 from fmcam._arrays import plain_array
 from fmcam._boxes import check_true_boxes
 from fmcam._heatmap_scores import points_at_object, share_in_boxes
+from fmcam._masks import check_masks
 from fmcam._overlap import best_iou
 from fmcam._predictions import check_probabilities, rank_of_column
-from fmcam._validation import check_heatmaps, check_masks, check_same_rows, check_thresholds
+from fmcam._validation import check_heatmaps, check_same_rows, check_thresholds
 from fmcam.localize import boxes_from_heatmaps, count_regions
 from fmcam.report._box_error_types import localization_error_types
 
