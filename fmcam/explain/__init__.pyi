@@ -1,3 +1,4 @@
+from ._ablation_cam import AblationCAM as AblationCAM
 from ._attention import AttentionRollout as AttentionRollout
 from ._attention import LeGrad as LeGrad
 from ._cam import CAM as CAM
@@ -13,18 +14,17 @@ from ._cam_variants import ShapleyCAM as ShapleyCAM
 from ._full_grad import FullGrad as FullGrad
 from ._guided import GuidedBackprop as GuidedBackprop
 from ._guided import GuidedGradCAM as GuidedGradCAM
-from ._perturb import AblationCAM as AblationCAM
-from ._perturb import Occlusion as Occlusion
-from ._perturb import ScoreCAM as ScoreCAM
+from ._occlusion import Occlusion as Occlusion
+from ._oracle import oracle_heatmaps as oracle_heatmaps
 from ._references import CenterMap as CenterMap
 from ._references import EdgeMap as EdgeMap
 from ._references import ForegroundMap as ForegroundMap
 from ._references import RandomMap as RandomMap
 from ._references import chance_heatmaps as chance_heatmaps
-from ._references import oracle_heatmaps as oracle_heatmaps
 from ._registry import get_explainer as get_explainer
 from ._registry import list_explainers as list_explainers
 from ._sanity import randomized as randomized
+from ._score_cam import ScoreCAM as ScoreCAM
 from ._shards import explain_in_shards as explain_in_shards
 from ._smooth import SmoothedExplainer as SmoothedExplainer
 from ._target import logit_difference as logit_difference

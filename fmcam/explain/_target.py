@@ -6,7 +6,14 @@ from typing import Any
 
 import torch
 
-__all__ = ["check_target", "class_scores", "logit_difference", "scores", "scores_of_changed"]
+__all__ = [
+    "check_target",
+    "class_scores",
+    "falls",
+    "logit_difference",
+    "scores",
+    "scores_of_changed",
+]
 
 
 def logit_difference(other: Any) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
@@ -127,3 +134,9 @@ def scores_of_changed(outputs, class_indices, target):
     """Scores (n, m) of m changed copies of each image, from their outputs (n, m, k)."""
     several = outputs.flatten(0, 1), class_indices.repeat_interleave(outputs.shape[1])
     return scores(*several, target).unflatten(0, outputs.shape[:2])
+
+
+def falls(outputs, changed, class_indices, target):
+    """How far scores fall, (n, m), from outputs (n, k) to those of m changed copies (n, m, k)."""
+    intact = scores(outputs, class_indices, target)
+    return intact[:, None] - scores_of_changed(changed, class_indices, target)

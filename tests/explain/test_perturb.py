@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from fmcam.classifiers import CNNClassifier
 from fmcam.explain import AblationCAM, Occlusion, ScoreCAM, explain_together
-from fmcam.explain._perturb import _windows
+from fmcam.explain._occlusion import _windows
 from fmcam.models import CNN_CAM, LeNet5, Standardize, StandardizedNet
 
 
