@@ -107,13 +107,12 @@ def main(config, network):
     run.write_table("rows.csv", rows)
     summary = summary_of(scored.rows)
     run.write_table("summary.csv", summary)
-    run.write_table("differences.csv", differences(rows, scored.methods))
+    run.write_table("differences.csv", differences(scored.rows, scored.methods))
     errors = rows["error_type"].replace("", "no true box")
     run.write_table("errors.csv", pd.crosstab(rows["method"], errors))
     run.write_table("left_out.csv", scored.left_out)
-    run.write_figure(
-        "box_accuracy.png", LocalizationCurveDisplay.from_rows(rows.dropna(subset="iou"))
-    )
+    boxed = scored.rows.dropna(subset="iou")
+    run.write_figure("box_accuracy.png", LocalizationCurveDisplay.from_rows(boxed))
     of = "" if config.heatmaps else f" of the {config.explained or 'true'} class"
     shown = scored.methods[:MOST_SHOWN]
     write_pictures(
