@@ -49,9 +49,8 @@ def test_what_methods_gain_on_pets_is_that_of_the_tables():
         return summary["iou_difference"].round(3)
 
     text, gained = " ".join(TEXT.split()), gains("pets")
-    worse, better = map(
-        float, re.findall(r"is (\S+) of IoU \*worse\* than .* LayerCAM (\S+) better", text)[0]
-    )
+    pattern = r"is (\S+) of IoU \*worse\* than .* LayerCAM of two layers, not aligned, (\S+) better"
+    worse, better = map(float, re.findall(pattern, text)[0])
     assert -worse == gained["CAM"]
     assert better == gained["LayerCAM, layers 3 and 4, not aligned"]
     rows = dict(re.findall(r"^\| ([^|]+) \|.*\| (\S+) \(\S+ to \S+\) \|$", TEXT, flags=re.M))
