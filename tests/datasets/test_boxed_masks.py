@@ -73,8 +73,8 @@ def test_spellings_of_a_mask(folder, pixels, expected):
         assert Image.fromarray((mask > 0).astype(np.uint8)).getbbox() == pytest.approx(box, abs=1)
 
 
-def colours():
-    return np.stack([OBJECT * 255, OBJECT * 0, OBJECT * 0], axis=2)
+def coloured(red, green, blue):
+    return np.stack([OBJECT * np.uint8(part) for part in (red, green, blue)], axis=2)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,9 @@ def colours():
     [
         (OBJECT * np.arange(WIDTH, dtype=np.uint8), "masks: `masks` must be of bool, hold 0"),
         (OBJECT + np.uint8(1), "`masks` must be of bool, hold 0 .* got 1, 2"),
-        (colours(), r"2.png must be grey as a mask, it has colours"),
+        (coloured(255, 0, 0), r"2.png must be grey as a mask, it has colours"),
+        (coloured(255, 0, 255), r"2.png must be grey as a mask, it has colours"),
+        (coloured(255, 255, 0), r"2.png must be grey as a mask, it has colours"),
         (np.stack([OBJECT * 255] * 2, axis=2), r"2.png must be opaque as a mask"),
         (OBJECT.astype(np.uint16) * 65535, "2.png must have values from 0 to 255"),
         (OBJECT[:, :-1], r"2.png must have the 12 x 8 pixels of its picture, got 11 x 8"),

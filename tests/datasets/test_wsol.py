@@ -58,6 +58,11 @@ def test_corners_as_wsolevaluation_rounds_them():
         by_hand = [int(x0 * 224.0 / width), int(y0 * 224.0 / height)]
         by_hand += [int(x1 * 224.0 / width), int(y1 * 224.0 / height)]
         np.testing.assert_array_equal(got, [by_hand, [np.nan] * 4])
+    # corners that lie on whole pixels before they are rounded down, but for the last bits
+    place = Placement(868, 868, 224, "stretch")
+    for x in range(31, 868, 31):
+        got = wsol_corners(place.boxes([[x - 31, 0, x + 1, 868]]), place)[0, [0, 2]]
+        assert got.tolist() == [int((x - 31) * 224.0 / 868), int(x * 224.0 / 868)]
 
 
 def test_lists_are_a_table_of_boxes(folder):
@@ -76,7 +81,7 @@ def of_masks(folder):
     """The same images with masks: two objects in the first, one of them in what is ignored."""
     lists = folder / "metadata" / "SET" / "test"
     (lists / "image_sizes.txt").write_text("")  # as it is published
-    for name, (x0, x1) in {"b_1": (0, 10), "b_2": (30, 40), "b_ignore": (20, 40)}.items():
+    for name, (x0, x1) in {"b_1": (0, 10), "b_2": (30, 40), "b_ignore": (20, 50)}.items():
         mask = np.zeros((30, 50), dtype=np.uint8)
         mask[:, x0:x1] = 255
         Image.fromarray(mask).save(folder / "images" / "val" / f"{name}.png")
@@ -93,7 +98,7 @@ def of_masks(folder):
 def test_masks_by_hand(of_masks):
     wsol = load(of_masks, size=10)
     np.testing.assert_array_equal(wsol.masks[0], 1)
-    np.testing.assert_array_equal(wsol.masks[1], [[1, 1, 0, 0, 255, 255, 1, 1, 0, 0]] * 10)
+    np.testing.assert_array_equal(wsol.masks[1], [[1, 1, 0, 0, 255, 255, 1, 1, 255, 255]] * 10)
     np.testing.assert_array_equal(wsol.boxes, [[[0, 0, 10, 10]], [[0, 0, 8, 10]]])
     assert wsol.wsol_boxes is None
     assert wsol.target.tolist() == [0, 7]

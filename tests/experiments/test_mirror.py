@@ -1,12 +1,18 @@
 """Where cells look, by mirror images: maps made of values at known places."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter
+from torch import nn
 
+from experiments import mirror
 from experiments._cell_places import first_cell, mirror_products
+from experiments._mirror import compare
+from fmcam.classifiers import CNNCAMClassifier, CNNClassifier, save_classifier
 from fmcam.explain._geometry import Grid
+from tests.small_data import draw_pets
 
 
 def photographs(n, width, smooth=6.0):
@@ -81,3 +87,59 @@ def test_noise_has_no_place():
     found = first_cell(maps, mirrored, 64, Grid((0.0, 3.5), (8.0, 8.0)))
     assert found["start_high"] - found["start_low"] > 4
     assert abs(found["correlation"]) < 0.3
+
+
+class LooksLeft(nn.Module):
+    """Cells of stride 8 that see the pixels 8 i - 1 to 8 i + 1, and of these the first one."""
+
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Conv2d(1, 2, 3, stride=8, padding=1)
+        self.head = nn.Linear(2, 2)
+        with torch.no_grad():
+            self.features.weight.zero_()[:, :, 1, 0] = 1
+            self.features.bias.zero_()
+            self.head.weight.copy_(torch.tensor([[2.0, 1.0], [-2.0, -1.0]]))
+            self.head.bias.copy_(torch.tensor([1e3, 0.0]))
+
+    def forward(self, x):
+        return self.head(self.features(x).mean(dim=(2, 3)))
+
+
+def test_a_network_that_looks_left_of_its_centres():
+    """Its first cell is found at -1, where its geometric centre is 0; of shifted images at -5."""
+    images = photographs(80, 64)[:, None].astype(np.float32)
+    clf = CNNClassifier.from_module(LooksLeft(), device="cpu")
+    found = pd.DataFrame(compare(clf, images, "features", mirror.Config(seed=0, batch_size=32)))
+    assert found[["geometric", "evenly", "stride"]].drop_duplicates().values.tolist() == [
+        [0, 3.5, 8]
+    ]
+    places = found.set_index(["case", "method"])[["shift", "start"]].round(0)
+    for method in ("Grad-CAM", "Eigen-CAM"):
+        assert places.loc["trained", method].tolist() == [0, -1]
+        assert places.loc["shifted", method].tolist() == [4, -5]
+    assert (found.query("case == 'random weights'")["shift"] == 0).all()
+
+
+def test_rows_of_a_file_and_pets(tmp_path, cache):
+    draw_pets(tmp_path / "data", {"test": 4})
+    images = np.random.default_rng(0).integers(0, 256, (6, 3, 32, 32), dtype=np.uint8)
+    clf = CNNCAMClassifier(max_epochs=1, random_state=0, verbose=0).fit(images, [0, 1, 2] * 2)
+    save_classifier(clf, tmp_path / "net.safetensors")
+    mirror.main(
+        mirror.Config(
+            networks=(str(tmp_path / "net.safetensors"),),
+            image_size=32,
+            images=6,
+            data_dir=str(tmp_path / "data"),
+            out=str(tmp_path / "mirror"),
+        )
+    )
+    rows = pd.read_csv(tmp_path / "mirror" / "rows.csv")
+    cases = [
+        (case, method)
+        for case in ("trained", "random weights", "shifted")
+        for method in ("Grad-CAM", "Eigen-CAM")
+    ]
+    assert list(zip(rows["case"], rows["method"], strict=True)) == cases
+    assert rows[["network", "n", "width"]].drop_duplicates().values.tolist() == [["net", 6, 32]]
