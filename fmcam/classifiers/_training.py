@@ -2,13 +2,14 @@
 
 import contextlib
 import warnings
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_consistent_length, check_random_state, check_scalar
 from skorch.callbacks import EpochTimer, PassthroughScoring, PrintLog
 
 from fmcam._data.images import as_image_array
@@ -39,6 +40,8 @@ class Training(Running):
 
     def _train(self, X, y, afresh, classes, sample_weight, epochs=None, **fit_params):
         self.check_parameters()
+        if epochs is not None:
+            check_scalar(epochs, "epochs", Integral, min_val=0, max_val=self.max_epochs)
         with self._training(afresh):
             X, y = self._opened(X, y, classes, sample_weight)
             if afresh:

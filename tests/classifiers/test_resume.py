@@ -227,6 +227,16 @@ def test_a_pause_is_written_whatever_every_says(tmp_path):
     assert kept_epochs(tmp_path / "t.pt") == 3
 
 
+@pytest.mark.parametrize(
+    ("epochs", "message"),
+    [(-1, "epochs == -1, must be >= 0"), (7, "epochs == 7, must be <= 6"), (2.5, "of int, not")],
+)
+def test_a_pause_is_within_the_training(tmp_path, epochs, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        make("sgd", tmp_path / "t.pt").fit(IMAGES, LABELS, epochs=epochs)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_training_cannot_pause_before_its_state(tmp_path):
     make("sgd", tmp_path / "t.pt").fit(IMAGES, LABELS, epochs=3)
     with pytest.raises(ValueError, match="is that after 3 epochs, but the training is to end af"):
