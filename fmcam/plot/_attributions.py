@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fmcam._docstrings import documented_like
 from fmcam._text import printable
-from fmcam._validation import check_images, check_same_rows
-from fmcam.plot._panels import check_pictures, draw_image
+from fmcam._validation import check_images
+from fmcam.plot._panels import check_pictures, check_size, draw_image
 from fmcam.plot._style import get_axes
 
 _SIGNS = {"positive": 1, "negative": -1, "absolute": None, "all": None}
@@ -181,7 +181,7 @@ class AttributionDisplay:
         maps = process_attributions(signed, sign=sign, percentile=percentile, gamma=gamma)
         for name, given in (("attributions", maps), ("edges", edges)):
             if given is not None:
-                _check_shape(name, given, images)
+                check_size(name, given, images)
         edges = None if edges is None else np.asarray(edges, dtype=np.float32)
         return cls(
             images=images,
@@ -260,13 +260,3 @@ def _draw_signed(panel, attributions, percentile):
     shades = (0.5 + attributions / (2 * strongest)).clip(0, 1)
     panel.imshow(shades.transpose(1, 2, 0).squeeze(), "gray", vmin=0, vmax=1)
     panel.set(xticks=[], yticks=[])
-
-
-def _check_shape(name, given, images):
-    check_same_rows(name, given, "images", images)
-    needed = (len(images), *images.shape[2:])
-    if np.shape(given) != needed:
-        raise ValueError(
-            f"`{name}` must have the shape of the images, (n, h, w) = {needed}, got "
-            f"{np.shape(given)}."
-        )

@@ -15,6 +15,7 @@ from fmcam.plot._panels import (
     BOX_STYLES,
     box_line,
     check_pictures,
+    check_size,
     draw_boxes,
     draw_image,
     write_labels,
@@ -180,8 +181,7 @@ class HeatmapDisplay:
         Raises
         ------
         ValueError
-            If shapes do not fit together, maps leave [-1, 1], or images have neither
-            one channel nor three.
+            If shapes do not fit together, maps leave [-1, 1], or images have not 1 or 3 channels.
         """
         images = check_pictures(images)
         if not isinstance(heatmaps, Mapping):
@@ -282,19 +282,13 @@ class HeatmapDisplay:
             ax=list(self.ax_.flat),
             label=printable(self.title),
         )
-        drawn = [box_line(kind) for kind in BOX_STYLES if f"x0_{kind}" in self.labels]
-        if drawn:
+        if drawn := [box_line(kind) for kind in BOX_STYLES if f"x0_{kind}" in self.labels]:
             self.figure_.legend(handles=drawn, loc="outside lower center", ncols=2, frameon=False)
 
 
 def _check_maps(name, maps, images):
     maps = check_heatmaps(maps, unit=True, signed=True, name=f"heatmaps of {name}")
-    needed = (len(images), *images.shape[2:])
-    if maps.shape != needed:
-        raise ValueError(
-            f"`heatmaps` of {name} must have the shape of the images, (n, h, w) = {needed}, got "
-            f"{maps.shape}. Explain the same images with `upsample=True`."
-        )
+    check_size(f"heatmaps of {name}", maps, images)
     return maps
 
 

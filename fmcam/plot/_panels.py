@@ -32,6 +32,17 @@ def check_pictures(images):
     return images
 
 
+def check_size(name, maps, images):
+    """Raise a ValueError unless maps are of the images (n, c, h, w), and of their size."""
+    needed = (len(images), *images.shape[2:])
+    if np.shape(maps) != needed:
+        raise ValueError(
+            f"`{name}` must have the shape of the images, (n, h, w) = {needed}, got "
+            f"{np.shape(maps)}. Pass maps of the same images at their size, as `upsample=True` "
+            "makes them."
+        )
+
+
 def draw_image(panel, image, heatmap, opacity, cmap, low=0):
     """Draw a map in [low, 1] over its image, at opacity 0 only the image and at 1 only the map."""
     if opacity < 1:
