@@ -70,16 +70,8 @@ def compare(clf, images, layer, config):
         "random weights": (chance, images, mirrored),
         "shifted": (clf, shifted(images, pixels), shifted(mirrored, pixels)),
     }
-    raw = {"layer": layer, "upsample": False, "normalize": None, "rectify": False}
-    for case, (explained, one, other) in cases.items():
-        labels, frozen = explained.predict(one), FrozenEstimator(explained)
-        explainers = {
-            name: kind(frozen, batch_size=config.batch_size, **raw) for name, kind in KINDS.items()
-        }
-        found, of_mirror = (
-            explain_together(explainers, np.ascontiguousarray(some), labels)
-            for some in (one, other)
-        )
+    for case, (explained, *both) in cases.items():
+        found, of_mirror = raw_maps(explained, both, layer, config.batch_size)
         for name, maps in found.items():
             evenly = half_pixel_grid((height, width), maps.shape[1:]).start[1]
             place = first_cell(maps, of_mirror[name], width, grid, random_state=config.seed)
@@ -96,6 +88,14 @@ def compare(clf, images, layer, config):
                 "evenly": evenly,
                 **place,
             }
+
+
+def raw_maps(clf, both, layer, batch_size):
+    """Maps of images and of their mirror images, by the name of the method, of one class each."""
+    raw = {"layer": layer, "upsample": False, "normalize": None, "rectify": False}
+    labels, frozen = clf.predict(both[0]), FrozenEstimator(clf)
+    explainers = {name: kind(frozen, batch_size=batch_size, **raw) for name, kind in KINDS.items()}
+    return [explain_together(explainers, np.ascontiguousarray(some), labels) for some in both]
 
 
 def default_layer(clf, images):

@@ -193,6 +193,13 @@ class Placement:
         return np.divide(self.resized, (self.width, self.height))
 
 
+def place_boxes(placements, boxes):
+    """Return where the box of each picture lies in its square, (n, 4), as `boxes` does."""
+    return np.concatenate(
+        [place.boxes([box]) for place, box in zip(placements, boxes, strict=True)]
+    )
+
+
 def _as_boxes(boxes):
     array = np.asarray(boxes, dtype=float)
     if array.size == 0:

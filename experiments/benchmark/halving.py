@@ -166,15 +166,19 @@ def main(config):
                 for schedule in SCHEDULES:
                     scores = scores_on_the_way(config, net, seed, X, y, schedule)
                     ranks[net, schedule, seed] = ranks_of(scores)
-    names = ["net", "seed"]
-    seconds = pd.concat(seconds, names=[*names, "turn"]).droplevel("turn")
+    write(run, seconds, pd.DataFrame(regrets), ranks)
+    run.finish()
+
+
+def write(run, seconds, regrets, ranks):
+    """Write the tables, seconds and ranks being mappings of tables, and print their means."""
+    seconds = pd.concat(seconds, names=["net", "seed", "turn"]).droplevel("turn")
     run.write_table("rows.csv", seconds)
     summary = {net: ratios(rows.droplevel("net"), OURS) for net, rows in seconds.groupby("net")}
     summary = pd.concat(summary, names=["net", "row"]).droplevel("row")
     run.write_table("summary.csv", summary)
-    run.write_table("regret.csv", pd.DataFrame(regrets))
+    run.write_table("regret.csv", regrets)
     ranks = pd.concat(ranks, names=["net", "schedule", "seed", "row"]).droplevel("row")
     run.write_table("ranks.csv", ranks)
     print(summary.round(2).to_string(), ranks.round(3).to_string(), sep="\n")
-    print(pd.DataFrame(regrets).round(4).to_string())
-    run.finish()
+    print(regrets.round(4).to_string())

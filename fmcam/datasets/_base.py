@@ -58,6 +58,12 @@ def get_data_home(data_home: FilePath | None = None) -> Path:
     return Path(data_home).expanduser()
 
 
+def check_subset(subset):
+    """Raise a ValueError for what is no part of a published data set."""
+    if subset not in ("train", "test"):
+        raise ValueError(f"`subset` must be 'train' or 'test', got {subset!r}.")
+
+
 def file_md5(path):
     """MD5 checksum of a file in hexadecimal."""
     with open(path, "rb") as file:

@@ -6,10 +6,10 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from fmcam._pictures import read_picture
-from fmcam._placement import Placement, check_fit
+from fmcam._placement import Placement, check_fit, place_boxes
 from fmcam._typing import FilePath
 from fmcam.datasets._archive import fetch_folder
-from fmcam.datasets._base import RemoteFile, get_data_home
+from fmcam.datasets._base import RemoteFile, check_subset, get_data_home
 from fmcam.datasets._decode import decode_published
 
 _ARCHIVE = RemoteFile(
@@ -101,8 +101,7 @@ def fetch_cub200(
     >>> birds.images.shape, birds.target_names[birds.target[0]]  # doctest: +SKIP
     ((5794, 3, 224, 224), 'Black footed Albatross')
     """
-    if subset not in _SUBSETS:
-        raise ValueError(f"`subset` must be 'train' or 'test', got {subset!r}.")
+    check_subset(subset)
     check_fit(size, fit)
     folder = fetch_folder(
         get_data_home(data_home) / "CUB_200_2011",
@@ -119,9 +118,7 @@ def fetch_cub200(
         images=pictures.images,
         target=target,
         target_names=[_name(kind) for (kind,) in kinds.values()],
-        boxes=np.concatenate(
-            [place.boxes([box]) for place, box in zip(placements, boxes, strict=True)]
-        ),
+        boxes=place_boxes(placements, boxes),
         filenames=np.array(filenames),
         placements=placements,
         root=folder,

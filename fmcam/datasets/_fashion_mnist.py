@@ -11,7 +11,7 @@ from sklearn.utils import Bunch
 
 from fmcam._files import DiskFullError, replacing
 from fmcam._typing import FilePath
-from fmcam.datasets._base import RemoteFile, download, get_data_home
+from fmcam.datasets._base import RemoteFile, check_subset, download, get_data_home
 
 TARGET_NAMES = (
     "T-shirt/top",
@@ -134,8 +134,7 @@ def fetch_fashion_mnist(
     >>> fashion.images.shape, fashion.target_names[fashion.target[0]]  # doctest: +SKIP
     ((10000, 1, 28, 28), 'Ankle boot')
     """
-    if subset not in _SUBSETS:
-        raise ValueError(f"`subset` must be 'train' or 'test', got {subset!r}.")
+    check_subset(subset)
     folder = get_data_home(data_home) / "FashionMNIST" / "raw"
     images, target = (
         _load_idx(file, folder, download_if_missing=download_if_missing)

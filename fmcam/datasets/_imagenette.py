@@ -9,7 +9,7 @@ from fmcam._pictures import read_picture
 from fmcam._placement import check_fit
 from fmcam._typing import FilePath
 from fmcam.datasets._archive import fetch_folder
-from fmcam.datasets._base import RemoteFile, get_data_home
+from fmcam.datasets._base import RemoteFile, check_subset, get_data_home
 from fmcam.datasets._decode import decode_published
 
 _ARCHIVE = RemoteFile(
@@ -110,8 +110,7 @@ def fetch_imagenette(
     >>> imagenette.images.shape, imagenette.target_names[0]  # doctest: +SKIP
     ((3925, 3, 128, 128), 'tench')
     """
-    if subset not in _FOLDERS:
-        raise ValueError(f"`subset` must be 'train' or 'test', got {subset!r}.")
+    check_subset(subset)
     check_fit(size, fit)
     folder = fetch_folder(
         get_data_home(data_home) / "imagenette2-160",

@@ -7,10 +7,10 @@ from PIL import Image
 from sklearn.utils import Bunch
 
 from fmcam._pictures import open_picture, read_picture
-from fmcam._placement import Placement, check_fit
+from fmcam._placement import Placement, check_fit, place_boxes
 from fmcam._typing import FilePath
 from fmcam.datasets._archive import fetch_folder
-from fmcam.datasets._base import RemoteFile, get_data_home
+from fmcam.datasets._base import RemoteFile, check_subset, get_data_home
 from fmcam.datasets._box_files import voc
 from fmcam.datasets._decode import decode_published
 
@@ -156,8 +156,7 @@ def fetch_oxford_pets(
     >>> pets.images.shape[1:], pets.target_names[pets.target[0]]  # doctest: +SKIP
     ((3, 160, 160), 'Abyssinian')
     """
-    if subset not in _LISTS:
-        raise ValueError(f"`subset` must be 'train' or 'test', got {subset!r}.")
+    check_subset(subset)
     check_fit(size, fit)
     folder = get_data_home(data_home) / "oxford-iiit-pet"
     for name, archive in _ARCHIVES.items():
@@ -170,6 +169,7 @@ def fetch_oxford_pets(
     read, read_trimap = (partial(f, size=size, fit=fit) for f in (read_picture, _read_trimap))
     pictures = decode_published(folder, filenames, read, (3, size, size))
     masks = decode_published(folder, trimaps, read_trimap, (size, size)).images
+    placements = [Placement(width, height, size, fit) for width, height in pictures.sizes.tolist()]
     heads = [_head_box(folder / "annotations" / "xmls" / f"{name}.xml") for name in ids]
     return Bunch(
         images=pictures.images,
@@ -177,12 +177,7 @@ def fetch_oxford_pets(
         target_names=list(_BREEDS),
         masks=masks,
         boxes=np.array([_box_around(mask == 1) for mask in masks], dtype=float),
-        head_boxes=np.concatenate(
-            [
-                Placement(width, height, size, fit).boxes([head])
-                for (width, height), head in zip(pictures.sizes, heads, strict=True)
-            ]
-        ),
+        head_boxes=place_boxes(placements, heads),
         filenames=np.array(filenames),
         root=folder,
         DESCR=_DESCR,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from fmcam import datasets
 from fmcam._suggest import suggest
+from fmcam.datasets._base import check_subset
 
 if TYPE_CHECKING:
     from sklearn.utils import Bunch
@@ -91,8 +92,7 @@ def get_dataset(
     >>> get_dataset("shapes", "test").images.shape
     (2000, 1, 28, 28)
     """
-    if subset not in ("train", "test"):
-        raise ValueError(f"`subset` must be 'train' or 'test', got {subset!r}.")
+    check_subset(subset)
     if name == "shapes":
         n_samples, seed = _SHAPES[subset]
         return datasets.make_fashion_shapes(n_samples, random_state=seed)

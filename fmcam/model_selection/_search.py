@@ -66,7 +66,17 @@ class Search(BaseSearchCV, ABC):
         cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         splits = list(cv.split(X, y, **routed.splitter.split))
         self.n_splits_ = len(splits)
-        shared = {
+        with shared_on_cluster(X, y, *chain.from_iterable(splits)):
+            self._search(splits, self._shared(X, y, scorer, routed), root)
+        if self.refit:
+            self._refit(task, routed.estimator.fit, root)
+        self.scorer_ = getattr(scorer, "_scorers", scorer)
+        root.call_on_fit_task_end(**task)
+        return self
+
+    def _shared(self, X, y, scorer, routed):
+        """What every fit is told alike."""
+        return {
             "X": X,
             "y": y,
             "scorer": scorer,
@@ -75,13 +85,6 @@ class Search(BaseSearchCV, ABC):
             "error_score": self.error_score,
             "return_train_score": self.return_train_score,
         }
-        with shared_on_cluster(X, y, *chain.from_iterable(splits)):
-            self._search(splits, shared, root)
-        if self.refit:
-            self._refit(task, routed.estimator.fit, root)
-        self.scorer_ = getattr(scorer, "_scorers", scorer)
-        root.call_on_fit_task_end(**task)
-        return self
 
     @abstractmethod
     def _search(self, splits, shared, callback_ctx):
