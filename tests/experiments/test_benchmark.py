@@ -79,6 +79,13 @@ def test_ranks_and_what_rungs_choose_by_hand():
     assert rows["lost_from_here"].tolist() == [4, 0]
 
 
+def test_interval_of_the_mean_by_hand():
+    mean, low, high, n = halving.mean_with_interval(pd.Series([0, 0.1, 0.3]))
+    half = 4.302653 * 0.0881917  # t of 97.5 % and two degrees of freedom, standard error
+    assert (mean, n) == (pytest.approx(0.4 / 3), 3)
+    assert [low, high] == pytest.approx([mean - half, mean + half], rel=1e-5)
+
+
 @pytest.mark.slow
 def test_halving(tmp_path):
     config = {"nets": ("lenet5",), "dataset": "shapes", "lr": (0.01, 0.1), "batch_size": (32, 64)}
@@ -90,6 +97,7 @@ def test_halving(tmp_path):
     regret = pd.read_csv(tmp_path / "regret.csv")
     same = regret["fmcam halving winner"] == regret["fmcam exhaustive winner"]
     assert (same == (regret["regret"] == 0)).all()
+    assert pd.read_csv(tmp_path / "regret_summary.csv")["n"].tolist() == [2]
     ranks = pd.read_csv(tmp_path / "ranks.csv")
     assert ranks["epochs"].tolist() == [1, 1, 1, 1]
 
