@@ -31,7 +31,8 @@ def check_masks(masks, *, name="masks", known=0):
     name : str
         The argument's name in error messages.
     known : int
-        The object's number in masks that came before and belong to these, 0 if none held one.
+        The number that is the object where these masks hold nothing else, as that of others that
+        belong to them, 0 if none is known. 1: 255 is ignored, though these hold no 1.
 
     Returns
     -------
@@ -66,7 +67,8 @@ def check_masks(masks, *, name="masks", known=0):
     ):
         return masks.astype(np.uint8, copy=False)
     values = np.unique(masks)
-    if len(values) == 2 and values[0] == 0 and float(values[1]).is_integer():
+    two = len(values) == 2 and values[0] == 0 and float(values[1]).is_integer()
+    if two or values.tolist() == [known]:
         return (masks != 0).view(np.uint8)
     raise ValueError(_unknown_values(values, name))
 

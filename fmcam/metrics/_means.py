@@ -50,7 +50,7 @@ class PointingGame(BaseMean):
         Parameters
         ----------
         masks_true, heatmaps : array-like of shape (n, h, w)
-            As in `pointing_game_score`. Where no mask of this and earlier batches holds a 1, the
+            As in `pointing_game_score`. Where no mask of any batch holds a 1, the
             one number besides 0 is the object. Batches may be of different n, h and w.
 
         Returns
@@ -59,10 +59,9 @@ class PointingGame(BaseMean):
             The accumulator itself.
         """
         heatmaps = check_heatmaps(heatmaps)
-        masks_true, number = self._read_masks(masks_true)
-        check_same_shape("masks_true", masks_true, heatmaps)
-        self._object = number
-        return self._add_values(points_at_object(masks_true, heatmaps, self.tolerance))
+        read = self._read_masks(masks_true)
+        check_same_shape("masks_true", read.masks, heatmaps)
+        return self._add_values(points_at_object(read.masks, heatmaps, self.tolerance), read)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -121,7 +120,7 @@ class MaskIoU(BaseMean):
         Parameters
         ----------
         masks_true, masks_pred : array-like of shape (n, h, w)
-            As in `mask_iou_score`. Where no true mask of this and earlier batches holds a 1, the
+            As in `mask_iou_score`. Where no true mask of any batch holds a 1, the
             one number besides 0 is the object. Batches may be of different n, h and w.
 
         Returns
@@ -129,10 +128,8 @@ class MaskIoU(BaseMean):
         MaskIoU
             The accumulator itself.
         """
-        masks_true, number = self._read_masks(masks_true)
-        values = paired_mask_iou(masks_true, masks_pred)
-        self._object = number
-        return self._add_values(values)
+        read = self._read_masks(masks_true)
+        return self._add_values(paired_mask_iou(read.masks, masks_pred), read)
 
 
 @dataclass(kw_only=True, eq=False)

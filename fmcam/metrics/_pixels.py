@@ -142,7 +142,7 @@ class BasePixels(BaseAccumulator):
         Parameters
         ----------
         masks_true : array-like of shape (n, h, w), bool or whole numbers
-            0 background, 1 object, 255 ignored. Where no mask of this and earlier batches holds a
+            0 background, 1 object, 255 ignored. Where no mask of any batch holds a
             1, the one number besides 0 is the object, as 255 in picture files.
         heatmaps : array-like of shape (n, h, w), in [0, 1]
             Heatmaps. Batches may be of different n, h and w.
@@ -158,12 +158,14 @@ class BasePixels(BaseAccumulator):
             those before, or heatmaps leave [0, 1] or have NaN.
         """
         heatmaps = check_heatmaps(heatmaps, unit=True)
-        masks_true, number = self._read_masks(masks_true)
-        check_same_shape("masks_true", masks_true, heatmaps)
+        read = self._read_masks(masks_true)
+        check_same_shape("masks_true", read.masks, heatmaps)
         parts = gen_batches(len(heatmaps), max(1, _PIXELS_AT_ONCE // heatmaps[0].size))
-        counts = sum(self._count(masks_true[rows], heatmaps[rows]) for rows in parts)
-        self._object = number
-        return self._add(counts=counts, n=len(heatmaps), n_left_out=0)
+        counts = sum(self._count(read.masks[rows], heatmaps[rows]) for rows in parts)
+        return self._add(read, counts=counts, n=len(heatmaps), n_left_out=0)
+
+    def _ignoring(self, sums):
+        return sums | {"counts": sums["counts"] * [[1], [0]]}
 
     def _count(self, masks_true, heatmaps):
         """Return how many pixels lie between thresholds, (2, bins): beside and on the object."""

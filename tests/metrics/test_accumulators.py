@@ -1,6 +1,7 @@
 """What holds for every accumulator; each property is also shown a broken one that it rejects."""
 
 import copy
+import itertools
 import pickle
 import re
 from functools import partial
@@ -238,13 +239,54 @@ def test_what_255_means_is_remembered(kind):
     assert known.compute() == together.compute()
     pictures = kind().update(masks_of("beside"), heatmap)
     assert pictures.compute() >= 0.5
-    message = "must mark the object by the number of all other masks, 255, got 1. Pass masks of bo"
-    for other in ("ones", "ignored"):
-        with pytest.raises(ValueError, match=f"`masks_true` {message}"):
-            pictures.update(masks_of(other), heatmap)
-    with pytest.raises(ValueError, match=f"`other` {message}"):
-        pictures.merge_state(kind().update(masks_of("ones"), heatmap))
+    message = "must mark the object by the number of all other masks, 7, got "
+    sevens = kind().update(7 * masks_of("ones"), heatmap)
+    for number in (1, 255):
+        wrong = kind().update(number * masks_of("ones"), heatmap)
+        with pytest.raises(ValueError, match=f"`masks_true` {message}{number}. Pass masks of bo"):
+            sevens.update(number * masks_of("ones"), heatmap)
+        with pytest.raises(ValueError, match=f"`other` {message}{number}. Pass masks of bool"):
+            sevens.merge_state(wrong)
     assert pictures.reset().update(masks_of("ignored"), heatmap).compute() > 0
+
+
+OF_MASKS = [MaskIoU, MaxPixelIoU, PixelAveragePrecision, PointingGame]
+
+
+@pytest.mark.parametrize("kind", OF_MASKS)
+def test_masks_in_batches_mean_what_they_mean_together(kind):
+    """Any of them first, alone or merged: all 255, nothing but 0, 255 beside 0, a 1 beside both."""
+    maps = np.random.default_rng(0).integers(1001, size=(4, 1, 3)) / 1000
+    maps = maps > 0.5 if kind is MaskIoU else maps
+    masks = np.array([[255, 255, 255], [0, 0, 0], [0, 255, 0], [0, 1, 255]], np.uint8)[:, None]
+    all_masks = ACCUMULATORS[kind.__name__][2]
+    if kind is PointingGame:
+        all_masks = metrics.pointing_game_score
+    for last in (4, 3):  # with a 1, and without one
+        expected = all_masks(masks[:last], maps[:last])
+        for order in itertools.permutations(range(last)):
+            metric, merged = kind(), kind()
+            for row in order:
+                metric.update(masks[row][None], maps[row][None])
+                merged.merge_state(kind().update(masks[row][None], maps[row][None]))
+            assert metric.compute() == merged.compute() == pytest.approx(expected, rel=1e-14)
+            together = kind().update(masks[:last], maps[:last])
+            assert metric.n == merged.n == together.n
+            assert metric.n_left_out == merged.n_left_out == together.n_left_out
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), list(zip(OF_MASKS, [3 / 4, 3 / 4, 11 / 12, 1], strict=True))
+)
+def test_masks_of_255_alone_have_no_score(kind, expected):
+    maps = np.array([[[1, 0.5]]])
+    maps = maps > 0.5 if kind is MaskIoU else maps
+    metric = kind().update([[[255, 255]]], maps)
+    with pytest.raises(ValueError, match=r"All pixels .* are 255, .* Pass masks of bool"):
+        metric.compute()
+    assert metric.update([[[255, 0]]], maps).compute() == pytest.approx(expected)
+    sevens = kind().update([[[7, 0]]], maps).update([[[7, 7]]], maps)
+    assert sevens.compute() == pytest.approx(expected)
 
 
 # Histograms
