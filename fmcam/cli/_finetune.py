@@ -168,7 +168,7 @@ def write_pictures(run, data, found, explainers, n_gallery):
 
 
 def _gallery(images, found, explainers):
-    """Yield what is known about a picture, and the picture, method by method."""
+    """Yield what is known about a picture, the picture, and no boxes, method by method."""
     shown = {name: explainers[name] for name in IN_GALLERY}
     found_maps = brightened(explain_together(shown, images))
     for method, maps in found_maps.items():
@@ -177,7 +177,7 @@ def _gallery(images, found, explainers):
             known = {"method": method, "y_true": row["y_true"], "y_pred": row["y_pred"]}
             known |= {"error_type": "correct" if right else "wrong class", "iou": ""}
             known |= {"probability": row["probability"], "photograph": row["file"]}
-            yield known, overlay(image, heatmap)
+            yield known, overlay(image, heatmap), None
 
 
 def metrics_summary(config, data, parts, summary, per_class):

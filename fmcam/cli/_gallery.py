@@ -12,7 +12,7 @@ from fmcam._files import replacing
 __all__ = ["brightened", "overlay", "spread", "transparent", "write_gallery"]
 
 _OPACITY = 0.5
-_TRUE, _PREDICTED = "white", "#56B4E9"  # as in HeatmapDisplay
+_TRUE = "white"  # as in HeatmapDisplay
 
 
 def spread(values, n):
@@ -55,15 +55,17 @@ def _stretched(maps):
     return (maps / np.maximum(top, np.finfo(np.float32).tiny)).clip(0, 1)
 
 
-def overlay(image, heatmap, box_true=None, box_pred=None):
-    """A photograph, and beside it its heatmap over it with its boxes.
+def overlay(image, heatmap, boxes_true=None):
+    """A photograph, and beside it its heatmap over it with the true boxes.
+
+    The page draws the method's box over it, as that follows the threshold.
 
     Parameters
     ----------
     image : ndarray of shape (3, h, w) or (1, h, w), uint8
     heatmap : ndarray of shape (h, w), in [0, 1]
-    box_true, box_pred : array-like of shape (4,) or (k, 4), optional
-        x0, y0, x1, y1 in half-open pixels; NaN is no box. White and blue.
+    boxes_true : array-like of shape (4,) or (k, 4), optional
+        x0, y0, x1, y1 in half-open pixels; NaN is no box.
 
     Returns
     -------
@@ -73,10 +75,9 @@ def overlay(image, heatmap, box_true=None, box_pred=None):
     photograph = np.broadcast_to(image.transpose(1, 2, 0), (*heatmap.shape, 3))
     heat = colormaps["inferno"](heatmap, bytes=True)[..., :3]
     blend = Image.fromarray(np.rint((1 - _OPACITY) * photograph + _OPACITY * heat).astype(np.uint8))
-    for boxes, color in ((box_true, _TRUE), (box_pred, _PREDICTED)):
-        for box in np.reshape([] if boxes is None else boxes, (-1, 4)):
-            if np.isfinite(box).all():
-                _draw_box(ImageDraw.Draw(blend), box, color)
+    for box in np.reshape([] if boxes_true is None else boxes_true, (-1, 4)):
+        if np.isfinite(box).all():
+            _draw_box(ImageDraw.Draw(blend), box)
     return Image.fromarray(np.hstack([photograph, np.asarray(blend)]))
 
 
@@ -99,32 +100,38 @@ def transparent(heatmap, cmap=None):
     return Image.fromarray(pixels)
 
 
-def _draw_box(draw, box, color):
+def _draw_box(draw, box):
     x0, y0, x1, y1 = np.rint(box).astype(int).tolist()
     corners = x0, y0, max(x1 - 1, x0), max(y1 - 1, y0)
     draw.rectangle(corners, outline="black", width=3)
-    draw.rectangle(corners, outline=color, width=2)
+    draw.rectangle(corners, outline=_TRUE, width=2)
 
 
 def write_gallery(run, pictures):
-    """Write `gallery.csv` and the pictures that it lists; of no pictures, neither.
+    """Write `gallery.csv`, the pictures that it lists, and `gallery_boxes.csv`; of none, nothing.
 
     Parameters
     ----------
     run : Run
-    pictures : iterable of (dict, PIL.Image.Image)
+    pictures : iterable of (dict, PIL.Image.Image, DataFrame or None)
         What is known about a picture, by column: method, y_true, y_pred, error_type, iou and any
-        others.
+        others; the picture; and its boxes, as of `read_gallery` without `file`, where it has any.
     """
     folder = run.folder / "gallery"
     shutil.rmtree(folder, ignore_errors=True)
-    (run.folder / "gallery.csv").unlink(missing_ok=True)
+    for name in ("gallery.csv", "gallery_boxes.csv"):
+        (run.folder / name).unlink(missing_ok=True)
     folder.mkdir()
-    rows = []
-    for number, (row, picture) in enumerate(pictures):
+    rows, boxes = [], []
+    for number, (row, picture, of_picture) in enumerate(pictures):
         path = folder / f"{number:03}.jpg"
         with replacing(path) as beside:
             picture.save(beside, "JPEG", quality=80)
-        rows.append({"file": path.relative_to(run.folder).as_posix(), **row})
+        file = path.relative_to(run.folder).as_posix()
+        rows.append({"file": file, **row})
+        if of_picture is not None:
+            boxes.append(of_picture.assign(file=file))
+    if boxes:
+        run.write_table("gallery_boxes.csv", pd.concat(boxes))
     if rows:
         run.write_table("gallery.csv", pd.DataFrame(rows))

@@ -2,14 +2,20 @@
 
 from pathlib import PurePosixPath
 
+import pandas as pd
+
+from fmcam._boxes import check_true_boxes
+from fmcam._overlap import best_iou
+from fmcam._regions import THRESHOLDS
 from fmcam.cli._gallery import brightened, overlay, spread, write_gallery
+from fmcam.localize import boxes_from_heatmaps
 from fmcam.plot import HeatmapDisplay
 
 __all__ = ["CORNERS", "write_pictures"]
 
 CORNERS = ["x0", "y0", "x1", "y1"]
 _PICTURED = 4
-_SHOWN = ["method", "error_type", "iou"]
+_SHOWN = ["method", "error_type", "iou", "threshold", "region"]
 
 
 def write_pictures(run, rows, methods, data, maps_of, n_gallery, *, title, facts=()):
@@ -56,13 +62,22 @@ def _display(by_method, data, maps, ids, title):
 
 
 def _gallery(by_method, data, maps, ids, facts):
-    """Yield what is known about a picture, and the picture, method by method."""
-    for name, found in brightened(maps).items():
-        for row, id_, heatmap in zip(
-            by_method[name].loc[ids].to_dict("records"), ids, found, strict=True
-        ):
+    """Yield what is known about a picture, the picture, and its boxes, method by method."""
+    for name, shown in brightened(maps).items():
+        rows = by_method[name].loc[ids]
+        boxes, iou = _at_all_thresholds(maps[name], data.boxes[ids], rows["region"].iloc[0])
+        for place, row in enumerate(rows.to_dict("records")):
             known = {"y_true": row.get("y", ""), "y_pred": row.get("predicted", "")}
             known |= {key: row[key] for key in (*_SHOWN, *facts) if key in row}
             known |= {"photograph": PurePosixPath(row["file"]).name}
-            box = [row[corner] for corner in CORNERS]
-            yield known, overlay(data.images[id_], heatmap, data.boxes[id_], box)
+            picture = overlay(data.images[ids[place]], shown[place], data.boxes[ids[place]])
+            in_picture = boxes[:, place] + [picture.width // 2, 0] * 2  # the map is on the right
+            frame = pd.DataFrame(in_picture, columns=CORNERS, dtype="Int64")
+            frame.insert(0, "threshold", THRESHOLDS)
+            yield known, picture, frame.assign(iou=iou[:, place])
+
+
+def _at_all_thresholds(maps, boxes_true, region):
+    """The boxes of maps at each of the thresholds (t, n, 4), and their IoU (t, n)."""
+    boxes = boxes_from_heatmaps(maps, THRESHOLDS, region=region)
+    return boxes, best_iou(check_true_boxes(boxes_true), boxes)

@@ -12,9 +12,12 @@ from itertools import chain
 import pandas as pd
 from PIL import Image
 
+from fmcam.cli._report._threshold import Boxes, boxes_of
+
 __all__ = ["GALLERY_COLUMNS", "Contents", "Picture", "read_folder"]
 
 GALLERY_COLUMNS = ("file", "method", "y_true", "y_pred", "error_type", "iou")
+_OF_GALLERY = ("gallery.csv", "gallery_boxes.csv")
 _DEEPEST = 50
 _TOO_DEEP = f"is nested deeper than {_DEEPEST} levels"
 _LOOKED_FOR = "*.csv, *.csv.gz, *.json, *.txt, and *.png and *.jpg here and in figures/"
@@ -33,7 +36,8 @@ class Picture:
 class Contents:
     """What was read, by the file's path in the folder; `notes` name what could not be read.
 
-    `gallery` holds a row's values and its picture; `notes` a file and what is wrong with it.
+    `gallery` holds a row's values and its picture, `boxes` those of its pictures at each threshold;
+    `notes` a file and what is wrong with it.
     """
 
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
@@ -41,6 +45,7 @@ class Contents:
     texts: dict[str, str] = field(default_factory=dict)
     figures: dict[str, Picture] = field(default_factory=dict)
     gallery: list[tuple[dict[str, str], Picture]] = field(default_factory=list)
+    boxes: Boxes | None = None
     notes: list[tuple[str, str]] = field(default_factory=list)
 
     def read(self, name, function, *arguments):
@@ -62,7 +67,10 @@ def read_folder(folder):
         or in ``figures/``. ``gallery.csv`` lists pictures of single images, one a row: `file`
         (PNG or JPEG, relative to `folder`), `method`, `y_true`, `y_pred`, `error_type` and `iou`,
         any of which but `file` may be empty; further columns are shown as they are. A figure that
-        is in the gallery is no longer among the figures.
+        is in the gallery is no longer among the figures. ``gallery_boxes.csv`` has the boxes of
+        these pictures at each of some thresholds, for the slider: `file`, `threshold`, `x0`, `y0`,
+        `x1`, `y1` in half-open pixels of the picture, empty for no box, and `iou`. The column
+        `threshold` of ``gallery.csv`` then says which one its `iou` is of.
 
     Returns
     -------
@@ -81,7 +89,7 @@ def read_folder(folder):
         (contents.figures, _picture, "*.png", "*.jpg", "figures/*.png", "figures/*.jpg"),
     ):
         for path in sorted(path for pattern in patterns for path in folder.glob(pattern)):
-            if path.name == "gallery.csv" or path.name.startswith("."):
+            if path.name in _OF_GALLERY or path.name.startswith("."):
                 continue
             name = path.relative_to(folder).as_posix()
             content = contents.read(name, _inside, folder, name, read)
@@ -166,14 +174,18 @@ def _picture(path):
 
 
 def _read_gallery(contents, folder):
-    path = folder / "gallery.csv"
-    listed = os.path.lexists(path)
-    rows = contents.read(path.name, _inside, folder, path.name, _gallery_rows) if listed else None
+    rows, boxes = (
+        contents.read(name, _inside, folder, name, read) if os.path.lexists(folder / name) else None
+        for name, read in zip(_OF_GALLERY, (_gallery_rows, _gallery_boxes), strict=True)
+    )
     for row in rows or ():
         picture = contents.read(row["file"], _inside, folder, row["file"], _picture)
         if picture is not None:
             contents.gallery.append((row, picture))
             contents.figures.pop(row["file"], None)
+    if contents.gallery and boxes is not None:
+        shown = [row for row, _ in contents.gallery]
+        contents.boxes = contents.read(_OF_GALLERY[1], boxes_of, shown, boxes)
 
 
 def _gallery_rows(path):
@@ -184,3 +196,7 @@ def _gallery_rows(path):
             f"must have the columns {', '.join(GALLERY_COLUMNS)}, lacks {', '.join(missing)}"
         )
     return frame.to_dict("records")
+
+
+def _gallery_boxes(path):
+    return _table(path, dtype={"file": str})

@@ -61,7 +61,7 @@ def _sections(contents):
         "Tables": _tables(contents.tables),
         "Figures": others and figures_html(others),
         "Confusion matrix": matrices and figures_html(matrices),
-        "Gallery": contents.gallery and gallery_html(contents.gallery),
+        "Gallery": contents.gallery and gallery_html(contents.gallery, contents.boxes),
         "Records": _records(contents.records),
     }
 
