@@ -3,13 +3,15 @@
 import hashlib
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from fmcam._files import full_disk_told
 from fmcam._progress import ProgressBar
-from fmcam._typing import FilePath
+
+if TYPE_CHECKING:
+    from fmcam._typing import FilePath
 
 _TIMEOUT = 30  # seconds without a byte from the server
 _MOST_BYTES = 4 * 2**30
@@ -33,7 +35,7 @@ class RemoteFile(NamedTuple):
     md5: str
 
 
-def get_data_home(data_home: FilePath | None = None) -> Path:
+def get_data_home(data_home: "FilePath | None" = None) -> Path:
     """Return the folder that holds the data sets, one subfolder each.
 
     Parameters
