@@ -2,13 +2,12 @@
 
 import sys
 from importlib import import_module
+from pkgutil import iter_modules
 
+from experiments.benchmark import __path__
 from fmcam.cli._script import run_script
 
-SCRIPTS = (
-    *("boxes", "fit", "fuzz", "halving", "heatmaps", "networks", "photographs"),
-    *("reliability", "scaling", "search", "steps", "wsol"),
-)
+SCRIPTS = [name for _, name, _ in iter_modules(__path__) if not name.startswith("_")]
 
 if __name__ == "__main__":
     name = sys.argv.pop(1) if len(sys.argv) > 1 else None

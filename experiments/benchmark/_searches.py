@@ -9,6 +9,7 @@ from sklearn.model_selection import StratifiedKFold
 from skorch import NeuralNetClassifier
 from torch import nn
 
+from experiments.benchmark._settings import NETS as NAMES
 from fmcam.classifiers import CNNClassifier
 from fmcam.model_selection import GridSearchCV
 from fmcam.models import LeNet5, SimpleCNN
@@ -36,7 +37,7 @@ class TwoBlocks(nn.Sequential):
         )
 
 
-NETS = {"simplecnn": SimpleCNN, "lenet5": LeNet5, "twoblocks": TwoBlocks}
+NETS = dict(zip(NAMES, (SimpleCNN, LeNet5, TwoBlocks), strict=True))
 GRID = {
     "lr": [0.003, 0.01, 0.03],
     "batch_size": [32, 64, 128],

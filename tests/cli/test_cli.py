@@ -1,6 +1,7 @@
 """The command `fmcam`: its commands, and the photographs that are named to it."""
 
 import json
+import pkgutil
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import experiments
+from experiments.benchmark.__main__ import SCRIPTS as BENCHMARKS
 from fmcam.cli import explain
 from fmcam.cli._config import parse
 from fmcam.cli._photographs import find_photographs
@@ -102,9 +105,20 @@ WORDS = {
     ("report", "--help"): "usage: fmcam report",
     ("score", "--help"): "usage: fmcam score",
 }
+NAMES = [found.name for found in pkgutil.iter_modules(experiments.__path__)]
+SCRIPTS = {(name,): "usage: " for name in NAMES if name[0] != "_" and name != "benchmark"}
+SCRIPTS |= {
+    ("benchmark", name): f"usage: python -m experiments.benchmark {name} " for name in BENCHMARKS
+}
 EXPERIMENTS = {
-    **{(name, "--help"): "usage: " for name in ("compare", "compare_methods", "localize", "pets")},
+    **{(*script, "--help"): usage for script, usage in SCRIPTS.items()},
+    **{
+        (*script, "--otu", "x"): "there is no option --otu. Did you mean --out?"
+        for script in SCRIPTS
+    },
     ("benchmark",): "usage: ",
+    ("benchmark", "halving", "--nets", "lenet"): "Did you mean 'lenet5'?",
+    ("benchmark", "wsol", "--rival", "nowhere"): "--rival: there is no clone of wsolevaluation in",
     ("compare", "--search", "nowhere"): "There is no nowhere/best.json. Name the folder",
     ("compare_methods", "--runs", "nowhere"): "--runs: there is no nowhere/config.json.",
     ("localize", "--threshold", "2"): "--threshold must be in [0, 1], got 2.0.",

@@ -10,8 +10,11 @@ from torchvision.datasets import Imagenette
 
 from experiments.benchmark import (
     _files,
+    _fuzz,
+    _halving,
     _state,
     _threads,
+    _wsol,
     fit,
     fuzz,
     halving,
@@ -34,16 +37,16 @@ def test_ratios_by_hand():
 
 
 def test_made_up_maps_and_boxes_are_what_both_evaluators_take(monkeypatch):
-    monkeypatch.setattr(wsol, "SIZE", 28)
-    maps, boxes = wsol.make_batch(3, 40)
+    monkeypatch.setattr(_wsol, "SIZE", 28)
+    maps, boxes = _wsol.make_batch(3, 40)
     assert (maps.shape, maps.dtype) == ((40, 28, 28), np.float64)
     np.testing.assert_array_equal(
         [maps.min(axis=(1, 2)), maps.max(axis=(1, 2))], [[0] * 40, [1] * 40]
     )
     assert {len(of_image) for of_image in boxes} == {1, 2, 3, 4}
-    np.testing.assert_array_equal(wsol.make_batch(3, 40)[0], maps)
-    assert (wsol.make_batch(4, 40)[0] != maps).any()
-    rows = wsol.alone(wsol.Config(alone=200, batch=50))
+    np.testing.assert_array_equal(_wsol.make_batch(3, 40)[0], maps)
+    assert (_wsol.make_batch(4, 40)[0] != maps).any()
+    rows = _wsol.alone(wsol.Config(alone=200, batch=50))
     assert rows["maps"].tolist() == [100, 200]
     assert (np.diff([0, *rows["seconds"]]) > 0).all()
 
@@ -71,16 +74,16 @@ def test_ranks_and_what_rungs_choose_by_hand():
     scores = pd.DataFrame(
         {1: [1, 2, 3, 4, 5, 6], 3: [6, 5, 4, 3, 2, 1], 9: [9, 8, 7, 6, 5, 4]}, dtype=float
     )
-    assert halving.choice(scores, [1, 3, 9]) == 4  # 4 and 5 are left, then 4
-    assert halving.choice(scores, [3, 9]) == 0
-    rows = halving.ranks_of(scores)
+    assert _halving.choice(scores, [1, 3, 9]) == 4  # 4 and 5 are left, then 4
+    assert _halving.choice(scores, [3, 9]) == 0
+    rows = _halving.ranks_of(scores)
     assert rows["epochs"].tolist() == [1, 3]
     assert rows["rank_correlation"].tolist() == pytest.approx([-1, 1])
     assert rows["lost_from_here"].tolist() == [4, 0]
 
 
 def test_interval_of_the_mean_by_hand():
-    mean, low, high, n = halving.mean_with_interval(pd.Series([0, 0.1, 0.3]))
+    mean, low, high, n = _halving.mean_with_interval(pd.Series([0, 0.1, 0.3]))
     half = 4.302653 * 0.0881917  # t of 97.5 % and two degrees of freedom, standard error
     assert (mean, n) == (pytest.approx(0.4 / 3), 3)
     assert [low, high] == pytest.approx([mean - half, mean + half], rel=1e-5)
@@ -222,7 +225,7 @@ def test_harm_is_seen(monkeypatch, tmp_path):
         "KeyError: 'whole'",
         "gave something else without a word",
     }
-    monkeypatch.setattr(fuzz, "KINDS", {"broken": Broken()})
+    monkeypatch.setattr(_fuzz, "KINDS", {"broken": Broken()})
     with pytest.raises(SystemExit, match=r"Wrong:\nbroken, seed \d+: "):
         fuzz.main(fuzz.Config(seconds=0.2, out=str(tmp_path / "run")))
     (row,) = pd.read_csv(tmp_path / "run" / "summary.csv").to_dict("records")

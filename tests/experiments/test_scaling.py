@@ -5,7 +5,7 @@ import itertools
 import pandas as pd
 import pytest
 
-from experiments.benchmark.scaling import CONSTANTS, SIZES, fit_constants, predict
+from experiments.benchmark._scaling import CONSTANTS, SIZES, fit_constants, predict
 
 
 def test_a_prediction_by_hand():

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from experiments.benchmark import networks
+from experiments.benchmark import _networks, networks
 from fmcam.explain._layout import Layout
 
-NETWORKS = {name: build for _, name, build in networks.all_networks()}
+NETWORKS = {name: build for _, name, build in _networks.all_networks()}
 QUICK = [
     *("mobilenet_v3_small", "shufflenet_v2_x1_0", "ResNet"),
     *("test_convnext", "test_efficientnet", "test_mambaout", "test_vit"),
@@ -22,9 +22,9 @@ SLOW = [
 
 
 def verdict_on(name):
-    pytest.importorskip("transformers" if name in networks.HUGGING_FACE else "timm")
+    pytest.importorskip("transformers" if name in _networks.HUGGING_FACE else "timm")
     torch.manual_seed(0)
-    return networks.judge(*NETWORKS[name]())
+    return _networks.judge(*NETWORKS[name]())
 
 
 @pytest.mark.parametrize("name", [*QUICK, *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)])
@@ -40,7 +40,7 @@ class Patches(nn.Module):
         super().__init__()
         self.order, self.everywhere = list(order), everywhere
         self.stem, self.maps = nn.Conv2d(3, 8, 4, stride=4), nn.Identity()
-        self.head = nn.Linear(8, networks.CLASSES)
+        self.head = nn.Linear(8, _networks.CLASSES)
 
     def forward(self, images):
         maps = self.stem(images).flatten(2)[:, :, self.order]
@@ -60,21 +60,21 @@ class TestJudge:
         ],
     )
     def test_contrast_by_hand(self, net, contrast):
-        found = networks.home_contrast(net, "maps", Layout("nchw", (2, 2)), self.IMAGES)
+        found = _networks.home_contrast(net, "maps", Layout("nchw", (2, 2)), self.IMAGES)
         assert found == contrast
 
     def test_a_cell_that_depends_most_on_another_quarter_is_wrong(self):
         """Even if it depends more on its own than other cells do."""
         net = Patches()
         net.maps = Tilted()
-        found = networks.judge(net, 8)
+        found = _networks.judge(net, 8)
         assert (found["layer"], found["verdict"]) == ("maps", "wrong")
         assert found["reason"] == "corners look elsewhere"
         assert found["home"] == pytest.approx(0.444, abs=1e-3)
 
     def test_what_has_no_maps_is_refused(self):
-        net = nn.Sequential(nn.Flatten(), nn.Linear(192, networks.CLASSES))
-        found = networks.judge(net, 8)
+        net = nn.Sequential(nn.Flatten(), nn.Linear(192, _networks.CLASSES))
+        found = _networks.judge(net, 8)
         assert found["verdict"] == "refused"
         assert "no layer that gives maps" in found["reason"]
 
