@@ -116,7 +116,7 @@ def explain_in_shards(
     kept = _Folder(folder, key, (len(X), *first.shape[1:]), shards)
     if not kept.whole():
         kept.begin()
-        _run(explainer, source, y, shards, kept, n_jobs)
+        _run(explainer, source, y, kept, n_jobs)
         kept.finish()
     return np.load(kept.file, mmap_mode="r")
 
@@ -146,36 +146,41 @@ def _recipe(explainer):
     return [type(explainer), parameters, net, version("fmcam"), version("torch")]
 
 
-def _run(explainer, source, y, shards, kept, n_jobs):
+def _run(explainer, source, y, kept, n_jobs):
     """Explain the shards that are missing."""
+    shards = kept.shards
     missing = [number for number in range(len(shards)) if number not in kept.finished]
     n_rows = shards[-1].stop
     n_missing = sum(shards[number].stop - shards[number].start for number in missing)
-    file, offset = kept.place
     with (
         one_thread(),
         trouble_told(_KEPT),
-        shared_on_cluster(explainer, source, y),
+        shared_on_cluster(explainer, source, y, kept),
         workers(n_jobs) as parallel,
         ProgressBar(total=n_rows, initial=n_rows - n_missing, unit="image") as progress,
     ):
-        tasks = (
-            delayed(_explain_shard)(number, shards[number], explainer, source, y, file, offset)
-            for number in missing
-        )
+        tasks = (delayed(_explain_shard)(number, explainer, source, y, kept) for number in missing)
         for number, checksum in parallel(tasks):
             kept.add(number, checksum)
             progress.update(shards[number].stop - shards[number].start)
 
 
-def _explain_shard(number, rows, explainer, source, y, file, offset):
-    """Write the maps of some rows into a file whose first map begins at `offset`."""
+def _explain_shard(number, explainer, source, y, kept):
+    """Write the maps of a shard into the file, and get its number and checksum.
+
+    A cluster sends a task again if its worker dies before the result is let go, and joblib holds on
+    to the result that came last. Then the list may have the shard.
+    """
+    if done := kept.read([number]):
+        return number, done[number]
+    rows = kept.shards[number]
     explainer = copy.deepcopy(explainer)  # threads of a process must not share its hooks
     with one_thread():
         clf = explainer.classifier_
         clf.module_.to(clf.device)  # "auto" may mean another device in this process
         labels = None if y is None else y[rows]
         maps = explain_group({"maps": explainer}, source[rows], labels, {}, quiet=True)["maps"]
+    file, offset = kept.place
     # by seek and write: two machines may share a page
     with full_disk_told(file, _KEPT), open(file, "r+b") as stream:
         stream.seek(offset + rows.start * maps[0].nbytes)
@@ -228,10 +233,11 @@ class _Folder:
         self._list = folder / "finished.json"
         self._key = key
         self._shape = shape
-        self._shards = shards
-        self.finished = self._read()
+        self.shards = shards
+        self.finished = self.read(range(len(shards)))
 
-    def _read(self):
+    def read(self, numbers):
+        """The checksums of those of the shards that are finished, as the disk says."""
         try:
             kept = json.loads(self._list.read_text())
             checksums = kept["finished"] if kept["key"] == self._key else {}
@@ -240,16 +246,16 @@ class _Folder:
                 return {}
             return {
                 number: checksum
-                for number, rows in enumerate(self._shards)
+                for number in numbers
                 if (checksum := checksums.get(str(number))) is not None
-                and zlib.crc32(maps[rows].data) == checksum
+                and zlib.crc32(maps[self.shards[number]].data) == checksum
             }
         except _DAMAGE:
             return {}
 
     def whole(self):
         """Whether the maps of these inputs are all there."""
-        return len(self.finished) == len(self._shards) and self.file.exists()
+        return len(self.finished) == len(self.shards) and self.file.exists()
 
     def begin(self):
         """Make the file, unless there is one with some of these maps."""
@@ -285,7 +291,8 @@ class _Folder:
 
     def add(self, number, checksum):
         """Note that a shard is finished."""
-        self.finished[number] = checksum
+        # another dictionary: threads of joblib may be pickling this one
+        self.finished = {**self.finished, number: checksum}
         self._write()
 
     def _write(self):
