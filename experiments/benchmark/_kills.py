@@ -54,6 +54,20 @@ def search(folder, n_jobs):
     return found.fit(np.zeros((48, 2)), y).cv_results_["mean_test_score"]
 
 
+def halving(folder, n_jobs):
+    """24 fits in three rungs, whose survivors go on from their states."""
+    from fmcam.classifiers import LeNet5Classifier, OneCycle
+    from fmcam.model_selection import HalvingGridSearchCV
+
+    clf = LeNet5Classifier(
+        max_epochs=9, batch_size=4, callbacks=[OneCycle()], random_state=0, verbose=0
+    )
+    grid = {"lr": [0.001, 0.003, 0.01, 0.03], "optimizer__weight_decay": [0.0, 0.001]}
+    found = HalvingGridSearchCV(clf, grid, cv=3, n_jobs=n_jobs, memory=folder / "kept", refit=False)
+    found.fit(_images(24), np.arange(24) % 2)
+    return [found.cv_results_[part] for part in ("iter", "n_resources", "mean_test_score")]
+
+
 def dask(folder, n_jobs):
     """The same fits by workers of a dask cluster, which starts dead ones again."""
     import joblib
@@ -117,10 +131,11 @@ def decoding(folder, n_jobs):
         return load_image_folder(pictures, size=16).images
 
 
-WORKS = {"search": search, "dask": dask, "shards": shards, "training": training}
-WORKS["decoding"] = decoding
+WORKS = {"search": search, "halving": halving, "dask": dask, "shards": shards}
+WORKS |= {"training": training, "decoding": decoding}
 TARGETS = {
     "search": ("group", "parent", "worker"),
+    "halving": ("group", "parent", "worker"),
     "dask": ("group", "parent", "worker"),
     "shards": ("group", "parent", "worker"),
     "training": ("parent",),
