@@ -132,19 +132,8 @@ def numbers_of(rows, to_box, maps, test):
 
 
 def summary_of(rows, numbers):
-    """One row a method: what `summarize` gives, box_accuracy_v2, mask_iou and the numbers.
-
-    box_accuracy_v2 is the mean of the three box accuracies at the one threshold of the validation
-    photographs, where MaxBoxAccV2 takes the best of the test photographs for each.
-    """
-    table = summarize(rows, reference=REFERENCE)
-    accuracies = [f"box_accuracy_{least}" for least in (0.3, 0.5, 0.7)]
-    table["box_accuracy_v2"] = table[accuracies].mean(axis=1)
-    masks = {
-        method: _interval("mask_iou", of_method["mask_iou"].dropna())
-        for method, of_method in rows.groupby("method", sort=False)
-    }
-    return table.join([pd.DataFrame.from_dict(masks, orient="index"), numbers])
+    """One row a method: what `summarize` gives, and the numbers."""
+    return summarize(rows, reference=REFERENCE).join(numbers)
 
 
 def compare_alignment(rows):

@@ -24,6 +24,12 @@ SIZE = 64
 LABELS = ["goldfish", "tench"]
 
 
+def of_box(x, y):
+    """A box of 30 x 20 pixels in COCO's format, and as runs of pixels, of pictures of 80 x 60."""
+    runs = [60 * x + y, *[20, 40] * 29, 20, 60 * (80 - x - 30) + 60 - y - 20]
+    return {"bbox": [x, y, 30, 20], "segmentation": {"size": [60, 80], "counts": runs}}
+
+
 def write_boxes(folder, boxes):
     """As all files that the page names."""
     for file, images in (("boxes", boxes), ("val", boxes[:6]), ("test", boxes[6:])):
@@ -31,7 +37,7 @@ def write_boxes(folder, boxes):
             "images": [{"id": n, "file_name": name} for n, (name, *_) in enumerate(images)],
             "categories": [{"id": n, "name": label} for n, label in enumerate(LABELS)],
             "annotations": [
-                {"id": n, "image_id": n, "category_id": LABELS.index(label), "bbox": [x, y, 30, 20]}
+                {"id": n, "image_id": n, "category_id": LABELS.index(label), **of_box(x, y)}
                 for n, (_, label, x, y) in enumerate(images)
             ],
         }
@@ -63,7 +69,7 @@ def folder(tmp_path):
 
 @pytest.mark.slow
 def test_the_blocks_run(folder):
-    assert [language for language, _ in BLOCKS] == [*["bash"] * 4, "python", "bash", "python"]
+    assert [language for language, _ in BLOCKS] == [*["bash"] * 5, "python", "bash", "python"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(folder / "cache")}
     for language, block in BLOCKS:
         command = [sys.executable, "-c", block]
@@ -72,5 +78,5 @@ def test_the_blocks_run(folder):
             command = ["bash", "-euc", fmcam + block]
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
-    for run in ("score", "parts", "table", "bright"):
+    for run in ("score", "parts", "table", "outlines", "bright"):
         assert (folder / "runs" / run / "report.html").is_file()

@@ -29,7 +29,8 @@ FITTED = ["threshold", "region", "align"]
 ORIGINAL = [f"original_{corner}" for corner in CORNERS]
 FIRST = ["id", "file", "label", "y", "predicted", "probability", "correct", "rank"]
 FIRST += ["method", *FITTED, *CORNERS, *ORIGINAL, "iou", "error_type"]
-PRINTED = ["mean_iou", "mean_iou_low", "mean_iou_high", "box_accuracy_0.5", "iou_difference"]
+PRINTED = ["mean_iou", "mean_iou_low", "mean_iou_high", "box_accuracy_0.5", "pointing_game"]
+PRINTED += ["pixel_average_precision", "iou_difference"]
 
 
 def complete(scored):
@@ -46,12 +47,11 @@ def complete(scored):
     return rows[[*order, *rows.columns.difference(order, sort=False)]]
 
 
-def summary_of(rows):
-    """One row a method: what `summarize` gives, what was fitted, and nothing that is not known."""
+def summary_of(rows, pooled):
+    """One row a method: what `summarize` gives, the pooled scores, what was fitted; all known."""
     of_method = rows.drop_duplicates("method").set_index("method")
     summary = summarize(rows, reference=REFERENCE).dropna(axis=1, how="all")
-    unknown = [name for name in ("n_hit",) if "pointing_game" not in summary]
-    return summary.drop(columns=unknown).join(of_method[of_method.columns.intersection(FITTED)])
+    return summary.join([pooled, of_method[of_method.columns.intersection(FITTED)]])
 
 
 def differences(rows, methods):
@@ -105,7 +105,7 @@ def main(config, network):
     run = Run(config, "fmcam score", started=started)
     rows = complete(scored).round(4)
     run.write_table("rows.csv", rows)
-    summary = summary_of(scored.rows)
+    summary = summary_of(scored.rows, scored.pooled)
     run.write_table("summary.csv", summary)
     run.write_table("differences.csv", differences(scored.rows, scored.methods))
     errors = rows["error_type"].replace("", "no true box")

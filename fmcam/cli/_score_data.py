@@ -1,19 +1,20 @@
 """The photographs and boxes that thresholds are fitted on, and those that are scored."""
 
 from hashlib import blake2b
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from PIL import Image
-from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch
 
-from fmcam._text import printable
+from fmcam._listing import Listing
+from fmcam._matching import match_pictures
 from fmcam.datasets import load_boxed_images, read_boxes
 
-__all__ = ["load_parts", "read_tables"]
+__all__ = ["load_parts", "pictures_of", "read_tables"]
 
-_ARRAYS = ("images", "target", "boxes", "filenames", "names")
+_ARRAYS = ("images", "target", "boxes", "masks", "filenames")
 
 
 def read_tables(config):
@@ -24,8 +25,18 @@ def read_tables(config):
     list of one DataFrame or two
         As `read_boxes` returns them.
     """
-    files = [config.boxes] if config.share else [config.boxes, config.fit_on]
-    return [read_boxes(file, format=config.format, inclusive=config.inclusive) for file in files]
+    options = {"format": config.format, "inclusive": config.inclusive}
+    return [read_boxes(file, **options) for file in _files(config)]
+
+
+def _files(config):
+    return [config.boxes] if config.share else [config.boxes, config.fit_on]
+
+
+def pictures_of(config, names, *, all_there=True):
+    """The picture of the folder that each name means, as `match_pictures` returns them."""
+    pictures = Listing(Path(config.images)).pictures
+    return match_pictures(names, pictures, config.images, all_there=all_there)
 
 
 def load_parts(config, tables, image_shape, *, by_label):
@@ -40,13 +51,13 @@ def load_parts(config, tables, image_shape, *, by_label):
         With one channel images become grey.
     by_label : bool
         Whether an image with several labels has a row for each, with the boxes of that. If not, it
-        has one, with all boxes, and as its label all of them with commas between.
+        has one, with all boxes and masks, and as its label all of them with commas between.
 
     Returns
     -------
     fit, test : Bunch
-        images, boxes, filenames and placements as of `load_boxed_images`; target (n,), the labels,
-        "" where there are none; and unless `by_label` names (n,), what boxes call their images.
+        images, boxes, filenames, placements and perhaps masks as of `load_boxed_images`; target
+        (n,), the labels, "" where there are none.
     left_out : DataFrame
         `file` and `reason` of each picture that is in neither.
 
@@ -56,7 +67,8 @@ def load_parts(config, tables, image_shape, *, by_label):
         As of `load_boxed_images`; where images are in both, or a part has too few boxes.
     """
     load = _load_labels if by_label else _load_images
-    loaded = [load(config, table, image_shape) for table in tables]
+    files = _files(config)
+    loaded = [load(config, *part, image_shape) for part in zip(tables, files, strict=True)]
     test, left_out = loaded[0], pd.concat([data.unreadable for data in loaded], ignore_index=True)
     if config.share:
         fit, test = (_take(test, rows) for rows in _split(test, config.share, config.seed))
@@ -79,8 +91,11 @@ def _with_box(data):
     return np.flatnonzero((~np.isnan(data.boxes[..., 0])).any(axis=1))
 
 
-def _load_labels(config, table, image_shape):
-    data = load_boxed_images(config.images, table, size=image_shape[-1], fit=config.fit)
+def _load_labels(config, table, file, image_shape):
+    outlines = config.masks == config.boxes  # each file has its own
+    masks = file if outlines else config.masks
+    size = image_shape[-1]
+    data = load_boxed_images(config.images, table, size=size, fit=config.fit, masks=masks)
     if data.target is None:
         data.target = np.full(len(data.filenames), "")
     if image_shape[0] == 1:
@@ -89,33 +104,45 @@ def _load_labels(config, table, image_shape):
     return data
 
 
-def _load_images(config, table, image_shape):
-    labels = table.groupby("image")["label"].agg(lambda found: ", ".join(sorted({*found.dropna()})))
-    labels.index = labels.index.map(printable)  # as labels are
-    data = _load_labels(config, table.assign(label=table["image"]), image_shape)
-    data.names, data.target = data.target, labels.loc[data.target].to_numpy(str)
+def _load_images(config, table, file, image_shape):
+    data = _load_labels(config, table.assign(label=None), file, image_shape)
+    labels = table["label"].groupby(table["image"].map(pictures_of(config, table["image"])))
+    joined = labels.agg(lambda found: ", ".join(sorted({*found.dropna()})))
+    data.target = joined.loc[data.filenames].to_numpy(str)
     return data
 
 
 def _split(data, share, seed):
-    """Sorted rows of two parts, the first of that share; labels are alike in both if they can be.
+    """Sorted rows of two parts, the first of that share, of the images of each label, too.
 
     Rows of the same pixels, an image with several labels or a copy of it, stay together.
     """
     _, first, image_of_row = np.unique(_digests(data), return_index=True, return_inverse=True)
-    images, options = np.arange(len(first)), {"train_size": share, "random_state": seed}
-    if len(images) < 3:
-        raise ValueError(f"To fit on some images and score others takes 3, got {len(images)}.")
-    if int(share * len(images)) == 0:
+    n = len(first)
+    if n < 3:
+        raise ValueError(f"To fit on some images and score others takes 3, got {n}.")
+    if int(share * n) == 0:
         raise ValueError(
-            f"A share of {share} of {len(images)} images is none to fit on. Choose a larger one "
-            "with --fit-on."
+            f"A share of {share} of {n} images is none to fit on. Choose a larger one with "
+            "--fit-on."
         )
-    try:
-        parts = train_test_split(images, stratify=data.target[first], **options)
-    except ValueError:  # a label of one image, or more labels than images in a part
-        parts = train_test_split(images, **options)
-    return [np.flatnonzero(np.isin(image_of_row, part)) for part in parts]
+    in_first = draw_alike(data.target[first], int(share * n), np.random.default_rng(seed))
+    return [np.flatnonzero(part[image_of_row]) for part in (in_first, ~in_first)]
+
+
+def draw_alike(labels, n_drawn, rng):
+    """Whether each of n images is drawn: at even distances from a line sorted by labels.
+
+    So of each label as many are drawn as its share is, but for one, also where labels stand alone
+    or are more than the images that are drawn. The labels, and the images of each, are lined up by
+    chance.
+    """
+    n = len(labels)
+    names, codes = np.unique(labels, return_inverse=True)
+    line = np.lexsort((rng.permutation(n), rng.permutation(len(names))[codes]))
+    drawn = np.zeros(n, dtype=bool)
+    drawn[line] = np.diff(np.arange(n + 1) * n_drawn // n) > 0
+    return drawn
 
 
 def _check_apart(fit, test):
@@ -134,6 +161,6 @@ def _digests(data):
 def _take(data, rows):
     """Some rows."""
     return Bunch(
-        **{name: data[name][rows] for name in _ARRAYS if name in data},
+        **{name: data[name][rows] for name in _ARRAYS if data.get(name) is not None},
         placements=[data.placements[row] for row in rows],
     )

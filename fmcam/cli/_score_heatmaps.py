@@ -1,18 +1,17 @@
 """Heatmaps that another tool made, scored on somebody's photographs and boxes."""
 
 import contextlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch, gen_batches
 
 from fmcam._suggest import suggest
-from fmcam._text import printable
-from fmcam.cli._score_data import load_parts, read_tables
+from fmcam.cli._score_data import load_parts, pictures_of, read_tables
 from fmcam.explain import chance_heatmaps
 from fmcam.localize import HeatmapToBox
-from fmcam.report import localization_frame
+from fmcam.report import PooledScores, localization_frame
 
 __all__ = ["score_heatmaps"]
 
@@ -39,33 +38,36 @@ def score_heatmaps(config):
     tables = read_tables(config)
     maps = _open_all(config.heatmaps)
     n_maps, side, _ = next(iter(maps.values())).shape
-    names = _names_of_maps(config.heatmap_images, set(pd.concat(tables)["image"]), n_maps)
-    has_map, note = _with_maps(tables, names)
+    boxed = pictures_of(config, pd.concat(tables)["image"])
+    images = _images_of_maps(config, boxed, n_maps)
+    has_map, note = _with_maps(tables, boxed, images)
     fit, test, left_out = load_parts(config, has_map, (3, side, side), by_label=False)
-    places = {printable(name): place for place, name in enumerate(names)}
+    places = {image: place for place, image in enumerate(images)}
     for part in (fit, test):
-        part.map_rows = np.array([places[name] for name in part.names])
-    rows = _score(maps, fit, test)
+        part.map_rows = np.array([places[image] for image in part.filenames])
+    rows, pooled = _score(maps, fit, test)
     return Bunch(
         fit=fit,
         test=test,
         left_out=left_out,
         rows=rows.assign(label=rows["y"], y="", predicted="", correct=np.nan),
+        pooled=pooled,
         methods=list(maps),
         maps_of=lambda methods, ids: {name: maps[name][test.map_rows[ids]] for name in methods},
         note=note,
     )
 
 
-def _with_maps(tables, names):
+def _with_maps(tables, boxed, images):
     """The boxes of images that have a heatmap, and what else there is, in words."""
-    boxed = set(pd.concat(tables)["image"])
+    named, mapped = set(boxed.values()), set(images)
     counts = {
-        "images with boxes have no heatmap": len(boxed.difference(names)),
-        "heatmaps are of images without boxes": len(set(names) - boxed),
+        "images with boxes have no heatmap": len(named - mapped),
+        "heatmaps are of images without boxes": len(mapped - named),
     }
     note = "; ".join(f"{count} {what}" for what, count in counts.items() if count)
-    return [table[table["image"].isin(names)] for table in tables], note and f"{note}: left out."
+    has_map = [table[table["image"].map(boxed).isin(images)] for table in tables]
+    return has_map, note and f"{note}: left out."
 
 
 def _open_all(files):
@@ -99,55 +101,45 @@ def _open(file):
     return maps
 
 
-def _names_of_maps(source, boxed, n_maps):
-    """The name of the image that each heatmap is of, as the files of boxes have it.
+def _images_of_maps(config, boxed, n_maps):
+    """The picture that each heatmap is of.
 
     Parameters
     ----------
-    source : str
-        "sorted": the names of all images with boxes, sorted. Else a file with a name on each line,
-        or a table .csv with a column `image`; endings may be missing.
-    boxed : set of str
-        The images that the files of boxes name.
+    config : Config
+        Of its `heatmap_images`, "sorted" is the names of all images with boxes, sorted; else it is
+        a file with a name on each line, or a table .csv with a column `image`. They are compared as
+        those of boxes are.
+    boxed : dict of str to str
+        The pictures that the names in the files of boxes mean.
     n_maps : int
 
     Returns
     -------
     list of n_maps str
+        Where there is no such picture, the name.
     """
-    names = sorted(boxed) if source == "sorted" else _names_in(source)
+    if config.heatmap_images == "sorted":
+        return _one_a_map([boxed[name] for name in sorted(boxed)], n_maps, " images with boxes")
+    names = _one_a_map(_names_in(config.heatmap_images), n_maps)
+    pictures = pictures_of(config, names, all_there=False)
+    if set(boxed.values()).isdisjoint(pictures.values()):
+        raise ValueError(
+            "--heatmap-images must name images as their boxes do, but none has a box, such as "
+            f"{names[0]!r}. {suggest(names[0], sorted(boxed))}"
+        )
+    return [pictures.get(name, name) for name in names]
+
+
+def _one_a_map(names, n_maps, what=""):
     if len(names) != n_maps:
         raise ValueError(
             f"--heatmap-images must name the image of each of the {n_maps} heatmaps, got "
-            f"{len(names)}{' images with boxes' if source == 'sorted' else ''}."
+            f"{len(names)}{what}."
         )
-    found = _as_boxed(names, boxed)
-    if repeated := pd.Index(found)[pd.Index(found).duplicated()].tolist():
+    if repeated := pd.Series(names)[pd.Series(names).duplicated()].tolist():
         raise ValueError(f"--heatmap-images: {repeated[0]!r} is there several times.")
-    if boxed.isdisjoint(found):
-        raise ValueError(
-            "--heatmap-images must name images as their boxes do, but none has a box, such as "
-            f"{found[0]!r}. {suggest(found[0], sorted(boxed))}"
-        )
-    return found
-
-
-def _as_boxed(names, boxed):
-    """Names as the boxes have them, which may have other endings, or one where these have none."""
-    same: dict[str, list] = {}
-    for name in sorted(boxed):
-        same.setdefault(_without_ending(name), []).append(name)
-    found = []
-    for name in names:
-        stem = name if name in same else _without_ending(name)
-        several = [name] if name in boxed else same.get(stem, [name])
-        if len(several) > 1:
-            raise ValueError(
-                f"--heatmap-images: {name!r} could be {' or '.join(map(repr, several))}. Write its "
-                "ending."
-            )
-        found += several
-    return found
+    return names
 
 
 def _names_in(file):
@@ -162,13 +154,8 @@ def _names_in(file):
     return [line.strip() for line in lines if line.strip()]
 
 
-def _without_ending(name):
-    path = PurePosixPath(name.replace("\\", "/"))
-    return str(path.with_suffix("")) if path.name else name
-
-
 def _score(maps, fit, test):
-    """Rows of the images to score, and of references, with what fits the others best."""
+    """Rows and pooled scores of what fits the others best, with references."""
     _, h, w = next(iter(maps.values())).shape
     chance = chance_heatmaps((1, h, w), fit.boxes)
     if taken := [name for name in maps if name in chance]:
@@ -182,20 +169,19 @@ def _score(maps, fit, test):
             with _named(name):
                 to_box = to_boxes.setdefault(name, HeatmapToBox(region="fit"))
                 to_box.partial_fit(of_method, fit.boxes[rows])
-    frames = []
+    frames, pooled = [], PooledScores()
     for rows, found in _batches(maps, chance, test):
+        known = [name for name in ("boxes", "masks") if test.get(name) is not None]
+        truth = {name: test[name][rows] for name in known}
         for name, of_method in found.items():
             to_box = to_boxes[name]
+            cut = {"thresholds": to_box.threshold_, "region": to_box.region_}
             with _named(name):
-                frame = localization_frame(
-                    {name: of_method},
-                    test.target[rows],
-                    boxes=test.boxes[rows],
-                    thresholds=to_box.threshold_,
-                    region=to_box.region_,
-                )
+                frame = localization_frame({name: of_method}, test.target[rows], **truth, **cut)
+                pooled.update({name: of_method}, **truth)
             frames.append(frame.assign(id=frame["id"] + rows.start, region=to_box.region_))
-    return pd.concat(frames).sort_values("id", kind="stable", ignore_index=True)
+    scored = pd.concat(frames).sort_values("id", kind="stable", ignore_index=True)
+    return scored, pooled.frame()
 
 
 def _batches(maps, chance, part):

@@ -16,12 +16,13 @@ from fmcam.cli._class_names import (
 from fmcam.cli._explanations import make_explainers, title
 from fmcam.cli._networks import load_network
 from fmcam.cli._score_data import load_parts, read_tables
-from fmcam.explain import explain_together
-from fmcam.report import evaluate_localization
+from fmcam.explain import explain_together, randomized
+from fmcam.report import PooledScores, evaluate_localization
 
 __all__ = ["score_network"]
 
 _METHODS = ("grad-cam",)
+_OF_NO_NETWORK = ("center-map", "edge-map", "foreground-map", "random-map")
 
 
 def score_network(config, model, arch):
@@ -38,8 +39,10 @@ def score_network(config, model, arch):
     Bunch
         fit, test, left_out : as of `load_parts`.
         rows : as of `evaluate_localization`, its classes by their names, and label. Where some
-            labels are no classes, `y` is "", and `probability` that of the predicted class.
-        methods : names of the explainers.
+            labels are no classes, `y` is "", and `probability` that of the predicted class. Each
+            method is there with random weights, too.
+        pooled : DataFrame of `PooledScores`.
+        methods : names of the explainers, those with random weights left out.
         maps_of : function of names of methods and of ids, gives the heatmaps by method.
         note : what is not told of the classes, or nothing.
 
@@ -53,19 +56,22 @@ def score_network(config, model, arch):
     names = names_of_outputs(clf, {}, read_class_names(config.class_names))
     columns, note = _columns_of_labels(tables, names, config.explained or "true")
     fit, test, left_out = load_parts(config, tables, clf.image_shape_, by_label=columns is not None)
-    explainers = {
-        title(*key): explainer
-        for key, explainer in make_explainers(clf, config.method or _METHODS, config.layer).items()
-    }
+    methods = config.method or _METHODS
+    explainers = _explainers(clf, methods, config.layer)
+    of_network = [name for name in methods if name not in _OF_NO_NETWORK]
+    chance = _explainers(randomized(clf, random_state=0), of_network, config.layer)
+    chance = {f"random weights, {name}": explainer for name, explainer in chance.items()}
     known, predicted = columns is not None, config.explained == "predicted"
     for part in (fit, test):
         part.y = _labels_of(clf, part, columns)
+    pooled = PooledScores()
     rows = evaluate_localization(
-        explainers,
-        fit=(fit.images, fit.y, fit.boxes),
-        test=(test.images, test.y, test.boxes),
+        explainers | chance,
+        fit=_truth(fit),
+        test=_truth(test),
         classifier=clf,
         explained="predicted" if known and predicted else "true",
+        pooled=pooled,
     )
     explainers = _as_fitted(explainers, rows)
     return Bunch(
@@ -73,6 +79,7 @@ def score_network(config, model, arch):
         test=test,
         left_out=left_out,
         rows=_in_words(rows, test.target, clf, names, known),
+        pooled=pooled.frame(),
         methods=list(explainers),
         maps_of=lambda methods, ids: explain_together(
             {name: explainers[name] for name in methods},
@@ -81,6 +88,18 @@ def score_network(config, model, arch):
         ),
         note=note,
     )
+
+
+def _explainers(clf, methods, layers):
+    """Explainers by what their heatmaps are called."""
+    found = make_explainers(clf, methods, layers)
+    return {title(*key): explainer for key, explainer in found.items()}
+
+
+def _truth(part):
+    """Images, classes, boxes and, where there are some, masks, as `evaluate_localization` takes."""
+    known = part.images, part.y, part.boxes
+    return known if part.get("masks") is None else (*known, part.masks)
 
 
 def _columns_of_labels(tables, names, explained):

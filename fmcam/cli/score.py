@@ -72,6 +72,11 @@ class Config:
         "how photographs become square; crop loses what lies outside",
         ("stretch", "crop"),
     )
+    masks: str | None = option(
+        None,
+        "masks of what is in the boxes: a folder of them, named as the photographs but for the "
+        "endings, or the COCO file of --boxes once more for its outlines",
+    )
     heatmaps: tuple[str, ...] | None = option(
         None, "heatmaps of another tool in [0, 1]: files .npy of shape (n, h, h), one a method"
     )
@@ -119,6 +124,10 @@ def _check_sources(config):
         raise SystemExit(
             f"--fit-on: there is no file {config.fit_on}. Name a file of boxes, or a share such as "
             "0.2 of those of --boxes."
+        )
+    if config.masks not in (None, config.boxes) and not Path(config.masks).is_dir():
+        raise SystemExit(
+            f"--masks must be a folder, or the COCO file of --boxes; {config.masks} is neither."
         )
     if config.share is not None and not 0 < config.share < 1:
         raise SystemExit(

@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from fmcam._listing import Listing
+from fmcam._matching import match_pictures
 from fmcam._pictures import read_picture
 from fmcam._placement import Placement, check_fit
 from fmcam._text import printable
@@ -17,7 +18,6 @@ from fmcam.datasets._box_table import CORNERS, check_box_table, check_sizes
 from fmcam.datasets._class_names import named_classes
 from fmcam.datasets._decode import decode_pictures
 from fmcam.datasets._masks import masks_of_folder, masks_of_outlines
-from fmcam.datasets._matching import match_pictures
 from fmcam.datasets._read_boxes import read_boxes
 
 
@@ -58,7 +58,8 @@ def load_boxed_images(
         PNG: 0 (background) and one other value (object), 0, 1 and 255 (ignored), or trimaps of 1
         (object), 2 (background) and 3 (ignored), or of 0, 128 (ignored) and 255 (object). All
         masks together tell which it is. Or the COCO file that the boxes are from: its polygons,
-        which pycocotools draws (extra `coco`), and runs; crowds are ignored.
+        which pycocotools draws (extra `coco`), and runs, of all labels of an image where the boxes
+        have none; crowds are ignored.
     class_names : sequence of k str, optional
         What the labels 0 to k-1 are called, or where the labels are these names themselves, their
         order. `target` is then of numbers.

@@ -7,12 +7,12 @@ import numpy as np
 
 from fmcam._listing import Listing
 from fmcam._masks import check_masks
+from fmcam._matching import match_pictures
 from fmcam._pictures import open_picture
 from fmcam._placement import Placement
 from fmcam._text import shown
 from fmcam.datasets._box_files import coco_masks
 from fmcam.datasets._decode import decode_pictures
-from fmcam.datasets._matching import match_pictures
 
 __all__ = ["masks_of_folder", "masks_of_outlines", "values_of_masks"]
 
@@ -108,12 +108,15 @@ def _meaning(values, folder):
 def masks_of_outlines(path, names, labels, placements):
     """Return the masks of outlines in a COCO file, of the images and labels of each row.
 
-    Crowds are ignored, 255.
+    Where a row has no label, of all in its image. Crowds are ignored, 255.
     """
     outlines = coco_masks.read(path)
+    for (name, _), of_label in list(outlines.items()):
+        outlines.setdefault((name, None), []).extend(of_label)
     masks = []
     for name, label, place in zip(names, labels, placements, strict=True):
         if (name, label) not in outlines:
-            raise ValueError(f"{path} must have an outline of {label!r} in {shown(name)}.")
+            what = "" if label is None else f" of {label!r}"
+            raise ValueError(f"{path} must have an outline{what} in {shown(name)}.")
         masks.append(place.mask(coco_masks.draw(outlines[name, label], place.width, place.height)))
     return np.array(masks)

@@ -7,12 +7,12 @@ import numpy as np
 from PIL import Image
 from sklearn.utils import Bunch
 
+from fmcam._matching import match_pictures
 from fmcam._text import shown
 from fmcam._typing import FilePath
 from fmcam.datasets._box_files import wsol
 from fmcam.datasets._boxed_images import load_boxed_images
 from fmcam.datasets._masks import values_of_masks
-from fmcam.datasets._matching import match_pictures
 from fmcam.datasets._read_boxes import read_boxes
 
 _SPLITS = ("train", "val", "test")

@@ -17,12 +17,14 @@ from fmcam.report._paired import (
     bootstrap_difference,
     mcnemar_test,
 )
+from fmcam.report._pooled import PooledScores
 from fmcam.report._summary import summarize
 from fmcam.report._wilson import wilson_interval
 
 __all__ = [
     "BootstrapDifference",
     "McNemarTest",
+    "PooledScores",
     "bootstrap_difference",
     "calibration_error",
     "classification_frame",

@@ -19,6 +19,7 @@ from fmcam.report._evaluated import (
     read_images,
 )
 from fmcam.report._localization import check_maps, frame_of_checked
+from fmcam.report._pooled import PooledScores
 
 _ORACLE = "resolution oracle"
 _CHANCE = ("centre box", "constant box", "full frame")
@@ -36,6 +37,7 @@ def evaluate_localization(
     threshold: float | str = "fit",
     region: str = "fit",
     align: bool | str = "fit",
+    pooled: PooledScores | None = None,
     full_output: bool = False,
 ) -> Any:
     r"""Return how well explainers localize a class, fitted on some images, scored on others.
@@ -81,6 +83,9 @@ def evaluate_localization(
         "fit": draw the cells of each explainer that has an `align` in both ways on the `fit`
         images, and keep the better one, its own of equals. None: each as it is, as it must be where
         neither `threshold` nor `region` is fitted.
+    pooled : PooledScores, optional
+        Takes the heatmaps of the test images, all methods, for the scores of all together:
+        MaxBoxAccV2, and with masks PxAP and peak IoU.
     full_output : bool, default=False
         Return the fitted transformers and the heatmaps of the test images, too.
 
@@ -160,6 +165,8 @@ def evaluate_localization(
         found = {name: of_method for (name, _), of_method in candidates.maps_of(part).items()}
         frame = _score(methods, found, part, y_proba[rows], clf.classes_)
         frames.append(frame.assign(id=frame["id"] + rows.start))
+        if pooled is not None:
+            pooled.update(found, **part.truth)
         if full_output:
             maps.append(found)
     scored = pd.concat(frames, ignore_index=True)

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from fmcam._arrays import plain_array
-from fmcam._boxes import check_true_boxes
+from fmcam._boxes import check_true_boxes, masks_of_boxes
 from fmcam._heatmap_scores import points_at_object, share_in_boxes
 from fmcam._masks import check_masks
 from fmcam._overlap import best_iou
@@ -70,7 +70,8 @@ def localization_frame(
             Intersection over union of the predicted and the best of the true boxes, 0 without a
             predicted one.
         hit
-            1 if the hottest pixel is on the object, else 0, see `pointing_game_score`.
+            1 if the hottest pixel is on the object, or where there are no masks in a true box, else
+            0, see `pointing_game_score`.
         energy
             Share of the map's sum that lies in the true boxes.
         empty_map, no_box
@@ -81,8 +82,8 @@ def localization_frame(
             What is wrong with class or box, see `localization_error_types`; "" where it has no iou.
 
         What cannot be computed is NaN: without thresholds the box, `iou`, `no_box` and `regions`,
-        without boxes `iou` and `energy`, without masks `hit`, without probabilities `predicted`,
-        `probability`, `correct` and `rank`; the energy of an empty map.
+        without boxes `iou` and `energy`, without boxes and masks `hit`, without probabilities
+        `predicted`, `probability`, `correct` and `rank`; the energy of an empty map.
 
     Raises
     ------
@@ -189,6 +190,9 @@ def _score(heatmaps, answers, truth, threshold, region):
     if "boxes" in truth:
         boxes = check_true_boxes(truth["boxes"], size=heatmaps.shape[1:])
         scores["energy"] = share_in_boxes(boxes, heatmaps)
+        if "masks" not in truth:
+            inside = masks_of_boxes(boxes, heatmaps.shape[1:])
+            scores["hit"] = points_at_object(inside, heatmaps)
     if threshold is None:
         return scores
     predicted = boxes_from_heatmaps(heatmaps, threshold, region=region)

@@ -40,6 +40,9 @@ def summarize(
             Number of images with a true box, and mean IoU over them.
         box_accuracy_0.3, box_accuracy_0.5, box_accuracy_0.7
             Share of these whose IoU is at least 0.3, 0.5 or 0.7.
+        box_accuracy_v2
+            Mean of the three. MaxBoxAccV2 is that at the best threshold for each, see
+            `PooledScores`.
         top1_localization
             Share of these where the predicted class is right and the IoU at least 0.5; NaN where
             no class was predicted.
@@ -47,17 +50,21 @@ def summarize(
             Share of these where the true class is among the five most probable ones and the IoU at
             least 0.5; NaN where `rows` have no rank.
         n_hit, pointing_game
-            Number of images with a mask, and share of them that the hottest pixel is on.
+            Number of images with a mask, or without masks with a true box, and share of those whose
+            hottest pixel is on the object, or in a box.
         n_energy, energy
             Number of images with a true box and a map that is not empty, and their mean energy.
         empty_maps, no_boxes
             Shares of the n images whose map is all zeros, and whose map has no box.
+        n_mask_iou, mask_iou
+            Number of images with a mask that holds an object, and mean IoU of masks over them; only
+            if it is in `rows`.
         iou_difference
             Mean IoU minus that of `reference` on the same images; only with `reference`.
         share_of_oracle
             Mean IoU divided by that of `oracle` on the same images; only if it is in `rows`.
 
-        Each of mean_iou, box_accuracy_*, top*_localization, pointing_game, energy and
+        Each of mean_iou, box_accuracy_0.*, top*_localization, pointing_game, energy, mask_iou and
         iou_difference is followed by the ends of its interval, as in mean_iou_low and
         mean_iou_high: Wilson's for shares, a bootstrap over images for means, paired for the
         difference. What is undefined is NaN.
@@ -122,14 +129,19 @@ def _summarize_method(rows, rng):
     row = {"n": len(rows), "n_iou": len(iou), **mean_with_interval("mean_iou", iou, rng)}
     for least in _IOU_THRESHOLDS:
         row |= _rate(f"box_accuracy_{least}", iou >= least)
-    return (
-        row
-        | _rate("top1_localization", correct & in_box[correct.index])
+    row["box_accuracy_v2"] = np.mean([(iou >= least).mean() for least in _IOU_THRESHOLDS])
+    row |= (
+        _rate("top1_localization", correct & in_box[correct.index])
         | _rate("top5_localization", (rank <= 5) & in_box[rank.index])
         | {"n_hit": len(hit), **_rate("pointing_game", hit == 1)}
         | {"n_energy": len(energy), **mean_with_interval("energy", energy, rng)}
         | {"empty_maps": rows["empty_map"].mean(), "no_boxes": rows["no_box"].mean()}
     )
+    if "mask_iou" in rows:
+        of_masks = rows["mask_iou"].dropna()
+        row["n_mask_iou"] = len(of_masks)
+        row |= mean_with_interval("mask_iou", of_masks, rng)
+    return row
 
 
 def _rate(name, hits):

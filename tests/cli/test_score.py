@@ -15,13 +15,20 @@ from fmcam.classifiers import CNNClassifier, load_classifier, save_classifier
 from fmcam.cli import score as command
 from fmcam.cli._report._folder import read_folder
 from fmcam.cli._score import complete, summary_of
-from fmcam.cli._score_heatmaps import _names_of_maps, score_heatmaps
+from fmcam.cli._score_data import draw_alike
+from fmcam.cli._score_heatmaps import _images_of_maps, score_heatmaps
 from fmcam.cli._score_network import score_network
 from fmcam.cli.score import Config
 from fmcam.datasets import load_boxed_images, read_boxes
-from fmcam.explain import CAM, LayerCAM
+from fmcam.explain import CAM, LayerCAM, randomized
+from fmcam.metrics import (
+    max_box_accuracy_score,
+    max_pixel_iou_score,
+    pixel_average_precision_score,
+    pointing_game_score,
+)
 from fmcam.models import CNN_CAM, Standardize, StandardizedNet
-from fmcam.report import evaluate_localization, summarize, write_csv
+from fmcam.report import PooledScores, evaluate_localization, summarize, write_csv
 
 SIZE = 30
 WIDTH, HEIGHT = 120, 60
@@ -55,7 +62,27 @@ def draw(folder, table):
         picture.save(folder / name)
 
 
-def write_coco(path, table, **changes):
+def draw_masks(folder, table):
+    """Things are 1, the pixels of their left side are ignored."""
+    folder.mkdir()
+    for name, found in table.groupby("image"):
+        mask = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
+        for x0, y0, x1, y1 in found[CORNERS].to_numpy():
+            mask[y0:y1, x0:x1] = 1
+            mask[y0:y1, x0 : x0 + 4] = 255
+        Image.fromarray(mask).save(folder / name)
+
+
+def runs_of(x0, y0, x1, y1):
+    """COCO's run lengths of a box."""
+    mask = np.zeros((HEIGHT, WIDTH), dtype=bool)
+    mask[y0:y1, x0:x1] = True
+    ends = np.flatnonzero(np.diff(mask.T.ravel(), prepend=False, append=False))
+    counts = np.diff([0, *ends, mask.size]).tolist()
+    return {"size": [HEIGHT, WIDTH], "counts": counts}
+
+
+def write_coco(path, table, *, outlines=False, **changes):
     images = [
         {"id": number, "file_name": name, "width": WIDTH, "height": HEIGHT, **changes}
         for number, name in enumerate(table["image"].unique())
@@ -68,6 +95,7 @@ def write_coco(path, table, **changes):
             "image_id": numbers[row.image],
             "category_id": labels.index(row.label),
             "bbox": [row.x0, row.y0, row.x1 - row.x0, row.y1 - row.y0],
+            **({"segmentation": runs_of(row.x0, row.y0, row.x1, row.y1)} if outlines else {}),
         }
         for number, row in enumerate(table.itertuples())
     ]
@@ -119,6 +147,7 @@ def config(folder):
         model=str(folder / "net.safetensors"),
         method=METHODS,
         fit_on="0.4",
+        seed=4,  # which scores image 5, of two labels
         gallery=5,
         out=str(folder / "run"),
     )
@@ -155,8 +184,12 @@ def test_the_rows_are_those_of_the_library(run, folder):
     rows = read(run, "rows.csv")
     clf = load_classifier(folder / "net.safetensors")
     fit, test = parts_of(folder, rows)
-    cams = {"cam": CAM(FrozenEstimator(clf)), "layer-cam": LayerCAM(FrozenEstimator(clf))}
-    expected = evaluate_localization(cams, fit=fit, test=test)
+    cams = {}
+    for prefix, one in (("", clf), ("random weights, ", randomized(clf, random_state=0))):
+        cams[f"{prefix}cam"] = CAM(FrozenEstimator(one))
+        cams[f"{prefix}layer-cam"] = LayerCAM(FrozenEstimator(one))
+    pooled = PooledScores()
+    expected = evaluate_localization(cams, fit=fit, test=test, classifier=clf, pooled=pooled)
     same = ["method", "threshold", "region", "align", *CORNERS, "iou", "energy", "error_type"]
     same += ["probability", "correct", "rank", "empty_map", "no_box", "regions"]
     expected["align"] = expected["align"].astype(float)
@@ -167,11 +200,105 @@ def test_the_rows_are_those_of_the_library(run, folder):
         assert rows[column].tolist() == names[expected[theirs]].tolist()
     summary = read(run, "summary.csv", index_col="method")
     known = summarize(expected, reference="centre box").dropna(axis=1, how="all")
-    known = known.drop(columns="n_hit")
+    known = known.join(pooled.frame())
     pd.testing.assert_frame_equal(summary[known.columns], known, check_dtype=False, rtol=1e-6)
     for method, fitted in rows.groupby("method"):
         for name in ("threshold", "region"):
             assert fitted[name].unique().tolist() == [summary.loc[method, name]]
+
+
+def test_pooled_scores_are_of_all_images(config, folder):
+    """Of every method, those with random weights and the references, from maps of all images."""
+    masks = folder / "masks"
+    draw_masks(masks, things())
+    one_label = things().drop_duplicates("image")
+    one_label.to_csv(folder / "one_label.csv", index=False)
+    config = dataclasses.replace(
+        config, boxes=str(folder / "one_label.csv"), inclusive=False, masks=str(masks)
+    )
+    found = score_network(config, config.model, None)
+    summary = summary_of(found.rows, found.pooled)
+    assert summary.index.tolist() == [
+        *(*METHODS, *(f"random weights, {method}" for method in METHODS)),
+        *("centre box", "constant box", "full frame", "resolution oracle"),
+    ]
+    maps = found.maps_of(METHODS, np.arange(len(found.test.y)))
+    maps["full frame"] = np.ones_like(maps["cam"])
+    true, boxes = found.test.masks, found.test.boxes
+    assert set(np.unique(true)) == {0, 1, 255}
+    for method, of_method in maps.items():
+        row = summary.loc[method]
+        rounded = np.floor(of_method.astype(float) * 1000 + 1e-9) / 1000
+        for name, expected in {
+            "pointing_game": pointing_game_score(true, of_method),
+            "pixel_average_precision": pixel_average_precision_score(true, rounded),
+            "oracle_pixel_iou": max_pixel_iou_score(true, rounded),
+            "oracle_max_box_accuracy_v2": max_box_accuracy_score(boxes, of_method, region="fit"),
+        }.items():
+            assert row[name] == pytest.approx(expected, abs=1e-4), (method, name)
+        assert row["box_accuracy_v2"] <= row["oracle_max_box_accuracy_v2"]
+        assert row["n_mask_iou"] == row["n_hit"] == row["n"] == 10
+    share = (true == 1).sum() / np.isin(true, [0, 1]).sum()
+    assert summary.loc["full frame", "pixel_average_precision"] == pytest.approx(share)
+    trained, chance = (summary.loc[name, "mean_iou"] for name in ("cam", "random weights, cam"))
+    assert trained != chance
+
+
+def test_a_method_that_knows_no_network_has_no_row_of_random_weights(config, folder):
+    found = score_network(dataclasses.replace(config, method=("edge-map",)), config.model, None)
+    assert found.methods == ["edge-map"]
+    assert not found.rows["method"].str.startswith("random weights").any()
+
+
+@pytest.mark.parametrize(("by_label", "n_files"), [(True, 1), (False, 1), (True, 2)])
+def test_outlines_of_the_boxes_own_file(config, folder, by_label, n_files):
+    """With a class for each box of its label, without one of all that is in the image."""
+    table, file = things(), folder / "outlines.json"
+    settings = {"boxes": str(file), "masks": str(file)}
+    if n_files == 2:
+        settings["fit_on"] = str(folder / "outlines_fit.json")
+        write_coco(folder / "outlines_fit.json", table[:9], outlines=True)
+        table = table[9:]
+    write_coco(file, table, outlines=True)
+    if not by_label:
+        settings |= {"class_names": ("a", "b", "c"), "explained": "predicted"}
+    found = score_network(dataclasses.replace(config, **settings), config.model, None)
+    data = [
+        (*one,)
+        for part in (found.fit, found.test)
+        for one in zip(part.filenames, part.target, part.masks, strict=True)
+    ]
+    of_file = [mask for name, _, mask in data if name == "05.png"]
+    assert len(of_file) == 1 + by_label
+    for name, label, mask in data:
+        table = things()
+        of_row = table[(table["image"] == name) & table["label"].isin(label.split(", "))]
+        place = np.zeros((HEIGHT, WIDTH), np.uint8)
+        for x0, y0, x1, y1 in of_row[CORNERS].to_numpy():
+            place[y0:y1, x0:x1] = 1
+        expected = Image.fromarray(place).resize((SIZE, SIZE), Image.Resampling.NEAREST)
+        np.testing.assert_array_equal(mask, expected)
+
+
+def test_masks_of_another_file_are_refused(config, folder):
+    with pytest.raises(SystemExit, match=r"--masks must be a folder, or the COCO file of --boxes;"):
+        command.main(dataclasses.replace(config, masks=str(folder / "boxes.csv")))
+
+
+@pytest.mark.parametrize("n_drawn", [1, 7, 20, 39])
+def test_of_each_label_its_share_is_drawn(n_drawn):
+    """Labels that stand alone, and more labels than images drawn, are no reason to forget this."""
+    labels = np.repeat([*"abc", *range(10)], [18, 8, 4, *[1] * 10])
+    alone = np.zeros(40)
+    for seed in range(200):
+        drawn = draw_alike(labels, n_drawn, np.random.default_rng(seed))
+        assert drawn.sum() == n_drawn
+        for label, size in {"a": 18, "b": 8, "c": 4}.items():
+            assert abs(drawn[labels == label].sum() - size * n_drawn / 40) < 1
+        alone += drawn
+    np.testing.assert_allclose(alone[-10:] / 200, n_drawn / 40, atol=0.12)  # each as often
+    again = draw_alike(labels, n_drawn, np.random.default_rng(199))
+    np.testing.assert_array_equal(again, drawn)
 
 
 def test_boxes_are_also_in_pixels_of_the_photographs(run):
@@ -369,7 +496,7 @@ def test_the_predicted_class_needs_no_labels(config, run, folder):
     others = of_others.rows
     assert (others["y"] == "").all()
     assert others[["correct", "rank"]].isna().all(axis=None)
-    assert "top5_localization" not in summary_of(others)
+    assert "top5_localization" not in summary_of(others, of_others.pooled)
     assert "wrong class" not in set(others["error_type"])
     files = [*of_others.fit.filenames, *of_others.test.filenames]
     assert sorted(files) == sorted(things()["image"].unique())
@@ -546,21 +673,36 @@ def test_the_names_of_the_images_of_heatmaps(of_maps, folder, kind):
     assert (of_method["iou"] > 0.8).all()
 
 
-def test_dots_and_endings_in_the_names_of_heatmaps(tmp_path):
-    boxed = {"im.1.png", "im.2.png", "im.png", "a.jpg", "a.png"}
-    file = tmp_path / "names.txt"
-    file.write_text("im.2\nim.1\nim\na.png\n")
-    assert _names_of_maps(file, boxed, 4) == ["im.2.png", "im.1.png", "im.png", "a.png"]
-    file.write_text("im\na\n")
-    with pytest.raises(ValueError, match=r"'a' could be 'a\.jpg' or 'a\.png'\. Write its ending"):
-        _names_of_maps(file, boxed, 2)
+def test_dots_folders_and_endings_in_the_names_of_heatmaps(of_maps, folder):
+    """They are compared with the pictures as those of boxes are, also with those without a box."""
+    root, picture = folder / "dots", (folder / "images" / FIRST).read_bytes()
+    pictures = ["im.1.png", "im.2.png", "im.png", "a.jpg", "a.png", "x/7.png", "y/7.png"]
+    for name in pictures:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(picture)
+    boxed = dict.fromkeys([*pictures[:5], "y/7.png"])
+    boxed = dict(zip(boxed, boxed, strict=True))
+
+    def images_of(*names):
+        (folder / "dots.txt").write_text("\n".join(names))
+        changes = {"images": str(root), "heatmap_images": str(folder / "dots.txt")}
+        return _images_of_maps(dataclasses.replace(of_maps, **changes), boxed, len(names))
+
+    names = "im.2", "im.1", "im", "a.png", "C:\\set\\y\\7.png", "b.png"
+    assert images_of(*names) == ["im.2.png", "im.1.png", "im.png", "a.png", "y/7.png", "b.png"]
+    for name, several in {"a": r"'a\.jpg' or 'a\.png'", "7": r"'x/7\.png' or 'y/7\.png'"}.items():
+        with pytest.raises(ValueError, match=rf"such as '{name}': {several}\. Name their folders"):
+            images_of("im", name)
+    with pytest.raises(ValueError, match=r"none has a box, such as 'im\.jpg'\. Did you mean 'im"):
+        images_of("im.jpg")
 
 
 @pytest.mark.parametrize(
     ("array", "names", "message"),
     [
         (np.zeros((3, 4, 4)), "sorted", r"of each of the 3 heatmaps, got 16 images with boxes\."),
-        (np.zeros((2, 4, 4)), ["00.png", "00"], r"'00\.png' is there several times"),
+        (np.zeros((2, 4, 4)), ["00.png", "00.png"], r"'00\.png' is there several times"),
+        (np.zeros((2, 4, 4)), ["00.png", "00"], r"named in several ways, such as '00\.png', '00'"),
         (
             np.zeros((1, 4, 4)),
             ["0.jpg"],

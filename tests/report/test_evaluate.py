@@ -14,7 +14,13 @@ from fmcam.explain import CAM, EdgeMap, GradCAM, LayerCAM, explain_together, ran
 from fmcam.localize import HeatmapToBox, boxes_from_heatmaps
 from fmcam.metrics import mask_iou_score, paired_box_iou
 from fmcam.models import SimpleCNN
-from fmcam.report import _evaluate, evaluate_localization, localization_frame, summarize
+from fmcam.report import (
+    PooledScores,
+    _evaluate,
+    evaluate_localization,
+    localization_frame,
+    summarize,
+)
 
 NAN = np.nan
 CORNERS = ["x0", "y0", "x1", "y1"]
@@ -91,7 +97,10 @@ def test_region_by_hand():
     ).set_index("method")
     assert rows.loc["cam", ["region", "iou"]].tolist() == ["all", 1]
     assert "mask_iou" not in rows
-    assert np.isnan(rows.loc["cam", "hit"])
+    assert rows["hit"].to_dict() == {
+        **{"cam": 1, "resolution oracle": 1, "centre box": 1, "constant box": 1},
+        "full frame": 0,  # nowhere is it hottest
+    }
     assert rows.loc["resolution oracle", "iou"] == 1  # which knows the box
 
 
@@ -200,7 +209,14 @@ def test_the_parts_of_the_procedure_give_the_same(shapes, monkeypatch, bytes_at_
     clf = small_classifier()
     cams = {name: cam.set_params(batch_size=8) for name, cam in two_cams(clf).items()}
     fit, test = part(shapes, 40), part(shapes, 40, 60)
-    rows, to_boxes, maps = evaluate_localization(cams, fit=fit, test=test, full_output=True)
+    pooled = PooledScores()
+    rows, to_boxes, maps = evaluate_localization(
+        cams, fit=fit, test=test, pooled=pooled, full_output=True
+    )
+    of_all = PooledScores().update(maps, boxes=test[2], masks=test[3]).frame()
+    pd.testing.assert_frame_equal(pooled.frame(), of_all)
+    assert of_all.index.tolist() == [*cams, *REFERENCES]
+    assert of_all.loc["layer"].ne(of_all.loc["full frame"]).any()
     known = explain_together(cams, *fit[:2])
     for name, cam in cams.items():
         alternatives = [

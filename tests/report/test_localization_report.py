@@ -67,7 +67,7 @@ def test_what_cannot_be_computed_is_nan():
         ({}, known),
         ({"masks": MASKS}, known | {"hit"}),
         ({"thresholds": 0.1}, known | by_threshold),
-        ({"thresholds": 0.1, "boxes": BOXES}, known | by_threshold | {"iou", "energy"}),
+        ({"thresholds": 0.1, "boxes": BOXES}, known | by_threshold | {"iou", "energy", "hit"}),
     ]
     for given, defined in options:
         rows = localization_frame({"warm": WARM}, *ANSWERS, **given)
@@ -96,8 +96,23 @@ def test_maps_without_a_classifier_have_boxes_but_no_prediction():
 def test_an_image_without_a_true_box_has_no_iou():
     boxes = [BOXES[0], [NAN] * 4]
     rows = localization_frame({"warm": WARM}, *ANSWERS, boxes=boxes, thresholds=0.4)
-    np.testing.assert_array_equal(rows[["iou", "energy"]].isna(), [[False] * 2, [True] * 2])
+    of_truth = rows[["iou", "energy", "hit"]]
+    np.testing.assert_array_equal(of_truth.isna(), [[False] * 3, [True] * 3])
     assert rows["no_box"].tolist() == [False, False]
+
+
+def test_without_masks_the_hottest_pixel_is_to_be_in_a_box():
+    """Which holds pixels whose centres it holds; with masks boxes tell nothing of it."""
+    maps = {"hot": HOT[[0] * 4]}  # hottest in the corner
+    boxes = np.full((4, 2, 4), NAN)
+    boxes[:, 0] = [[0, 0, 1, 1], [1, 0, 4, 2], [0.4, 0, 4, 2], [0.6, 0, 4, 2]]
+    boxes[1, 1] = [0, 0, 2, 1]  # another object
+    rows = localization_frame(maps, ["bag"] * 4, boxes=boxes, thresholds=0.5)
+    assert rows["hit"].tolist() == [1, 1, 1, 0]
+    masks = np.zeros((4, 2, 4), dtype=int)
+    masks[:, 1, 1] = 1
+    rows = localization_frame(maps, ["bag"] * 4, boxes=boxes, masks=masks, thresholds=0.5)
+    assert rows["hit"].tolist() == [0, 0, 0, 0]
 
 
 def test_rows_hold_the_metrics_of_each_image():
@@ -186,6 +201,7 @@ def test_summary_by_hand():
             "energy": [0.2, 0.4, NAN, NAN, NAN],
             "empty_map": [False, False, True, False, False],
             "no_box": [False, False, True, True, False],
+            "mask_iou": [0.1, NAN, 0.5, NAN, 0.3],
         }
     )
     frame = summarize(rows)
@@ -198,6 +214,7 @@ def test_summary_by_hand():
         "box_accuracy_0.3": 1,
         "box_accuracy_0.5": 3 / 4,
         "box_accuracy_0.7": 2 / 4,
+        "box_accuracy_v2": 3 / 4,
         "top1_localization": 2 / 4,
         "top5_localization": 3 / 4,
         "n_hit": 4,
@@ -206,14 +223,18 @@ def test_summary_by_hand():
         "energy": 0.3,
         "empty_maps": 1 / 5,
         "no_boxes": 2 / 5,
+        "n_mask_iou": 3,
+        "mask_iou": 0.3,
     }
     values = [name for name in frame.columns if not name.endswith(("_low", "_high"))]
     assert values == list(expected)
     np.testing.assert_allclose(frame.loc["CAM", values], list(expected.values()), rtol=1e-12)
     with_interval = {name for name in values if f"{name}_low" in frame}
     assert set(values) - with_interval == {
-        *("n", "n_iou", "n_hit", "n_energy", "empty_maps", "no_boxes")
+        *("n", "n_iou", "n_hit", "n_energy", "n_mask_iou", "empty_maps", "no_boxes"),
+        "box_accuracy_v2",
     }
+    assert "mask_iou" not in summarize(rows.drop(columns="mask_iou"))
 
 
 def test_intervals_of_shares_are_wilson_s():

@@ -9,7 +9,7 @@ from fmcam._text import shown
 __all__ = ["match_pictures"]
 
 
-def match_pictures(names, pictures, folder):
+def match_pictures(names, pictures, folder, *, all_there=True):
     """Return the picture that each name means.
 
     Names come from other machines: their folders may be more or fewer than those inside `folder`,
@@ -22,6 +22,8 @@ def match_pictures(names, pictures, folder):
         Relative to `folder`.
     folder : path
         For messages.
+    all_there : bool, default=True
+        Whether names of no picture are an error. If not, they are left out.
 
     Returns
     -------
@@ -39,6 +41,8 @@ def match_pictures(names, pictures, folder):
             for end in _ends(name):
                 ends[end].append(picture)
     found = {name: _found(_normal(name), whole, ends) for name in dict.fromkeys(names)}
+    if not all_there:
+        found = {name: several for name, several in found.items() if several}
     _check_each_once(found, pictures, folder)
     by_picture = defaultdict(list)
     for name, (picture,) in found.items():
@@ -82,5 +86,5 @@ def _check_each_once(found, pictures, folder):
         several = " or ".join(map(shown, found[unclear[0]][:3]))
         raise ValueError(
             f"{len(unclear)} of {len(found)} names could each be several pictures of {folder}, "
-            f"such as {shown(unclear[0])}: {several}. Name their folders."
+            f"such as {shown(unclear[0])}: {several}. Name their folders and endings."
         )
