@@ -3,13 +3,14 @@
 from contextlib import contextmanager
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
 
 from fmcam._placement import Placement
 
 # What Pillow reads by itself: other formats, such as PostScript, start programs.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 _LONGEST = 100  # times the shorter side: cutting a square out of more is a mistake
+_TIFF_SIZE = (TiffImagePlugin.IMAGEWIDTH, TiffImagePlugin.IMAGELENGTH)  # as it is stored
 _TURNED = (5, 6, 7, 8)  # the EXIF orientations that swap width and height
 
 
@@ -21,6 +22,18 @@ def read_picture(path, size, fit):
     with open_picture(path) as image:
         square, upright = _square(image, size, fit)
     return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1)), upright
+
+
+def read_size(path):
+    """Return the width and height of a picture, upright, as its header says.
+
+    Errors are those of :func:`open_picture`.
+    """
+    with open_picture(path) as image:
+        width, height = image.size
+        if isinstance(image, TiffImagePlugin.TiffImageFile):  # some Pillow have turned its size
+            width, height = (image.tag_v2[tag] for tag in _TIFF_SIZE)
+        return (height, width) if _orientation(image) in _TURNED else (width, height)
 
 
 @contextmanager

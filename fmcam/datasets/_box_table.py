@@ -99,7 +99,7 @@ def check_sizes(table, sizes):
     ----------
     table : DataFrame of n rows
     sizes : ndarray of shape (n, 2)
-        Width and height, upright, of the picture of each row.
+        Width and height, upright, of the picture of each row; NaN where they are not known.
 
     Raises
     ------
@@ -107,15 +107,15 @@ def check_sizes(table, sizes):
         If the table says another size, or boxes leave their picture by a pixel or more.
     """
     said = _sizes(table)
-    wrong = ((said != sizes) & ~np.isnan(said)).any(axis=1)
+    wrong = ((said != sizes) & ~np.isnan(said) & ~np.isnan(sizes)).any(axis=1)
     if wrong.any():
         row = int(wrong.argmax())
         turned = (said[wrong] == sizes[wrong, ::-1]).all()
         raise ValueError(
             "Each picture must have the size that `boxes` says; "
             f"{table['image'][wrong].nunique()} of {table['image'].nunique()} have not, such as "
-            f"{table['image'].iloc[row]!r} of {sizes[row, 0]} x {sizes[row, 1]} pixels in place of "
-            f"{said[row, 0]:.0f} x {said[row, 1]:.0f}. "
+            f"{table['image'].iloc[row]!r} of {sizes[row, 0]:.0f} x {sizes[row, 1]:.0f} pixels in "
+            f"place of {said[row, 0]:.0f} x {said[row, 1]:.0f}. "
             f"{_TURNED if turned else 'Take the pictures that the boxes were drawn on.'}"
         )
     _refuse_outside(table, sizes)

@@ -120,7 +120,10 @@ def load_boxed_images(
     if rows["label"].notna().all():
         labels, names = named_classes(rows["label"].to_numpy(str), class_names)
     read = partial(read_picture, size=size, fit=fit)
-    pictures = decode_pictures(root, rows["file"].tolist(), read, (3, size, size))
+    pictures = decode_pictures(
+        *(root, rows["file"].tolist(), read, (3, size, size)),
+        check=lambda sizes: check_sizes(table, sizes[table["row"]]),
+    )
     table = table[table["row"].isin(pictures.rows)]
     table["row"] = np.searchsorted(pictures.rows, table["row"])
     check_sizes(table, pictures.sizes[table["row"]])

@@ -19,6 +19,7 @@ import numpy as np
 
 from fmcam._files import full_disk_told, replacing
 from fmcam._hashing import digest_of
+from fmcam._pictures import read_size
 from fmcam._progress import ProgressBar
 
 _FORMAT = 1  # raise it when other pixels would come out of the same files
@@ -36,6 +37,8 @@ class Decoded(NamedTuple):
         Places of their names among all.
     sizes : ndarray of shape (m, 2), int
         Width and height of the original pictures in pixels, upright.
+    facts : list of m lists
+        What else was said of each when it was read.
     unreadable : list of (str, str)
         Name and reason of each other file.
     """
@@ -43,10 +46,11 @@ class Decoded(NamedTuple):
     images: np.memmap
     rows: np.ndarray
     sizes: np.ndarray
+    facts: list
     unreadable: list
 
 
-def decode_pictures(folder, filenames, read, shape):
+def decode_pictures(folder, filenames, read, shape, check=None):
     """Return pictures as one array, decoding only what no earlier call has decoded.
 
     Parameters
@@ -55,11 +59,14 @@ def decode_pictures(folder, filenames, read, shape):
     filenames : list of str
         Relative to `folder`, one at least.
     read : functools.partial
-        `read(path)` gives an array of that shape, uint8, and the width and height of the original,
-        or raises a ValueError with the reason. The function's name and the arguments it is given
-        here are taken to say what it makes of a file.
+        `read(path)` gives an array of that shape, uint8, and a tuple that begins with the width and
+        height of the original, or raises a ValueError with the reason. The function's name and the
+        arguments it is given here are taken to say what it makes of a file.
     shape : tuple of int
         Of the array of each picture.
+    check : callable, optional
+        Before any picture is decoded it gets what their headers say, an array of shape (n, 2) of
+        float: width and height, upright, NaN where there is no header that can be read.
 
     Returns
     -------
@@ -77,6 +84,8 @@ def decode_pictures(folder, filenames, read, shape):
     pixels, journal = cache / f"{key}.u8", cache / f"{key}.json"
     outcomes = _outcomes(pixels, journal, math.prod(shape))
     if len(outcomes) < len(paths):
+        if check is not None:
+            check(_sizes_in_headers(paths))
         outcomes = _decode(paths, outcomes, read, pixels, journal, math.prod(shape))
     rows = [row for row, outcome in enumerate(outcomes) if isinstance(outcome, list)]
     unreadable = [
@@ -87,7 +96,9 @@ def decode_pictures(folder, filenames, read, shape):
     if not rows:
         raise ValueError(f"No picture in {folder} can be read: {' '.join(unreadable[0])}.")
     images = np.memmap(pixels, np.uint8, "r", shape=(len(rows), *shape))
-    return Decoded(images, np.array(rows), np.array([outcomes[row] for row in rows]), unreadable)
+    told = [outcomes[row] for row in rows]
+    sizes, facts = np.array([one[:2] for one in told]), [one[2:] for one in told]
+    return Decoded(images, np.array(rows), sizes, facts, unreadable)
 
 
 def decode_published(folder, filenames, read, shape):
@@ -97,6 +108,18 @@ def decode_published(folder, filenames, read, shape):
         name, reason = pictures.unreadable[0]
         raise ValueError(f"{folder / name} {reason}. Delete {folder} and fetch it again.")
     return pictures
+
+
+def _sizes_in_headers(paths):
+    with ThreadPoolExecutor(joblib.cpu_count()) as pool:
+        return np.array(list(pool.map(_size_in_header, paths)))
+
+
+def _size_in_header(path):
+    try:
+        return read_size(path)
+    except (OSError, ValueError):  # decoding it tells why
+        return np.nan, np.nan
 
 
 def _key(paths, filenames, read):
@@ -131,7 +154,7 @@ def _cache_folder():
 
 
 def _outcomes(pixels, journal, length):
-    """Outcome of each picture decoded so far: width and height, or why it could not be read."""
+    """Outcome of each picture so far: width, height and more, or why it could not be read."""
     try:
         outcomes = json.loads(journal.read_text())
         n_bytes = pixels.stat().st_size
@@ -176,7 +199,7 @@ def _decode(paths, outcomes, read, pixels, journal, length):
 def _try(read, path):
     """Return the array and the outcome of one picture."""
     try:
-        array, size = read(path)
+        array, told = read(path)
     except (OSError, ValueError) as error:
         return None, str(error)
-    return array, list(size)
+    return array, list(told)

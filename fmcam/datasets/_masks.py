@@ -39,13 +39,14 @@ def masks_of_folder(folder, filenames, placements):
     """
     stems = [str(PurePosixPath(name).with_suffix("")) for name in filenames]
     files = match_pictures(stems, Listing(Path(folder)).pictures, folder)
-    return _meaning(
-        values_of_masks(Path(folder), [files[stem] for stem in stems], placements), folder
-    )
+    names = [files[stem] for stem in stems]
+    values, found = values_of_masks(Path(folder), names, placements)
+    meanings = _meanings(found, folder)
+    return values if meanings[found].tolist() == found else meanings[values]
 
 
 def values_of_masks(folder, files, placements):
-    """Return the values in the files of masks, of shape (n, size, size), uint8.
+    """Return the values of masks, and those that are in their files.
 
     Parameters
     ----------
@@ -53,23 +54,34 @@ def values_of_masks(folder, files, placements):
     files : list of n str
     placements : list of n Placement
         Of the pictures, which must have the size of their masks.
+
+    Returns
+    -------
+    values : memmap of shape (n, size, size), uint8
+    found : list of int
+        Sorted. Some may be in no square: thin lines between its pixels, what a crop leaves out.
     """
     size, fit = placements[0].size, placements[0].fit
-    read = partial(_read_mask, size=size, fit=fit)
-    masks = decode_pictures(folder, files, read, (size, size))
+    read = partial(_read_values, size=size, fit=fit)
+    check = partial(_check_sizes, folder, files, placements)
+    masks = decode_pictures(folder, files, read, (size, size), check)
     for name, reason in masks.unreadable:
         raise ValueError(f"{folder / name} {reason}.")
-    for name, place, sides in zip(files, placements, masks.sizes.tolist(), strict=True):
-        if sides != [place.width, place.height]:
+    _check_sizes(folder, files, placements, masks.sizes)
+    return masks.images, sorted({value for (found,) in masks.facts for value in found})
+
+
+def _check_sizes(folder, files, placements, sizes):
+    for name, place, (width, height) in zip(files, placements, sizes.tolist(), strict=True):
+        if not np.isnan(width) and (width, height) != (place.width, place.height):
             raise ValueError(
                 f"{folder / name} must have the {place.width} x {place.height} pixels of its "
-                f"picture, got {sides[0]} x {sides[1]}."
+                f"picture, got {width:.0f} x {height:.0f}."
             )
-    return masks.images
 
 
-def _read_mask(path, size, fit):
-    """Return the values of a mask, of shape (size, size), and its width and height."""
+def _read_values(path, size, fit):
+    """Return the square of a mask, (size, size), and its width, height and values."""
     with open_picture(path) as image:
         image.load()
     if image.mode in ("RGB", "RGBA", "LA", "PA"):
@@ -78,7 +90,8 @@ def _read_mask(path, size, fit):
         raise ValueError(f"must have values from 0 to 255 as a mask, its mode is {image.mode}")
     values = np.asarray(image).astype(np.uint8)
     height, width = values.shape
-    return Placement(width, height, size, fit).mask(values), (width, height)
+    found = np.unique(values).tolist()
+    return Placement(width, height, size, fit).mask(values), (width, height, found)
 
 
 def _grey(image):
@@ -91,18 +104,15 @@ def _grey(image):
     return red
 
 
-def _meaning(values, folder):
-    """Masks of values whose meaning all of them tell together."""
-    counts = sum(np.bincount(one.ravel(), minlength=256) for one in values)
-    found = tuple(np.flatnonzero(counts).tolist())
-    if found in _TRIMAPS:
-        table = np.zeros(256, dtype=np.uint8)
-        table[list(found)] = _TRIMAPS[found]
-        return table[values]
+def _meanings(found, folder):
+    """Return what each value means, of shape (256,), as all that are found tell together."""
+    table = np.zeros(256, dtype=np.uint8)
     try:
-        return check_masks(values)
+        meaning = _TRIMAPS.get(tuple(found)) or check_masks(np.array([[found]], np.uint8))[0, 0]
     except ValueError as error:
         raise ValueError(f"{folder}: {error}") from error
+    table[found] = meaning
+    return table
 
 
 def masks_of_outlines(path, names, labels, placements):

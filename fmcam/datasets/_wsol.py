@@ -142,7 +142,7 @@ def _masks(lists, loaded):
     parts = [(row, ignored, 255) for row, _, ignored in of_rows if ignored]
     parts += [(row, mask, 1) for row, of_objects, _ in of_rows for mask in of_objects]
     places = [loaded.placements[row] for row, _, _ in parts]
-    values = values_of_masks(loaded.root, [name for _, name, _ in parts], places)
+    values, _ = values_of_masks(loaded.root, [name for _, name, _ in parts], places)
     for (row, _, meaning), value in zip(parts, values, strict=True):
         masks[row][value > 0] = meaning
     return masks

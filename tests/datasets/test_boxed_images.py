@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from fmcam.datasets import load_boxed_images, load_image, read_boxes
 from fmcam.datasets._class_names import named_classes
@@ -154,6 +154,32 @@ def test_another_size_than_the_table_says(folder):
     with pytest.raises(ValueError, match="That one has 7 x 40 pixels"):
         load_boxed_images(folder, table_of(GOOD, size=(7, 40)).assign(x1=12), size=8)
     assert len(load_boxed_images(folder, table_of(GOOD, size=(40, 20)), size=8).images) == 1
+
+
+def turned(path):
+    """A picture of 40 x 20 pixels that is stored on its side."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", (20, 40)).save(path, exif=exif)
+    return path.name
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "tiff", "webp"])
+def test_sizes_are_checked_before_any_picture_is_decoded(folder, cache, ending):
+    name = turned(folder / f"turned.{ending}")
+    (folder / "damaged.jpg").write_bytes((folder / "3.png").read_bytes()[:40])
+    rows = [(name, "a", 0, 0, 40, 20), ("damaged.jpg", "a", 0, 0, 1, 1), GOOD]
+    with pytest.raises(ValueError, match=r"2 of 3 have not, .* of 40 x 20 pixels in place of 20"):
+        load_boxed_images(folder, table_of(*rows, size=(20, 20)).assign(x1=9), size=8)
+    outside = table_of(*rows[1:], (name, "a", 0, 0, 20, 40))
+    with pytest.raises(ValueError, match=r"lie in its picture, .* That one has 40 x 20 pixels"):
+        load_boxed_images(folder, outside, size=8)
+    assert list(cache.glob("*.u8")) == []
+    loaded = load_boxed_images(folder, table_of(*rows, size=(40, 20)), size=8)
+    assert loaded.filenames.tolist() == ["3.png", name]
+    assert len(list(cache.glob("*.u8"))) == 1
+    with pytest.raises(ValueError, match=r"2 of 2 have not"):  # also of what is decoded already
+        load_boxed_images(folder, table_of(*rows, size=(20, 20)).assign(x1=9), size=8)
 
 
 def test_tables_and_folders_of_the_wrong_kind(folder, tmp_path):

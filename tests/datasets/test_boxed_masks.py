@@ -73,6 +73,30 @@ def test_spellings_of_a_mask(folder, pixels, expected):
         assert Image.fromarray((mask > 0).astype(np.uint8)).getbbox() == pytest.approx(box, abs=1)
 
 
+THIN = OBJECT * 255
+THIN[:, ::2] = THIN[:, ::2] // 255  # columns of 1 that half the size does not show
+
+
+@pytest.mark.parametrize(("size", "fit"), [(6, "stretch"), (4, "crop")])
+def test_what_values_mean_is_told_by_the_files_not_by_their_squares(folder, size, fit):
+    """The object is lost in the square; what is left of 255 is not taken for it."""
+    mask = THIN
+    if fit == "crop":
+        mask = np.where(np.arange(WIDTH) < 2, 1, THIN // 255 * 255).astype(np.uint8)
+        mask[:, 2:] = np.where(mask[:, 2:] > 0, 255, 0)
+    table = read_boxes(folder / "boxes.csv", inclusive=False)
+    masks = write_masks(folder, mask)
+    options = {"size": size, "fit": fit, "masks": masks}
+    loaded = load_boxed_images(folder / "images", table, **options)
+    cat = loaded.masks[loaded.filenames.tolist().index("cat/1.jpg")]
+    np.testing.assert_array_equal(cat, Placement(WIDTH, HEIGHT, size, fit).mask(mask))
+    assert 255 in cat
+    (masks / "2.png").unlink()
+    Image.fromarray(np.zeros_like(mask)).save(masks / "2.png")
+    loaded = load_boxed_images(folder / "images", table, **options)
+    assert set(np.unique(loaded.masks)) == {0, 255}
+
+
 def coloured(red, green, blue):
     return np.stack([OBJECT * np.uint8(part) for part in (red, green, blue)], axis=2)
 
