@@ -1,11 +1,22 @@
 """Settings of the site, which `make docs` builds."""
 
+import contextlib
+import io
+import os
+import pkgutil
 import re
+import runpy
+import sys
+import warnings
 from datetime import date
+from unittest import mock
 
+from docutils import nodes
 from sphinx.ext.autosummary import Autosummary
+from sphinx.util.docutils import SphinxDirective
 
-import fmcam
+import experiments.benchmark
+import fmcam.cli
 
 project = "fmcam"
 author = "The fmcam developers"
@@ -57,6 +68,56 @@ class Summaries(Autosummary):
         ]
 
 
+def help_of_commands():
+    """What `--help` says of each command of fmcam, by the command."""
+    names = [name.replace("_", "-") for name in public_modules(fmcam.cli)]
+    return {f"fmcam {name}": said("fmcam", name, "--help") for name in names}
+
+
+def help_of_experiments():
+    """What `--help` says of each script of experiments that is no command of fmcam, too."""
+    scripts = {(f"experiments.{name}",) for name in public_modules(experiments)}
+    scripts |= {("experiments.benchmark", name) for name in public_modules(experiments.benchmark)}
+    texts = {f"python -m {' '.join(one)}": said(*one, "--help") for one in sorted(scripts)}
+    return {name: text for name, text in texts.items() if text.startswith(f"usage: {name} [")}
+
+
+def public_modules(package):
+    """The names of the modules in a package, without those that begin with an underscore."""
+    names = [found.name for found in pkgutil.iter_modules(package.__path__)]
+    return [name for name in names if not name.startswith("_")]
+
+
+def said(module, *arguments):
+    """What ``python -m module arguments`` prints, in 80 columns."""
+    with (
+        contextlib.redirect_stdout(io.StringIO()) as out,
+        contextlib.suppress(SystemExit),
+        mock.patch.object(sys, "argv", [module, *arguments]),
+        mock.patch.dict(os.environ, {"COLUMNS": "80", "NO_COLOR": "1"}),
+        warnings.catch_warnings(action="ignore", category=RuntimeWarning),  # imported already
+    ):
+        runpy.run_module(module, run_name="__main__")
+    return out.getvalue()
+
+
+class Help(SphinxDirective):
+    """A section for each of the commands, or experiments, with what its `--help` says."""
+
+    required_arguments = 1
+
+    def run(self):
+        """The sections."""
+        texts = {"commands": help_of_commands, "experiments": help_of_experiments}
+        return [self._section(*one) for one in texts[self.arguments[0]]().items()]
+
+    def _section(self, name, text):
+        section = nodes.section("", nodes.title(name, name), ids=[nodes.make_id(name)], names=[])
+        section += nodes.literal_block(text, text, language="text")
+        self.state.document.note_explicit_target(section)
+        return section
+
+
 def skip_members_of_others(app, what, name, member, skip, options):
     """Leave what classes inherit from torch, skorch and scikit-learn to those projects' pages."""
     module = getattr(getattr(member, "fget", member), "__module__", None)
@@ -66,4 +127,5 @@ def skip_members_of_others(app, what, name, member, skip, options):
 def setup(app):
     """Connect what is above to Sphinx, which calls this."""
     app.add_directive("autosummary", Summaries, override=True)
+    app.add_directive("help", Help)
     app.connect("autodoc-skip-member", skip_members_of_others)

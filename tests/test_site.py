@@ -1,7 +1,11 @@
 """The site says all that there is to say, and what it says of the code is so."""
 
 import ast
+import os
 import re
+import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,3 +56,33 @@ def test_each_error_is_one_that_the_code_raises(error, messages):
 
 def test_there_are_errors():
     assert len(ERRORS) > 15
+
+
+@pytest.fixture(scope="module")
+def conf():
+    """The settings of the site, as Sphinx runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT)
+        return runpy.run_path(str(DOCS / "conf.py"))
+
+
+def test_the_help_of_each_command_is_on_its_page(conf):
+    texts = conf["help_of_commands"]()
+    assert {"fmcam explain", "fmcam grid-search", "fmcam score"} <= set(texts)
+    for name, text in texts.items():
+        assert text.startswith(f"usage: {name} [-h] [--config FILE]"), name
+    assert not any(name.startswith("fmcam _") for name in texts)
+    command = [sys.executable, "-m", "fmcam", "score", "--help"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "80"}
+    )
+    assert texts["fmcam score"] == done.stdout
+
+
+def test_the_help_of_each_experiment_is_on_its_page(conf):
+    texts = conf["help_of_experiments"]()
+    pages = {"python -m experiments.pets", "python -m experiments.benchmark heatmaps"}
+    assert pages <= set(texts)
+    assert "python -m experiments.train" not in texts  # it is fmcam's
+    for name, text in texts.items():
+        assert text.startswith(f"usage: {name} "), name
