@@ -8,7 +8,7 @@ ones three times in all, and each recipe was written down knowing what the one b
 
 from dataclasses import dataclass
 
-from fmcam.cli._checks import check_folder, check_least
+from fmcam.cli._checks import check_folder, check_least, check_threshold
 from fmcam.cli._config import option
 from fmcam.cli._script import run_script
 from fmcam.cli._settings import OPTIMIZERS
@@ -59,8 +59,8 @@ class Config:
 def check(config):
     """End with a message if a setting is out of its range."""
     least, item = min(config.canvas, config.feature_canvas), config.item_size
-    if not 0 <= (config.threshold or 0) <= 1:
-        raise SystemExit(f"--threshold must be in [0, 1], got {config.threshold}.")
+    if config.threshold is not None:
+        check_threshold(config.threshold)
     check_least(config, epochs=1, batch_size=1, eval_batch_size=1, visualize=0)
     if item is not None and not 1 <= item <= least:
         raise SystemExit(

@@ -139,7 +139,7 @@ def check_parameter_values(clf):
         raise ValueError(
             f"`batch_size` must be an integer of at least 1, or -1 for all rows, got {size!r}."
         )
-    if clf.precision not in PRECISIONS:
+    if not isinstance(clf.precision, str) or clf.precision not in PRECISIONS:
         raise ValueError(f"`precision` must be one of {list(PRECISIONS)}, got {clf.precision!r}.")
     if clf.outputs not in OUTPUTS:
         raise ValueError(f"`outputs` must be one of {list(OUTPUTS)}, got {clf.outputs!r}.")

@@ -6,7 +6,7 @@ from fmcam import _files
 from fmcam._suggest import suggest
 from fmcam.models import list_weights
 
-__all__ = ["check_folder", "check_least", "check_training", "check_weights"]
+__all__ = ["check_folder", "check_least", "check_threshold", "check_training", "check_weights"]
 
 
 def check_folder(path, flag="--out"):
@@ -43,3 +43,9 @@ def check_weights(weights, network="resnet18", flag="--weights"):
     if weights not in names:
         hint = suggest(weights, names) if names else f"No weights of {network} are published."
         raise SystemExit(f"{flag}: there is no file {weights}. {hint}")
+
+
+def check_threshold(threshold):
+    """End with a message if heatmaps cannot be cut there."""
+    if not 0 <= threshold <= 1:
+        raise SystemExit(f"--threshold must be in [0, 1], got {threshold}.")

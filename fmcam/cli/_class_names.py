@@ -21,10 +21,17 @@ CLASS_NAMES = (
 )
 _OF_IMAGENET = ["tench", "goldfish", "great white shark"]  # the first of 1,000
 _LISTED = 3
+_NUMBER_BEFORE = re.compile(r"(?P<number>\d+)\s*(?:[,;:\t]\s*|[.)]\s+|\s-\s+)(?P<name>\D.*)")
+_NUMBER_BEHIND = re.compile(r"(?P<name>.*\S)\s*[,;:\t]\s*(?P<number>\d+)")
+_SPACED = re.compile(r"(?P<number>\d+) +(?P<name>[^\W\d].*)")
+_WORDNET_ID = re.compile(r"n\d{8}[\s,;:]+(?P<name>\S.*)")
 
 
 def read_class_names(given):
     """The names that a command line gives, or None; ends with a message if they are none.
+
+    Lines of a file may be numbered, as in "0, tench" or "tench, 0", or begin with WordNet IDs, as
+    in "n01440764 tench".
 
     Parameters
     ----------
@@ -59,11 +66,54 @@ def _lines_of(file):
     except UnicodeDecodeError as error:
         raise SystemExit(f"--class-names: {file} is no text in UTF-8.") from error
     names = [line.strip() for line in "\n".join(lines).strip().splitlines()]
+    if names and names[0].startswith(("{", "[")):
+        raise SystemExit(f"--class-names: {file} must have a name on each line, got {names[0]!r}.")
+    names = _without_numbers(file, names)
     counts = Counter(names)
     return [
         f"{name} ({number})" if name and counts[name] > 1 else name
         for number, name in enumerate(names)
     ]
+
+
+def _without_numbers(file, lines):
+    """Names in the order of the numbers beside them, or else of the lines."""
+    if ids := _all_match(_WORDNET_ID, lines):
+        return [found["name"] for found in ids]
+    if (spaced := _all_match(_SPACED, lines)) and _in_order(spaced):
+        raise SystemExit(
+            f"--class-names: lines of {file} begin with numbers in order, such as {lines[0]!r}. "
+            "Leave them out, or if they are of the names, give the names instead of the file."
+        )
+    before, behind = _all_match(_NUMBER_BEFORE, lines), _all_match(_NUMBER_BEHIND, lines)
+    if numbered := before or (behind if _in_order(behind) else []):
+        if not _in_order(numbered):
+            raise SystemExit(
+                f"--class-names: the numbers in {file} must be 0 to {len(lines) - 1}, or 1 to "
+                f"{len(lines)}, each once. Complete them, or leave them out."
+            )
+        return [found["name"] for found in sorted(numbered, key=_number_in)]
+    if _all_match(_NUMBER_BEFORE, lines[1:]):
+        raise SystemExit(
+            f"--class-names: {lines[0]!r} in {file} has no number, as all others have. If it is a "
+            "heading, leave it out."
+        )
+    return lines
+
+
+def _all_match(pattern, lines):
+    found = [pattern.fullmatch(line) for line in lines]
+    return found if len(found) > 1 and all(found) else []
+
+
+def _in_order(numbered):
+    """Whether numbers count lines from 0 or 1, in any order."""
+    numbers = sorted(map(_number_in, numbered))
+    return numbers in (list(range(len(numbers))), list(range(1, len(numbers) + 1)))
+
+
+def _number_in(found):
+    return int(found["number"])
 
 
 def names_of_outputs(clf, labels, given=None):

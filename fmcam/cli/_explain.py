@@ -69,11 +69,11 @@ def load_pictures(config, photographs, clf):
         for reason in left_out:
             print(f"Left out: {reason}")
         return pictures, {}
-    where = {"data_dir": data_dir, "folder": config.folder, "labels": config.labels}
+    where = {"data_dir": data_dir, "folder": config.folder, "labels": config.labels or "folder"}
     data = fetch_source(dataset, config.subset, size=image_shape[-1], fit=fit, **where)
     for file, reason in data.get("unreadable", pd.DataFrame()).itertuples(index=False):
         print(f"Left out: {file} {reason}")
-    rows = config.index or draw_rows(data, config.random, config.seed)
+    rows = config.index or draw_rows(data, config.random, config.seed or 0)
     return read_rows(data, rows, image_shape, fit), label_names(data)
 
 

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from fmcam._suggest import suggest
 from fmcam.cli import train
-from fmcam.cli._checks import check_folder, check_weights
+from fmcam.cli._checks import check_folder, check_threshold, check_weights
 from fmcam.cli._class_names import CLASS_NAMES, read_class_names
 from fmcam.cli._config import option, settings_of
 from fmcam.cli._photographs import find_photographs
@@ -59,8 +59,10 @@ class Config:
         None, "folder of the data sets; by default the environment variable FMCAM_DATA"
     )
     folder: str | None = option(None, "folder of labelled photographs, for --dataset folder")
-    labels: str = option(
-        "folder", "how --folder names its classes: by folders, or by file names", ("folder", "name")
+    labels: str | None = option(
+        None,
+        "how --folder names its classes: by folders, as by default, or by file names",
+        ("folder", "name"),
     )
     subset: str | None = option(
         None,
@@ -68,7 +70,7 @@ class Config:
         {"train": (), "validation": ("val",), "test": ()},
         also="split",
     )
-    seed: int = option(0, "random state of --random")
+    seed: int | None = option(None, "random state of --random, by default 0")
     class_idx: int | None = option(
         None, "index of the class to explain, counted from 0; by default the predicted one"
     )
@@ -83,7 +85,7 @@ class Config:
     layer: tuple[str, ...] | None = option(
         None, "layers to explain, one heatmap each; by default the last one with feature maps"
     )
-    threshold: float = option(0.5, "value in (0, 1] from which on a pixel of the heatmap is hot")
+    threshold: float = option(0.5, "value in [0, 1] from which on a pixel of the heatmap is hot")
     image_size: int | None = option(
         None, "height and width of the images; by default what the network was made for"
     )
@@ -118,18 +120,23 @@ def check(config):
         (n_chosen == 0, _NOTHING),
         (n_chosen > 1, "Give one of PHOTO, --random, --index."),
         (from_dataset and config.dataset is None and not known, NO_DATASET),
-        (not from_dataset and config.dataset is not None, "--dataset does not go with PHOTO."),
-        (not from_dataset and config.subset is not None, "--subset does not go with PHOTO."),
+        *(
+            (not from_dataset and getattr(config, name) is not None, _WITH_PHOTO.format(flag))
+            for name, flag in _OF_DATASET.items()
+        ),
         (config.index == (), "--index needs numbers of images."),
         ((config.dataset == "folder") != (config.folder is not None), _FOLDER),
+        (config.labels is not None and config.folder is None, _LABELS),
+        (config.folder is not None and config.data_dir is not None, _DATA_DIR),
         (config.random is not None and config.random < 1, "--random must be 1 or more."),
+        (config.random is None and config.seed is not None, _SEED),
         (None not in (config.class_idx, config.class_name), "Give --class-idx or --class-name."),
         (config.against is not None and not names_class, _AGAINST),
-        (not 0 < config.threshold <= 1, "--threshold must be in (0, 1]."),
         (config.image_size is not None and config.image_size < 1, "--image-size must be positive."),
     ):
         if wrong:
             raise SystemExit(message)
+    check_threshold(config.threshold)
     read_class_names(config.class_names)
 
 
@@ -140,6 +147,14 @@ _NOTHING = (
 NO_DATASET = "--random and --index need --dataset: what the network learned from is not known."
 _AGAINST = "--against needs the class to explain: --class-name or --class-idx."
 _FOLDER = "--dataset folder and --folder PATH go together."
+_OF_DATASET = {
+    name: f"--{name.replace('_', '-')}"
+    for name in ("dataset", "subset", "data_dir", "labels", "seed")
+}
+_WITH_PHOTO = "{} does not go with PHOTO: it is about images of a data set."
+_LABELS = "--labels says how --folder names its classes, and needs it."
+_DATA_DIR = "--data-dir is for the data sets that fmcam knows, and --folder for your own. Give one."
+_SEED = "--seed is the random state of --random, and needs it."
 
 
 def check_colors(name):

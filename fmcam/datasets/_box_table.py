@@ -39,10 +39,7 @@ def check_box_table(table):
     if not table["image"].map(lambda name: isinstance(name, str) and name != "").all():
         raise TypeError("`boxes` must name the image of each row.")
     table["label"] = table["label"].map(_label)
-    try:
-        table[CORNERS] = table[CORNERS].astype(float)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"`boxes` must have numbers in {CORNERS}, but: {error}.") from error
+    table[CORNERS] = _numbers(table, CORNERS)
     _check_corners(table)
     _refuse(
         table,
@@ -122,7 +119,15 @@ def check_sizes(table, sizes):
 
 
 def _sizes(table):
-    return table[["width", "height"]].astype("Float64").to_numpy(float, na_value=np.nan)
+    return _numbers(table, ["width", "height"]).to_numpy()
+
+
+def _numbers(table, names):
+    try:
+        return table[names].astype("Float64").astype(float)
+    except (TypeError, ValueError) as error:
+        reason = str(error).rstrip(".")
+        raise TypeError(f"`boxes` must have numbers in {names}, but: {reason}.") from error
 
 
 def _refuse_outside(table, sizes):

@@ -19,12 +19,13 @@ from fmcam._text import printable
 from fmcam._typing import FilePath
 from fmcam.datasets._class_names import named_classes
 from fmcam.datasets._decode import decode_pictures
-from fmcam.datasets._subsets import SUBSETS, is_subset_name, subsets_of
+from fmcam.datasets._subsets import SUBSETS, is_subset_name, seem_parts, subsets_of
 
 _LAYOUTS = {
     "folder": "a folder for each class, such as cat/1.jpg",
     "name": "files named after class and number, such as cat_1.jpg",
 }
+_WRAPPERS = ("images", "image", "imgs", "img", "jpegimages", "pictures", "photos", "photographs")
 
 
 def load_image_folder(
@@ -93,7 +94,8 @@ def load_image_folder(
         to.
     TypeError, ValueError
         If an argument is out of its range, no picture with a label can be read, a folder named like
-        a part of a data set, such as test, lies among those of classes, or a label is not in
+        a part of a data set, such as test, lies among those of classes, one folder such as images
+        holds the classes, or a label is not in
         `class_names`.
 
     Warns
@@ -138,7 +140,7 @@ def load_image_folder(
 
 
 def _check_choices(labels, subset):
-    if labels not in _LAYOUTS:
+    if not isinstance(labels, str) or labels not in _LAYOUTS:
         raise ValueError(f"`labels` must be 'folder' or 'name', got {labels!r}.")
     if subset not in (None, *SUBSETS):
         raise ValueError(f"`subset` must be None or one of {SUBSETS}, got {subset!r}.")
@@ -157,6 +159,7 @@ def _labelled(folder, found, parts, labels):
         raise ValueError(_wrong_layout(folder, labels, found.pictures))
     if labels == "folder":
         _check_classes(folder, set(named.values()))
+        _check_depth(folder, set(named.values()), list(inside.values()))
     _warn_of_likes(set(named.values()))
     return named, beside + _left_out(found, inside, named, labels)
 
@@ -184,11 +187,32 @@ def _name_label(name):
 
 
 def _check_classes(folder, labels):
-    if parts := sorted(printable(label) for label in labels if is_subset_name(label)):
+    parts = labels if seem_parts(labels) else filter(is_subset_name, labels)
+    if parts := sorted(map(printable, parts)):
         raise ValueError(
             f"{printable(folder)} must hold {_LAYOUTS['folder']}; got what seems to be parts of a "
             f"data set among the classes: {', '.join(parts)}. If a class is called so, rename its "
             "folder."
+        )
+
+
+def _check_depth(folder, labels, inside):
+    """Raise a ValueError where the folders of classes seem to lie one folder deeper.
+
+    `inside` are names of pictures inside their parts.
+    """
+    places = [PurePosixPath(name).parts for name in inside]
+    wrappers = {label for label in labels if label.lower() in _WRAPPERS}
+    below = {place[1] for place in places if len(place) > 2}
+    if len(labels) == 1 and len(below) > 1 and all(len(place) > 2 for place in places):
+        wrappers = labels
+    if wrappers:
+        one = printable(min(wrappers))
+        raise ValueError(
+            f"{printable(folder)} must hold {_LAYOUTS['folder']}; got {one}/..., which seems to "
+            f"hold the classes or to be none. Move what is in {one} one folder up, or pass that "
+            "folder. If a class is called so, rename its folder, or move its pictures right into "
+            "it."
         )
 
 

@@ -110,7 +110,7 @@ def read_boxes(
         check_scalar(inclusive, "inclusive", bool)
     if format is None:
         format = _format_of(path)
-    elif format not in _FORMATS:
+    elif not isinstance(format, str) or format not in _FORMATS:
         raise ValueError(f"`format` must be one of {list(_FORMATS)}, got {format!r}.")
     kind = _FORMATS[format]
     if inclusive is None and kind.inclusive is None:

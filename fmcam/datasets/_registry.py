@@ -97,7 +97,7 @@ def get_dataset(
         n_samples, seed = _SHAPES[subset]
         return datasets.make_fashion_shapes(n_samples, random_state=seed)
     fetchers = _fetchers()
-    if name not in fetchers:
+    if not isinstance(name, str) or name not in fetchers:
         raise ValueError(f"There is no data set {name!r}. {suggest(str(name), list_datasets())}")
     fetch = getattr(datasets, fetchers[name])
     asked = {"size": size, "fit": fit}

@@ -6,15 +6,17 @@ from pathlib import PurePosixPath
 
 from fmcam._text import printable
 
-__all__ = ["SUBSETS", "is_subset_name", "subsets_of"]
+__all__ = ["SUBSETS", "is_subset_name", "seem_parts", "subsets_of"]
 
 SUBSETS = ("train", "validation", "test")
 
 _NAMES = re.compile(
+    r"(?:\d+[ ._-]*|[a-z][ ._-]+)?"  # 01_train, b-test
     r"(?:(?P<train>train|training|trainval)|(?P<validation>val|valid|validation|dev|eval|evaluation)"
     r"|(?P<test>test|testing))(?:[ ._-]?(?:set|data|images|\d+))?",
     re.IGNORECASE,
 )
+_GAP = re.compile(r"[ ._-]+")
 _BEGINNING = re.compile(r".*[ ._-]", re.DOTALL)
 
 
@@ -58,6 +60,14 @@ def subsets_of(names, folder):
 def is_subset_name(name):
     """Whether a folder is called like a part of a data set."""
     return _NAMES.fullmatch(name) is not None
+
+
+def seem_parts(folders):
+    """Whether the names of all folders end like those of parts, and not all like that of one."""
+    ends = [
+        {_subset(name[gap.end() :]) for gap in _GAP.finditer(name)} - {None} for name in folders
+    ]
+    return all(ends) and len(set().union(*ends)) > 1
 
 
 def _level_of_choice(folders):

@@ -143,7 +143,8 @@ class Survey:
             If there is no such layer, if it does not run or runs several times, or if its output
             holds no maps or none that evidence can tell.
         """
-        if wanted is not None and wanted not in _AXES and not callable(wanted):
+        named = isinstance(wanted, str) and wanted in _AXES
+        if wanted is not None and not named and not callable(wanted):
             raise ValueError(
                 f"`layout` must be one of {list(_AXES)}, a function from the layer's output to "
                 f"maps of shape (n, c, h, w), or None, got {wanted!r}."

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_scalar
 from sklearn.utils.multiclass import unique_labels
 
-from fmcam._arrays import plain_array
+from fmcam._arrays import as_array, plain_array
 from fmcam._boxes import check_pairs
 from fmcam._docstrings import documented_like
 from fmcam._overlap import best_iou
@@ -260,7 +260,10 @@ def top_k_localization_score(
 
 
 def check_iou_thresholds(iou_thresholds):
-    if not all(0 < threshold <= 1 for threshold in iou_thresholds):
+    """Return the thresholds as a tuple of float."""
+    values = as_array(iou_thresholds, name="iou_thresholds")
+    if values.ndim != 1 or values.size == 0 or not ((values > 0) & (values <= 1)).all():
         raise ValueError(
-            f"IoU thresholds must lie in (0, 1], got {list(iou_thresholds)}. For 50 % pass 0.5."
+            f"IoU thresholds must lie in (0, 1], got {values.tolist()}. For 50 % pass 0.5."
         )
+    return tuple(values.astype(float).tolist())

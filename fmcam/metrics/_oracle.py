@@ -133,8 +133,7 @@ class MaxBoxAccuracy(BaseAccumulator):
     region: str = "largest"
 
     def __post_init__(self):
-        self.iou_thresholds = tuple(float(least) for least in self.iou_thresholds)
-        check_iou_thresholds(self.iou_thresholds)
+        self.iou_thresholds = check_iou_thresholds(self.iou_thresholds)
         check_average(self.average)
         if self.convention not in ("half-open", "wsol"):
             raise ValueError(

@@ -10,6 +10,7 @@ from scipy.sparse import diags_array, eye_array, kron
 from scipy.sparse.linalg import splu
 from sklearn.utils import check_scalar
 
+from fmcam._arrays import as_array
 from fmcam._docstrings import documented_like
 from fmcam._per_image import average_images, map_batches
 from fmcam._typing import Images, Seed
@@ -194,12 +195,15 @@ class _Removal:
 
     def __init__(self, predict_proba, X, y, heatmaps, shares, noise, classes, random_state):
         self._X, self._y, self._heatmaps, _ = check_faithfulness(X, y, heatmaps, None)
-        self._shares = np.atleast_1d(shares).astype(float)
-        if self._shares.size == 0 or not ((self._shares > 0) & (self._shares < 1)).all():
+        self._shares = np.atleast_1d(as_array(shares, name="shares")).astype(float)
+        inside = (self._shares > 0) & (self._shares < 1)
+        if inside.ndim > 1 or inside.size == 0 or not inside.all():
             raise ValueError(
                 f"`shares` must be numbers in (0, 1), got {shares!r}. For 10 % pass [0.1]."
             )
         check_scalar(noise, "noise", Real, min_val=0)
+        if not np.isfinite(noise):
+            raise ValueError(f"`noise` must be finite, got {noise}.")
         normal = np.random.default_rng(random_state).standard_normal
         self._noise = noise * normal(self._X.shape[1:], dtype=np.float32)
         self._predict_proba, self._classes = predict_proba, classes

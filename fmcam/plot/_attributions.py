@@ -59,7 +59,7 @@ def process_attributions(
             [1. , 0. ]]], dtype=float32)
     """
     values = _one_channel(attributions)
-    if sign not in _SIGNS:
+    if not isinstance(sign, str) or sign not in _SIGNS:
         raise ValueError(f"`sign` must be one of {list(_SIGNS)}, got {sign!r}.")
     if not 0 < percentile <= 100:
         raise ValueError(f"`percentile` must be in (0, 100], got {percentile}.")

@@ -456,6 +456,7 @@ def test_mistyped_parameters(params, message):
         ),
         ({"batch_size": 0}, ValueError, "`batch_size` must be an integer of at least 1, .* got 0"),
         ({"batch_size": 2.5}, ValueError, "`batch_size` must be .* got 2.5"),
+        ({"precision": ["bfloat16"]}, ValueError, r"`precision` must be one of .* \['bfloat16'\]"),
         ({"augment": FlipAndShift}, TypeError, "`augment` must be a function .*FlipAndShift'>"),
         ({"augment": nn.Identity()}, TypeError, r"`augment` must be a function .*Identity\(\)"),
         ({"augment": lambda X, _: X[1:]}, ValueError, r"as many images as came, 6, got \(5, "),

@@ -43,6 +43,64 @@ def test_names_on_the_command_line(tmp_path):
             read_class_names(given)
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["0, tench", "1, goldfish, koi", "2, shark"],
+        ["0: tench", "1: goldfish, koi", "2: shark"],
+        ["0:tench", "1:goldfish, koi", "2:shark"],
+        ["0\ttench", "1\tgoldfish, koi", "2\tshark"],
+        ["1. tench", "2. goldfish, koi", "3. shark"],
+        ["1) tench", "2) goldfish, koi", "3) shark"],
+        ["000 - tench", "001 - goldfish, koi", "002 - shark"],
+        ["2; shark", "0; tench", "1; goldfish, koi"],
+        ["goldfish, koi, 2", "tench, 1", "shark, 3"],
+        ["n01440764 tench", "n01443537 goldfish, koi", "n01484850 shark"],
+        ["n01440764,tench", "n01443537,goldfish, koi", "n01484850,shark"],
+    ],
+)
+def test_numbers_of_lines_are_no_names(tmp_path, lines):
+    file = tmp_path / "names.txt"
+    file.write_text("\n".join(lines))
+    assert read_class_names((str(file),)) == ["tench", "goldfish, koi", "shark"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["0", "1", "2"],
+        ["0.5 mm", "1.0 mm"],
+        ["5 euros", "10 euros"],
+        ["Boeing, 737", "Boeing, 747"],
+        ["7 up", "cola"],
+        ["1:10", "2:10"],
+        ["n01440764", "n01443537"],
+    ],
+)
+def test_numbers_in_names_are_kept(tmp_path, lines):
+    file = tmp_path / "names.txt"
+    file.write_text("\n".join(lines))
+    assert read_class_names((str(file),)) == lines
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["0, tench", "2, shark"], r"numbers in .* must be 0 to 1, or 1 to 2, each once"),
+        (["0, tench", "0, shark"], r"numbers in .* must be 0 to 1, or 1 to 2, each once"),
+        (["0 tench", "1 shark"], "begin with numbers in order, such as '0 tench'. Leave them out"),
+        (["id,name", "0,tench", "1,shark"], "'id,name' in .* has no number, as all others have"),
+        (['{"0": ["n01440764", "tench"],', '"1": []}'], "must have a name on each line, got"),
+        (["['tench',", "'shark']"], "must have a name on each line, got"),
+    ],
+)
+def test_lists_that_may_mean_two_things_are_refused(tmp_path, lines, message):
+    file = tmp_path / "names.txt"
+    file.write_text("\n".join(lines))
+    with pytest.raises(SystemExit, match=f"^--class-names: .*{message}"):
+        read_class_names((str(file),))
+
+
 def test_names_come_from_the_checkpoint_or_a_data_set_with_those_labels():
     clf = network()
     assert names_of_outputs(clf, {}) == ["0", "1", "2"]

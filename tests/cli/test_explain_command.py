@@ -659,6 +659,8 @@ def test_the_network_runs_twice_at_most_for_a_picture(folder, column):
 
 # Mistakes -----------------------------------------------------------------------------------------
 
+INDEXED = {"photo": (), "index": (0,), "dataset": "pets"}
+
 
 @pytest.mark.parametrize(
     ("settings", "message"),
@@ -673,13 +675,24 @@ def test_the_network_runs_twice_at_most_for_a_picture(folder, column):
         ({"folder": "photos"}, "--folder PATH go together"),
         ({"photo": (), "random": 0, "dataset": "pets"}, "--random must be 1 or more"),
         ({"class_idx": 1, "class_name": "Coat"}, "--class-idx or --class-name"),
-        ({"threshold": 0.0}, "--threshold must be in"),
+        ({"threshold": -0.1}, r"--threshold must be in \[0, 1\], got -0.1"),
+        ({"threshold": 1.1}, r"--threshold must be in \[0, 1\], got 1.1"),
+        ({"seed": 0}, "--seed does not go with PHOTO: it is about images of a data set"),
+        ({"data_dir": "data"}, "--data-dir does not go with PHOTO"),
+        ({"labels": "name"}, "--labels does not go with PHOTO"),
+        ({**INDEXED, "seed": 3}, "--seed is the random state of --random, and needs it"),
+        ({**INDEXED, "labels": "name"}, "--labels says how --folder names its classes"),
+        (
+            {**INDEXED, "dataset": "folder", "folder": "photos", "data_dir": "data"},
+            "--data-dir is for the data sets that fmcam knows, and --folder for your own",
+        ),
         ({"image_size": 0}, "--image-size must be positive"),
     ],
 )
 def test_mistakes_in_settings(settings, message):
     right = {"photo": ("wide.png",)}
-    check(Config(**right))
+    for threshold in (0.0, 1.0):
+        check(Config(**right, threshold=threshold))
     with pytest.raises(SystemExit, match=message):
         check(Config(**{**right, **settings}))
 

@@ -187,6 +187,11 @@ def test_tables_and_folders_of_the_wrong_kind(folder, tmp_path):
         load_boxed_images(folder, table_of(GOOD).rename(columns={"x0": "left"}))
     with pytest.raises(TypeError, match="must have numbers"):
         load_boxed_images(folder, table_of(("3.png", "a", "left", 0, 1, 2)))
+    for size in ("wide", [4], {}):
+        table = table_of(GOOD, size=(40, 20)).astype(object)
+        table.at[0, "width"] = size
+        with pytest.raises(TypeError, match=r"must have numbers in \['width', 'height'\], but: "):
+            load_boxed_images(folder, table)
     with pytest.raises(TypeError, match="must name the image of each row"):
         load_boxed_images(folder, table_of((None, "a", 0, 0, 1, 2)))
     with pytest.raises(TypeError, match=r"must have names or whole numbers as labels, got 1\.5"):

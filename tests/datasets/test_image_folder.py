@@ -105,6 +105,12 @@ def test_no_pictures_at_all(tmp_path):
         load_image_folder(tmp_path)
 
 
+@pytest.mark.parametrize("labels", ["folders", ["folder"], {"folder"}, None])
+def test_labels_are_one_of_two_words(tmp_path, labels):
+    with pytest.raises(ValueError, match="`labels` must be 'folder' or 'name', got "):
+        load_image_folder(tmp_path, labels=labels)
+
+
 def test_wrong_layout_names_the_other(tmp_path):
     make_folder(tmp_path / "flat", "cat_1.png", "dog_2.png")
     with pytest.raises(

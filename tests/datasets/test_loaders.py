@@ -41,6 +41,8 @@ def test_unknown_names():
         ValueError, match="Known are canvas, cub200, fashion-mnist, imagenette, pets, shapes"
     ):
         get_dataset("xyz")
+    with pytest.raises(ValueError, match=r"no data set \['pets'\]"):
+        get_dataset(["pets"])
     with pytest.raises(ValueError, match="`subset` must be 'train' or 'test', got 'val'"):
         get_dataset("shapes", "val")
 

@@ -1,6 +1,7 @@
 """The same boxes from every kind of file, and files that are not what they seem."""
 
 import json
+import re
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -178,9 +179,11 @@ def test_boxes_of_crowds_are_left_out_with_a_warning(tmp_path):
     pd.testing.assert_frame_equal(table, as_table(BOXES[:2] + BOXES[3:]))
 
 
-def test_unknown_format(tmp_path):
-    with pytest.raises(ValueError, match=r"`format` must be one of .*coco.*, got 'yolo'"):
-        read_boxes(tmp_path, format="yolo")
+@pytest.mark.parametrize("format", ["yolo", ["csv"], {"csv"}, {"csv": 1}, np.array(["a", "b"]), 3])
+def test_unknown_format(tmp_path, format):
+    message = rf"`format` must be one of .*coco.*, got {re.escape(repr(format))}"
+    with pytest.raises(ValueError, match=message):
+        read_boxes(tmp_path, format=format)
 
 
 @pytest.mark.parametrize("inclusive", ["no", 0, np.nan])

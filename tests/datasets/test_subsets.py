@@ -42,6 +42,11 @@ def load(folder, **options):
         ("seg.train/seg.train", "seg.val", "seg.test/seg.test"),
         ("plants/train", "plants/val", "plants/test"),
         ("a/b/train", "a/b/val", "a/b/test"),
+        ("01_train", "02_val", "03_test"),
+        ("1. train", "2. val", "3. test"),
+        ("0train", "1valid", "2test"),
+        ("a_train", "b_validation", "c_test"),
+        ("plants/01-Training", "plants/02-Validation", "plants/03-Testing"),
     ],
 )
 def test_spellings(tmp_path, train, validation, test):
@@ -184,3 +189,46 @@ def test_labels_without_a_name(tmp_path, labels, message):
         load_image_folder(folder, size=4, class_names=PLANTS)
     with pytest.raises(ValueError, match=r"`class_names` must name each class once, got \['a', 'a"):
         load_image_folder(folder, size=4, class_names=["a", "a"])
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train/images/cat/1.png", "train/images/dog/2.png", "val/images/cat/3.png"),
+        ("train/plants/cat/1.png", "train/plants/dog/2.png", "val/plants/cat/3.png"),
+        ("train/cat/1.png", "train/dog/2.png", "val/images/3.png"),
+        ("images/cat/1.png", "images/dog/2.png"),
+        ("plants/cat/1.png", "plants/dog/2.png"),
+        ("Images/1.png",),
+        ("cat/1.png", "dog/2.png", "photos/3.png"),
+    ],
+)
+def test_folders_of_classes_that_lie_deeper_are_refused(tmp_path, names):
+    folder = make_folder(tmp_path / "pets", *names)
+    with pytest.raises(
+        ValueError, match=r"got \w+/\.\.\., which seems to hold the classes or to be"
+    ):
+        load_image_folder(folder, size=4)
+
+
+@pytest.mark.parametrize(
+    "names", [("cat/in/1.png", "cat/2.png"), ("cat/in/1.png",), ("cat/in/1.png", "dog/out/2.png")]
+)
+def test_folders_inside_classes_are_no_classes(tmp_path, names):
+    folder = make_folder(tmp_path / "pets", *names)
+    assert load(folder) == {name: (None, name.partition("/")[0]) for name in names}
+
+
+@pytest.mark.parametrize("names", [("fold1_train", "fold2_test"), ("my-train-set", "a.b.test")])
+def test_words_for_parts_in_all_names_are_refused(tmp_path, names):
+    folder = make_folder(tmp_path / "pets", *(f"{name}/cat/1.png" for name in names))
+    with pytest.raises(ValueError, match=f"among the classes: {', '.join(sorted(names))}"):
+        load_image_folder(folder, size=4)
+
+
+def test_one_word_for_a_part_in_all_names_is_what_a_class_is(tmp_path):
+    names = ("cat_training/1.png", "dog training 2/2.png")
+    assert {label for _, label in load(make_folder(tmp_path, *names)).values()} == {
+        "cat_training",
+        "dog training 2",
+    }

@@ -297,7 +297,7 @@ def test_a_layer_that_is_no_name():
         GradCAM(net, layer=0).explain(X, [0, 1])
 
 
-@pytest.mark.parametrize("layout", ["nwhc", 3])
+@pytest.mark.parametrize("layout", ["nwhc", 3, ["nchw"]])
 def test_no_layout(layout):
     cam = GradCAM(seeded(Transformer), layer="blocks.0", layout=layout)
     with pytest.raises(ValueError, match="`layout` must be one of"):

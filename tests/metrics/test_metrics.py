@@ -394,3 +394,19 @@ def test_iou_threshold_out_of_range_is_an_error(threshold):
         box_accuracy_score(boxes, boxes, iou_threshold=threshold)
     with pytest.raises(ValueError, match=r"IoU thresholds must lie in \(0, 1\]"):
         max_box_accuracy_score(boxes, np.ones((1, 2, 2)), iou_thresholds=[0.5, threshold])
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "error", "message"),
+    [
+        ([], ValueError, r"must lie in \(0, 1\], got \[\]"),
+        (0.5, ValueError, r"must lie in \(0, 1\], got 0.5"),
+        ([[0.3, 0.5]], ValueError, r"must lie in \(0, 1\], got \[\[0.3, 0.5\]\]"),
+        ([[0.3], [0.5, 0.7]], ValueError, "`iou_thresholds` must be of one size"),
+        ("0.5", TypeError, "`iou_thresholds` must hold real numbers, got a str"),
+        (["half"], TypeError, "`iou_thresholds` must hold real numbers"),
+    ],
+)
+def test_iou_thresholds_must_be_a_list_of_numbers(thresholds, error, message):
+    with pytest.raises(error, match=message):
+        max_box_accuracy_score([[0, 0, 2, 2]], np.ones((1, 2, 2)), iou_thresholds=thresholds)

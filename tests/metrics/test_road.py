@@ -148,6 +148,9 @@ def test_equals_pytorch_grad_cam_without_noise():
         ({"shares": [0.5, 1]}, r"`shares` must be numbers in \(0, 1\), got \[0.5, 1\]"),
         ({"shares": [10, 50]}, "For 10 % pass"),
         ({"shares": []}, "`shares` must be numbers"),
+        ({"shares": [[0.1, 0.2]]}, r"`shares` must be numbers in \(0, 1\), got \[\[0.1, 0.2\]\]"),
+        ({"shares": [[0.1], [0.2, 0.3]]}, "`shares` must be of one size"),
+        ({"noise": np.nan}, "`noise` must be finite, got nan"),
         ({"noise": -1}, "noise == -1, must be >= 0"),
     ],
 )
@@ -157,3 +160,9 @@ def test_options_out_of_range_are_refused_before_any_work(metric, options, messa
 
     with pytest.raises(ValueError, match=message):
         metric(never, np.zeros((1, 1, 4, 4)), [0], np.ones((1, 4, 4)), **options)
+
+
+@pytest.mark.parametrize("shares", [None, "0.3", ["0.3"], {0.1, 0.2}, {"a": 0.1}, [0.1j]])
+def test_shares_that_are_no_numbers_are_refused_by_name(shares):
+    with pytest.raises(TypeError, match="`shares` must hold real numbers, got a"):
+        road_score(np.zeros, np.zeros((1, 1, 4, 4)), [0], np.ones((1, 4, 4)), shares=shares)

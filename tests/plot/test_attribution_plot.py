@@ -91,6 +91,7 @@ def test_ranges_and_scale(attributions, sign, percentile, gamma):
     ("options", "message"),
     [
         ({"sign": "plus"}, r"`sign` must be one of \['positive', .* got 'plus'"),
+        ({"sign": ["all"]}, r"`sign` must be one of .* got \['all'\]"),
         ({"percentile": 0}, r"`percentile` must be in \(0, 100\], got 0"),
         ({"percentile": 101}, r"`percentile` must be in \(0, 100\], got 101"),
         ({"gamma": 0}, "`gamma` must be positive, got 0"),
