@@ -47,25 +47,30 @@ def complete(scored):
     return rows[[*order, *rows.columns.difference(order, sort=False)]]
 
 
-def summary_of(rows, pooled):
+def summary_of(scored):
     """One row a method: what `summarize` gives, the pooled scores, what was fitted; all known."""
+    rows = scored.rows.assign(file=scored.test.filenames[scored.rows["id"]])
     of_method = rows.drop_duplicates("method").set_index("method")
-    summary = summarize(rows, reference=REFERENCE).dropna(axis=1, how="all")
-    return summary.join([pooled, of_method[of_method.columns.intersection(FITTED)]])
+    summary = summarize(rows, reference=REFERENCE, image="file").dropna(axis=1, how="all")
+    return summary.join([scored.pooled, of_method[of_method.columns.intersection(FITTED)]])
 
 
-def differences(rows, methods):
+def differences(scored):
     """One row a method and reference: the difference of their mean IoU, and its interval."""
-    iou = rows.pivot(index="id", columns="method", values="iou").dropna()
-    references = [name for name in rows["method"].unique() if name not in methods]
+    iou = scored.rows.pivot(index="id", columns="method", values="iou").dropna()
+    images = scored.test.filenames[iou.index]
+    names = scored.rows["method"].unique()
+    references = [name for name in names if name not in scored.methods]
     return pd.DataFrame(
         {
             "method": method,
             "reference": reference,
             "n": len(iou),
-            **bootstrap_difference(iou[method], iou[reference], random_state=0)._asdict(),
+            **bootstrap_difference(
+                iou[method], iou[reference], groups=images, random_state=0
+            )._asdict(),
         }
-        for method in methods
+        for method in scored.methods
         for reference in references
     )
 
@@ -105,9 +110,9 @@ def main(config, network):
     run = Run(config, "fmcam score", started=started)
     rows = complete(scored).round(4)
     run.write_table("rows.csv", rows)
-    summary = summary_of(scored.rows, scored.pooled)
+    summary = summary_of(scored)
     run.write_table("summary.csv", summary)
-    run.write_table("differences.csv", differences(scored.rows, scored.methods))
+    run.write_table("differences.csv", differences(scored))
     errors = rows["error_type"].replace("", "no true box")
     run.write_table("errors.csv", pd.crosstab(rows["method"], errors))
     run.write_table("left_out.csv", scored.left_out)

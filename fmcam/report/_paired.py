@@ -5,9 +5,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
+from sklearn.utils import gen_batches
 
-from fmcam._arrays import as_array
+from fmcam._arrays import as_array, plain_array
 from fmcam._typing import Seed
+from fmcam._validation import check_same_rows
 
 N_RESAMPLES = 2000
 
@@ -123,6 +125,7 @@ def bootstrap_difference(
     values_a: ArrayLike,
     values_b: ArrayLike,
     *,
+    groups: ArrayLike | None = None,
     n_resamples: int = N_RESAMPLES,
     random_state: Seed = None,
     confidence: float = 0.95,
@@ -136,6 +139,9 @@ def bootstrap_difference(
     ----------
     values_a, values_b : array-like of float or bool, of shape (n,)
         One finite value an image, the same images in the same order; n is at least 2.
+    groups : array-like of shape (n,), optional
+        What is drawn where the values are not of independent images: values with equal groups come
+        together, as those of the labels of one photograph.
     n_resamples : int, default=2000
         How often the images are drawn.
     random_state : int, Generator or None, default=None
@@ -151,7 +157,7 @@ def bootstrap_difference(
     Raises
     ------
     ValueError
-        If the values are not finite, or not of one shape (n,) with n >= 2.
+        If the values are not finite, or not of one shape (n,) with n >= 2, or `groups` are not.
 
     Notes
     -----
@@ -176,6 +182,12 @@ def bootstrap_difference(
             f"{np.isfinite(differences).sum()} finite pairs of {len(differences)}. "
             "Leave out the images without a value in both."
         )
+    if groups is not None:
+        groups = plain_array(groups, name="groups")
+        check_same_rows("groups", groups, "values_a", values_a)
+        rng = np.random.default_rng(random_state)
+        ends = _bootstrap_of_groups(differences, groups, n_resamples, confidence, rng)
+        return BootstrapDifference(float(differences.mean()), *ends)
     resampled = stats.bootstrap(
         (differences,),
         np.mean,
@@ -187,6 +199,18 @@ def bootstrap_difference(
     )
     low, high = resampled.confidence_interval
     return BootstrapDifference(float(differences.mean()), float(low), float(high))
+
+
+def _bootstrap_of_groups(values, groups, n_resamples, confidence, rng):
+    """The ends of the interval of a mean over values whose groups are drawn whole."""
+    _, codes = np.unique(groups, return_inverse=True)
+    sums, sizes = np.bincount(codes, values), np.bincount(codes)
+    n, means = len(sizes), []
+    for rows in gen_batches(n_resamples, 100):
+        drawn = rng.multinomial(n, np.full(n, 1 / n), size=rows.stop - rows.start)
+        means.append(drawn @ sums / (drawn @ sizes))
+    tail = (1 - confidence) / 2
+    return map(float, np.quantile(np.concatenate(means), [tail, 1 - tail]))
 
 
 def compare_correct(correct_a, correct_b, rng):

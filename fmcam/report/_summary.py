@@ -5,7 +5,7 @@ import pandas as pd
 
 from fmcam._typing import Seed
 from fmcam.report._paired import bootstrap_difference
-from fmcam.report._wilson import wilson_interval
+from fmcam.report._wilson import effective_number, wilson_interval
 
 _IOU_THRESHOLDS = (0.3, 0.5, 0.7)
 
@@ -15,6 +15,7 @@ def summarize(
     *,
     reference: str | None = None,
     oracle: str = "resolution oracle",
+    image: str | None = None,
     random_state: Seed = 0,
 ) -> pd.DataFrame:
     """Return how well each method localizes, with 95 % intervals.
@@ -28,6 +29,10 @@ def summarize(
         The method that each other one is compared with, on the images of both.
     oracle : str, default="resolution oracle"
         The method whose maps are the best the layer allows, see `fmcam.explain.oracle_heatmaps`.
+    image : str, optional
+        The column of `rows` that says which image a row is of, where one has a row for each of its
+        labels. Such rows are alike, so intervals are of images drawn whole: without it they would
+        be too narrow.
     random_state : int, Generator or None, default=0
         For the bootstrap.
 
@@ -67,7 +72,8 @@ def summarize(
         Each of mean_iou, box_accuracy_0.*, top*_localization, pointing_game, energy, mask_iou and
         iou_difference is followed by the ends of its interval, as in mean_iou_low and
         mean_iou_high: Wilson's for shares, a bootstrap over images for means, paired for the
-        difference. What is undefined is NaN.
+        difference; with `image` Wilson's of as many trials as the rows count for. What is undefined
+        is NaN.
 
     Raises
     ------
@@ -94,14 +100,15 @@ def summarize(
     CAM     2      0.75               0.5                0.5
     """
     _check_rows(rows, reference)
-    rng = np.random.default_rng(random_state)
+    rng, images = np.random.default_rng(random_state), None if image is None else rows[image]
+    of_id = None if image is None else rows.drop_duplicates("id").set_index("id")[image]
     iou = rows.pivot(index="id", columns="method", values="iou")
     table = {}
     for method, of_method in rows.groupby("method", sort=False):
-        table[method] = _summarize_method(of_method, rng)
+        table[method] = _summarize_method(of_method, rng, images)
         if reference is not None:
             differences = (iou[method] - iou[reference]).dropna()
-            table[method] |= mean_with_interval("iou_difference", differences, rng)
+            table[method] |= mean_with_interval("iou_difference", differences, rng, of_id)
         if oracle in iou:
             both = iou[method].notna() & iou[oracle].notna()
             share = iou.loc[both, method].mean() / iou.loc[both, oracle].mean()
@@ -120,40 +127,47 @@ def _check_rows(rows, reference):
         raise ValueError(f"`reference` must be one of the methods {methods}, got {reference!r}.")
 
 
-def _summarize_method(rows, rng):
+def _summarize_method(rows, rng, images):
     iou, hit, energy = (rows[name].dropna() for name in ("iou", "hit", "energy"))
     with_box = rows[rows["iou"].notna()]
     in_box = with_box["iou"] >= 0.5
     correct = with_box["correct"].dropna().astype(bool)
     rank = with_box.get("rank", pd.Series()).dropna()  # rows of earlier versions have none
-    row = {"n": len(rows), "n_iou": len(iou), **mean_with_interval("mean_iou", iou, rng)}
+    row = {"n": len(rows), "n_iou": len(iou), **mean_with_interval("mean_iou", iou, rng, images)}
     for least in _IOU_THRESHOLDS:
-        row |= _rate(f"box_accuracy_{least}", iou >= least)
+        row |= _rate(f"box_accuracy_{least}", iou >= least, images)
     row["box_accuracy_v2"] = np.mean([(iou >= least).mean() for least in _IOU_THRESHOLDS])
     row |= (
-        _rate("top1_localization", correct & in_box[correct.index])
-        | _rate("top5_localization", (rank <= 5) & in_box[rank.index])
-        | {"n_hit": len(hit), **_rate("pointing_game", hit == 1)}
-        | {"n_energy": len(energy), **mean_with_interval("energy", energy, rng)}
+        _rate("top1_localization", correct & in_box[correct.index], images)
+        | _rate("top5_localization", (rank <= 5) & in_box[rank.index], images)
+        | {"n_hit": len(hit), **_rate("pointing_game", hit == 1, images)}
+        | {"n_energy": len(energy), **mean_with_interval("energy", energy, rng, images)}
         | {"empty_maps": rows["empty_map"].mean(), "no_boxes": rows["no_box"].mean()}
     )
     if "mask_iou" in rows:
         of_masks = rows["mask_iou"].dropna()
         row["n_mask_iou"] = len(of_masks)
-        row |= mean_with_interval("mask_iou", of_masks, rng)
+        row |= mean_with_interval("mask_iou", of_masks, rng, images)
     return row
 
 
-def _rate(name, hits):
-    low, high = wilson_interval(hits.sum(), len(hits))
+def _rate(name, hits, images):
+    n = len(hits)
+    n_effective = n if images is None else effective_number(hits, images[hits.index])
+    low, high = wilson_interval(hits.sum() * n_effective / n if n else 0, n_effective)
     return {name: hits.mean(), f"{name}_low": float(low), f"{name}_high": float(high)}
 
 
-def mean_with_interval(name, values, rng):
-    """The mean of values and the ends of its 95 % interval, by name; NaN where undefined."""
+def mean_with_interval(name, values, rng, images=None):
+    """The mean of values and the ends of its 95 % interval, by name; NaN where undefined.
+
+    `images` are those of the values, by their index, where values are not one an image.
+    """
     low = high = np.nan
     if len(values) > 1:
         # A mean is a difference from zero.
-        _, low, high = bootstrap_difference(values, np.zeros(len(values)), random_state=rng)
+        groups = None if images is None else images[values.index]
+        zeros = np.zeros(len(values))
+        _, low, high = bootstrap_difference(values, zeros, groups=groups, random_state=rng)
     mean = values.mean() if len(values) else np.nan
     return {name: mean, f"{name}_low": low, f"{name}_high": high}

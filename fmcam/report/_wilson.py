@@ -7,6 +7,39 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 
+def effective_number(hits, groups):
+    r"""Return how many independent trials tell as much about a rate as trials that come in groups.
+
+    With p the rate of n trials, :math:`s_g` of the :math:`m_g` in group g succeed [1]_,
+
+    .. math:: n_\mathrm{eff} = \min\Bigl(n, \frac{n^2 p (1 - p)}{\sum_g (s_g - p m_g)^2}\Bigr)
+
+    Where all or none succeed, it is the number of groups.
+
+    Parameters
+    ----------
+    hits : array-like of bool, of shape (n,)
+    groups : array-like of shape (n,)
+        Equal values are of one group.
+
+    Returns
+    -------
+    float
+
+    References
+    ----------
+    .. [1] N. Dean and M. Pagano, "Evaluating confidence interval methods for binomial proportions
+       in clustered surveys", Journal of Survey Statistics and Methodology 3 (4), 2015.
+    """
+    hits, (_, codes) = np.asarray(hits, float), np.unique(groups, return_inverse=True)
+    n, sizes = len(hits), np.bincount(codes)
+    rate = hits.mean() if n else np.nan
+    if not 0 < rate < 1:
+        return float(len(sizes))
+    spread = ((np.bincount(codes, hits) - rate * sizes) ** 2).sum()
+    return float(min(n, n**2 * rate * (1 - rate) / spread)) if spread else float(n)
+
+
 def wilson_interval(successes: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> Any:
     r"""Return the lower and upper end of Wilson's interval of a rate.
 
@@ -19,10 +52,11 @@ def wilson_interval(successes: ArrayLike, n: ArrayLike, confidence: float = 0.95
 
     Parameters
     ----------
-    successes : array-like of int
+    successes : array-like of float
         How many trials succeeded, in 0..n.
-    n : array-like of int
-        How many trials there were; of any shape that broadcasts with `successes`.
+    n : array-like of float
+        How many trials there were, or as how many they count if they are not independent;
+        of any shape that broadcasts with `successes`.
     confidence : float, default=0.95
         In (0, 1).
 

@@ -199,7 +199,9 @@ def test_the_rows_are_those_of_the_library(run, folder):
     for column, theirs in (("y", "y"), ("label", "y"), ("predicted", "predicted")):
         assert rows[column].tolist() == names[expected[theirs]].tolist()
     summary = read(run, "summary.csv", index_col="method")
-    known = summarize(expected, reference="centre box").dropna(axis=1, how="all")
+    expected["file"] = rows["file"]
+    known = summarize(expected, reference="centre box", image="file").dropna(axis=1, how="all")
+    assert known["n"].eq(11).all()  # one photograph has two labels
     known = known.join(pooled.frame())
     pd.testing.assert_frame_equal(summary[known.columns], known, check_dtype=False, rtol=1e-6)
     for method, fitted in rows.groupby("method"):
@@ -217,7 +219,7 @@ def test_pooled_scores_are_of_all_images(config, folder):
         config, boxes=str(folder / "one_label.csv"), inclusive=False, masks=str(masks)
     )
     found = score_network(config, config.model, None)
-    summary = summary_of(found.rows, found.pooled)
+    summary = summary_of(found)
     assert summary.index.tolist() == [
         *(*METHODS, *(f"random weights, {method}" for method in METHODS)),
         *("centre box", "constant box", "full frame", "resolution oracle"),
@@ -496,7 +498,7 @@ def test_the_predicted_class_needs_no_labels(config, run, folder):
     others = of_others.rows
     assert (others["y"] == "").all()
     assert others[["correct", "rank"]].isna().all(axis=None)
-    assert "top5_localization" not in summary_of(others, of_others.pooled)
+    assert "top5_localization" not in summary_of(of_others)
     assert "wrong class" not in set(others["error_type"])
     files = [*of_others.fit.filenames, *of_others.test.filenames]
     assert sorted(files) == sorted(things()["image"].unique())

@@ -8,6 +8,7 @@ from fmcam.explain import chance_heatmaps
 from fmcam.localize import boxes_from_heatmaps, count_regions
 from fmcam.metrics import energy_in_box_score, paired_box_iou, pointing_game_score
 from fmcam.report import bootstrap_difference, localization_frame, summarize, wilson_interval
+from fmcam.report._wilson import effective_number
 
 NAN = np.nan
 CORNERS = ["x0", "y0", "x1", "y1"]
@@ -311,6 +312,59 @@ def test_one_image_has_no_bootstrap_interval():
     row = summarize(rows_of().query("id == 50")).loc["CAM"]
     assert row[["mean_iou_low", "mean_iou_high"]].isna().all()
     assert 0 < row["mean_iou"] < 1
+
+
+@pytest.mark.parametrize(
+    ("hits", "groups", "expected"),
+    [
+        ([1, 1, 0, 0], "aabb", 2),  # pairs alike count once
+        ([1, 1, 0, 0], "abcd", 4),
+        ([1, 0, 1, 0], "aabb", 4),  # pairs of opposites, for no more than they are
+        ([1, 1, 1, 0], "aabb", 4 * 4 * 3 / 16 / (2 * 0.25)),  # 2 and 1 where 1.5 are expected
+        ([1, 1, 1, 1], "aabb", 2),
+        ([0, 0, 0], "aab", 2),
+        ([], "", 0),
+    ],
+)
+def test_as_how_many_trials_those_in_groups_count(hits, groups, expected):
+    assert effective_number(hits, list(groups)) == pytest.approx(min(expected, max(len(hits), 0)))
+
+
+def test_a_bootstrap_of_groups_by_hand():
+    """Two groups, drawn twice: a twice, b twice, or both, whose mean is that of three values."""
+    found = bootstrap_difference([1, 1, 0], [0, 0, 0], groups=list("aab"), random_state=0)
+    assert found == (pytest.approx(2 / 3), 0, 1)
+    half = bootstrap_difference(
+        [1, 1, 0], [0, 0, 0], groups=list("aab"), random_state=0, confidence=0.4
+    )
+    assert half[1:] == pytest.approx((2 / 3, 2 / 3))
+    with pytest.raises(ValueError, match="`groups` and `values_a` must have one row for each"):
+        bootstrap_difference([1, 1, 0], [0, 0, 0], groups=[0, 1])
+
+
+def test_rows_of_several_labels_of_an_image_are_no_more_images():
+    """Each image twice: intervals are those of the images, not those of twice as many."""
+    rows = rows_of().assign(file=lambda rows: rows["id"])
+    twice = pd.concat([rows, rows.assign(id=rows["id"] + 1000)], ignore_index=True)
+    once, grouped, naive = (
+        summarize(one, reference="CAM", image=image)
+        for one, image in ((rows, None), (twice, "file"), (twice, None))
+    )
+    for name in ("mean_iou", "box_accuracy_0.5", "top1_localization", "pointing_game", "energy"):
+        width = {
+            kind: (table[f"{name}_high"] - table[f"{name}_low"]).loc["CAM"]
+            for kind, table in (("once", once), ("grouped", grouped), ("naive", naive))
+        }
+        assert width["grouped"] == pytest.approx(width["once"], rel=0.05), name
+        assert width["naive"] == pytest.approx(width["once"] / np.sqrt(2), rel=0.07), name
+    noisy = twice.assign(
+        iou=twice["iou"] + np.where(twice["method"] == "LayerCAM", twice["file"] % 7 / 50, 0)
+    )
+    gains = [
+        summarize(noisy, reference="CAM", image=image).loc["LayerCAM"] for image in ("file", None)
+    ]
+    widths = [one["iou_difference_high"] - one["iou_difference_low"] for one in gains]
+    assert widths[0] == pytest.approx(np.sqrt(2) * widths[1], rel=0.07)
 
 
 def test_summary_is_repeatable():
