@@ -33,8 +33,8 @@ class PooledScores:
     >>> scores = PooledScores()
     >>> for box in ([1, 0, 3, 1], [1, 0, 2, 1]):
     ...     scores = scores.update({"CAM": [[[0.0, 1.0, 0.5]]]}, boxes=[box])
-    >>> scores.frame().loc["CAM", "oracle_max_box_accuracy_0.7"]
-    0.5
+    >>> scores.frame()["oracle_max_box_accuracy_0.7"].to_dict()
+    {'CAM': 0.5}
     """
 
     def __init__(self, *, region: str = "fit") -> None:
