@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from experiments import leaderboard
-from experiments._leaderboard import BoardsDisplay, board, ranks
+from experiments._leaderboard import BoardsDisplay, board, in_words, ranks
 
 
 def test_ranks_by_hand():
@@ -53,6 +53,23 @@ def test_a_board_by_hand():
     ax = BoardsDisplay({"net": found}).plot().figure_.axes[0]
     labels = [label.get_text() for label in ax.get_yticklabels()]
     assert [label.split("  ")[0] for label in labels] == found.index.tolist()
+
+
+def test_the_text_says_what_the_numbers_are():
+    rows = rows_of(CAM=[0.5, 0.7, np.nan], centre_box=[0.4] * 3, constant_box=[0.5] * 3)
+    rows = pd.concat([rows, rows_of(**{"random_weights,_CAM": [0.3] * 3})])
+    table = board(rows, 100, 0).assign(cpu_seconds_per_1000=12.5)
+    text = in_words(pd.concat({"net": table}), leaderboard.Config(timed=3, draws=100))
+    (line,) = (line for line in text.splitlines() if line.startswith("net "))
+    assert line.split() == ["net", "CAM", *"1 1 1 2 0.6 0.5 0.7 0.2 0.1 12.5".split()]
+    for told in (
+        "100 bootstrap draws of the n photographs",
+        "on 3 photographs",
+        "random weights, CAM",
+    ):
+        assert told in text
+    assert text.count("Left out: ") == 3
+    assert "on the cluttered canvas: its rows have the centre box of mean size" in text
 
 
 def test_folders_without_rows_are_refused(tmp_path):
