@@ -14,6 +14,7 @@ from ._cam_variants import ShapleyCAM as ShapleyCAM
 from ._full_grad import FullGrad as FullGrad
 from ._guided import GuidedBackprop as GuidedBackprop
 from ._guided import GuidedGradCAM as GuidedGradCAM
+from ._list_layers import list_layers as list_layers
 from ._occlusion import Occlusion as Occlusion
 from ._oracle import oracle_heatmaps as oracle_heatmaps
 from ._references import CenterMap as CenterMap
