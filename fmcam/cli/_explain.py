@@ -22,7 +22,14 @@ from fmcam.cli._explanations import (
 )
 from fmcam.cli._gallery import transparent
 from fmcam.cli._networks import load_network
-from fmcam.cli._pictures import draw_rows, fetch_source, label_names, read_photographs, read_rows
+from fmcam.cli._pictures import (
+    draw_rows,
+    fetch_source,
+    label_names,
+    read_photographs,
+    read_rows,
+    usual_fit,
+)
 from fmcam.cli._run import Run
 from fmcam.cli._script import mistakes_named
 from fmcam.cli._settings import DATASETS
@@ -63,7 +70,7 @@ def load_pictures(config, photographs, clf):
     """The pictures asked for, and the names of the data set's labels by label."""
     image_shape = clf.image_shape_
     dataset, data_dir = source_of(config, clf)
-    fit = config.fit or ("stretch" if dataset == "pets" else "crop")
+    fit = config.fit or usual_fit(dataset)
     if photographs:
         pictures, left_out = read_photographs(photographs, image_shape, fit)
         for reason in left_out:

