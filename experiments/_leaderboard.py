@@ -28,7 +28,7 @@ SKIPPED = [
     for name, reason in (
         ("ResNet-18 from Imagenette", NO_CLASS),
         ("EfficientNet-Lite0 of ImageNet", NO_CLASS),
-        ("CNN_CAM of the canvas, results/localize", NOT_FITTED),
+        ("CNN_CAM of results/localize", NOT_FITTED),
     )
 ]
 SHOWN = ["rank", "rank_low", "rank_high", "n", *MEANS, "over_centre", "over_constant"]
