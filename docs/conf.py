@@ -12,6 +12,7 @@ from datetime import date
 from unittest import mock
 
 from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.ext.autosummary import Autosummary
 from sphinx.util.docutils import SphinxDirective
 
@@ -28,7 +29,6 @@ extensions = [
     "numpydoc",  # the sections of docstrings
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "sphinx_gallery.gen_gallery",  # runs examples/plot_*.py, and makes notebooks of them
 ]
 exclude_patterns = ["_build"]
@@ -49,12 +49,19 @@ sphinx_gallery_conf = {
     "backreferences_dir": "gallery/backreferences",
     "download_all_examples": False,
     "show_memory": False,
+    "ignore_repr_types": "Display",  # their pictures say all
 }
 
+html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = f"fmcam {release}"
 html_theme_options = {"show_toc_level": 2}
 html_show_sourcelink = False
+html_sidebars = {page: [] for page in ("changes", "coming-from", "results")}  # none belong to them
+html_static_path = ["_static"]
+html_css_files = ["fmcam.css"]
+
+help_columns = "70"  # that a block on a page has room for
 
 
 class Summaries(Autosummary):
@@ -89,12 +96,12 @@ def public_modules(package):
 
 
 def said(module, *arguments):
-    """What ``python -m module arguments`` prints, in 80 columns."""
+    """What ``python -m module arguments`` prints, in columns that a page has room for."""
     with (
         contextlib.redirect_stdout(io.StringIO()) as out,
         contextlib.suppress(SystemExit),
         mock.patch.object(sys, "argv", [module, *arguments]),
-        mock.patch.dict(os.environ, {"COLUMNS": "80", "NO_COLOR": "1"}),
+        mock.patch.dict(os.environ, {"COLUMNS": help_columns, "NO_COLOR": "1"}),
         warnings.catch_warnings(action="ignore", category=RuntimeWarning),  # imported already
     ):
         runpy.run_module(module, run_name="__main__")
@@ -107,15 +114,30 @@ class Help(SphinxDirective):
     required_arguments = 1
 
     def run(self):
-        """The sections."""
+        """The sections, made anew in each build."""
+        self.env.note_reread()
         texts = {"commands": help_of_commands, "experiments": help_of_experiments}
         return [self._section(*one) for one in texts[self.arguments[0]]().items()]
 
     def _section(self, name, text):
-        section = nodes.section("", nodes.title(name, name), ids=[nodes.make_id(name)], names=[])
+        title = nodes.title("", name.removeprefix("python -m "))
+        section = nodes.section("", title, ids=[nodes.make_id(name)], names=[])
         section += nodes.literal_block(text, text, language="text")
         self.state.document.note_explicit_target(section)
         return section
+
+
+def visit_math(writer, node):
+    """Write a formula as MathML, which browsers draw by themselves, without a network."""
+    writer.body.append(tex2mathml(node.astext()))
+    raise nodes.SkipNode
+
+
+def visit_math_block(writer, node):
+    """Write a formula that has a line of its own."""
+    formula = tex2mathml(node.astext(), as_block=True)
+    writer.body.append(f'<div class="formula">{formula}</div>')
+    raise nodes.SkipNode
 
 
 def skip_members_of_others(app, what, name, member, skip, options):
@@ -128,4 +150,5 @@ def setup(app):
     """Connect what is above to Sphinx, which calls this."""
     app.add_directive("autosummary", Summaries, override=True)
     app.add_directive("help", Help)
+    app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
     app.connect("autodoc-skip-member", skip_members_of_others)

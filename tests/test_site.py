@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.ext.autosummary import generate
 
 import fmcam
@@ -74,7 +75,11 @@ def test_the_help_of_each_command_is_on_its_page(conf):
     assert not any(name.startswith("fmcam _") for name in texts)
     command = [sys.executable, "-m", "fmcam", "score", "--help"]
     done = subprocess.run(
-        command, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "80"}
+        command,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "COLUMNS": conf["help_columns"]},
     )
     assert texts["fmcam score"] == done.stdout
 
@@ -86,3 +91,12 @@ def test_the_help_of_each_experiment_is_on_its_page(conf):
     assert "python -m experiments.train" not in texts  # it is fmcam's
     for name, text in texts.items():
         assert text.startswith(f"usage: {name} "), name
+
+
+def test_all_formulas_can_be_written_as_mathml():
+    sources = "".join(path.read_text() for path in (ROOT / "fmcam").rglob("*.py"))
+    inline = re.findall(r":math:`([^`]+)`", sources)
+    blocks = re.findall(r"\.\. math::\s*(.*?)\n\s*\n", sources, flags=re.S)
+    assert len(inline) > 30 < len(blocks)
+    for formula in [*inline, *blocks]:
+        assert "<math" in tex2mathml(formula)

@@ -111,7 +111,7 @@ class FinerCAM(BaseCAM):
     r"""Finer-CAM [1]_: Grad-CAM of how much more a class is than those that are most like it.
 
     .. math:: M_c = \sum_k A_k \operatorname{mean}_{ij}
-        \frac{\partial}{\partial A_{kij}} \Big(S_c - \frac{\alpha}{m} \sum_{t=1}^{m} S_{d_t}\Big)
+        \frac{\partial}{\partial A_{kij}} \left(S_c - \frac{\alpha}{m} \sum_{t=1}^{m} S_{d_t}\right)
 
     The classes :math:`d_t` are the m others whose logits are closest to the logit :math:`S_c`. What
     the image has in common with them falls away; what tells the class from them is left.
