@@ -4,6 +4,9 @@ import contextlib
 import functools
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import joblib
@@ -71,6 +74,22 @@ def cluster_of():
             yield client
 
     return start
+
+
+@pytest.fixture(scope="session")
+def warm_python(tmp_path_factory):
+    """The command line of a Python that has imported all that commands need."""
+    file, path = (
+        Path(__file__).parent / "warm_python.py",
+        tmp_path_factory.mktemp("warm") / "socket",
+    )
+    environment = {**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": str(file.parent.parent)}
+    with subprocess.Popen([sys.executable, file, path], env=environment) as waiting:
+        while not path.exists():
+            assert waiting.poll() is None
+            time.sleep(0.01)
+        yield [sys.executable, "-S", str(file), str(path)]
+        waiting.terminate()
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import json
 import os
 import re
+import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -68,13 +68,13 @@ def folder(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_blocks_run(folder):
+def test_the_blocks_run(folder, warm_python):
     assert [language for language, _ in BLOCKS] == [*["bash"] * 5, "python", "bash", "python"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(folder / "cache")}
     for language, block in BLOCKS:
-        command = [sys.executable, "-c", block]
+        command = [*warm_python, "-c", block]
         if language == "bash":
-            fmcam = f'fmcam() {{ {sys.executable} -m fmcam "$@" {SMALL}; }}\n'
+            fmcam = f'fmcam() {{ {shlex.join(warm_python)} -m fmcam "$@" {SMALL}; }}\n'
             command = ["bash", "-euc", fmcam + block]
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"

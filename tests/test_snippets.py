@@ -4,8 +4,8 @@ import contextlib
 import io
 import os
 import re
+import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -34,7 +34,7 @@ BLOCKS = {
 SMALL = {  # a command: what it is given besides; of an option that is there twice the last counts
     "fmcam finetune": "--image-size 64 --batch-size 8 --head-epochs 1 --epochs 1 --gallery 4"
 }
-COMMANDS = f'python() {{ {sys.executable} "$@"; }}\nfmcam() {{ python -m fmcam "$@"; }}\n'
+COMMANDS = 'python() {{ {python} "$@"; }}\nfmcam() {{ python -m fmcam "$@"; }}\n'
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +62,13 @@ def environment(tmp_path, monkeypatch, weights, cache):
     plt.close("all")
 
 
-def printed(language, block, names):
+def printed(language, block, names, python):
     """What a block prints, Python in the names that earlier ones have made."""
     if language == "bash":
         for command, settings in SMALL.items():
             block = re.sub(f"^{command}.*", rf"\g<0> {settings}", block, flags=re.M)
-        done = subprocess.run(["bash", "-euc", COMMANDS + block], capture_output=True, text=True)
+        block = COMMANDS.format(python=shlex.join(python)) + block
+        done = subprocess.run(["bash", "-euc", block], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout
     out = io.StringIO()
@@ -84,11 +85,11 @@ def words_and_numbers(text):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BLOCKS)
-def test_the_blocks_run(name, environment):
+def test_the_blocks_run(name, environment, warm_python):
     shapes = make_fashion_shapes(60, random_state=0)
     names = {"__name__": "__main__", "X": shapes.images, "y": shapes.target}
     for language, block, shown in BLOCKS[name]:
-        words, numbers = words_and_numbers(printed(language, block, names))
+        words, numbers = words_and_numbers(printed(language, block, names, warm_python))
         if shown:
             shown_words, shown_numbers = words_and_numbers(shown)
             assert words == shown_words
