@@ -163,13 +163,16 @@ def _explain(networks, changed, photograph, name, column, methods, layers, rando
     column = None if column in (PREDICTED, None) else column
     try:
         network = networks.open(name)
-        layers = [] if changed == "network" else layers
-        offered = gr.Dropdown(network.layers, value=layers)
-        if photograph is None:
-            return _nothing("", _class_dropdown(network), offered)
-        found = look(network, photograph, methods or [], layers or [], column, random)
     except (OSError, ValueError) as error:
-        return _nothing(message_html(error))
+        return _nothing(message_html(error), gr.skip(), gr.skip())
+    layers = [] if changed == "network" else layers or []
+    offered = gr.Dropdown(network.layers, value=layers, multiselect=True)
+    if photograph is None:
+        return _nothing("", _class_dropdown(network), offered)
+    try:
+        found = look(network, photograph, methods or [], layers, column, random)
+    except (OSError, ValueError) as error:
+        return _nothing(message_html(error), _class_dropdown(network), offered)
     return (
         found,
         photograph_html(found),
@@ -181,10 +184,9 @@ def _explain(networks, changed, photograph, name, column, methods, layers, rando
     )
 
 
-def _nothing(message, classes=None, layers=None):
+def _nothing(message, classes, layers):
     """No heatmaps, and where the photograph would be shown, why."""
-    choices = classes or gr.skip(), layers or gr.skip()
-    return None, message, None, *choices, *_redraw(None, None), *_buttons(False)
+    return None, message, None, classes, layers, *_redraw(None, None), *_buttons(False)
 
 
 def _class_dropdown(network, proba=None, column=None):
