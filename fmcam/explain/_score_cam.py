@@ -40,6 +40,10 @@ class ScoreCAM(BaseCAM):
     the logit of one fixed image, is the same for all k and cancels in the softmax. Flat maps mask
     nothing and get no weight. The softmax makes the weights depend on the scale of the logits.
 
+    What `max_channels` costs is a matter of the network: with 64 of EfficientNet-Lite0's 1,280
+    channels maps correlate with those of all by .998 in the median of ten photographs, but by .88
+    on one; with 256 by .996 or more (results/benchmark/score_cam/correlation.csv).
+
     References
     ----------
     .. [1] Wang et al., "Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural
