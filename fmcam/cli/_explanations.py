@@ -13,7 +13,15 @@ from fmcam.localize import boxes_from_heatmaps
 from fmcam.metrics import paired_box_iou
 from fmcam.report import layer_frame
 
-__all__ = ["explain", "layer_table", "make_explainers", "record", "title", "top_classes"]
+__all__ = [
+    "explain",
+    "layer_table",
+    "likeliest",
+    "make_explainers",
+    "record",
+    "title",
+    "top_classes",
+]
 
 BATCH = 32
 TOP = 5
@@ -119,8 +127,12 @@ def layer_table(found, methods, layers, boxes_true):
 
 def top_classes(proba, names):
     """The likeliest classes of an image and their probabilities, the likeliest first."""
-    columns = np.argsort(-proba, kind="stable")[:TOP]
-    return [(names[column], float(proba[column])) for column in columns]
+    return [(names[column], float(proba[column])) for column in likeliest(proba)]
+
+
+def likeliest(proba):
+    """Positions of the likeliest classes of an image, list of int."""
+    return np.argsort(-proba, kind="stable")[:TOP].tolist()
 
 
 def record(picture, row, key, found, names, threshold):

@@ -43,8 +43,8 @@ class CAM(BaseCAM):
         weights = batch.recording.head_weights(layer)
         if weights is None:
             raise ValueError(
-                f"CAM needs logits that are a linear layer of the averages of {layer!r}'s maps; "
-                f"those of {type(batch.clf.module_.net).__name__} are not. Use GradCAM."
+                f"CAM needs logits that are a linear layer of each map's mean in {layer!r}; those "
+                f"of {type(batch.clf.module_.net).__name__} are not. Use GradCAM."
             )
         activations = batch.recording.activations[layer]
         return torch.einsum("nkhw,nk->nhw", activations, weights[class_indices])

@@ -14,7 +14,7 @@ from fmcam.cli._app._look import look, table, write_figure
 from fmcam.cli._app._networks import Networks
 from fmcam.cli._class_names import read_class_names
 from fmcam.cli._explain import slug
-from fmcam.cli._explanations import top_classes
+from fmcam.cli._explanations import likeliest, top_classes
 from fmcam.cli._script import mistakes_named
 from fmcam.cli.explain import METHODS
 from fmcam.report import write_csv
@@ -199,7 +199,7 @@ def _classes(network, proba=None):
     named = [(name, column) for column, name in enumerate(network.names)]
     if proba is None:
         return [("the likeliest one", PREDICTED), *named]
-    columns = [network.names.index(name) for name, _ in top_classes(proba, network.names)]
+    columns = likeliest(proba)
     likely = [(f"{network.names[one]} ({proba[one]:.3f})", one) for one in columns]
     others = [one for one in named if one[1] not in columns]
     return [(f"the likeliest one: {network.names[columns[0]]}", PREDICTED), *likely, *others]
