@@ -1,6 +1,7 @@
 """What classes are called: by the command line, a file, a checkpoint or a data set."""
 
 import re
+import unicodedata
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,9 +22,13 @@ CLASS_NAMES = (
 )
 _OF_IMAGENET = ["tench", "goldfish", "great white shark"]  # the first of 1,000
 _LISTED = 3
-_NUMBER_BEFORE = re.compile(r"(?P<number>\d+)\s*(?:[,;:\t]\s*|[.)]\s+|\s-\s+)(?P<name>\D.*)")
+_NUMBER_BEFORE = re.compile(
+    r"(?P<number>\d+)(?:\s*[,;:](?:\s+|(?=\D))|\s*\t\s*|\s*[.)]\s+|\s+-\s+)(?P<name>\S.*)"
+)
 _NUMBER_BEHIND = re.compile(r"(?P<name>.*\S)\s*[,;:\t]\s*(?P<number>\d+)")
-_SPACED = re.compile(r"(?P<number>\d+) +(?P<name>[^\W\d].*)")
+_SPACED_BEFORE = re.compile(r"(?P<number>\d+)\s+(?P<name>\S.*)")
+_SPACED_BEHIND = re.compile(r"(?P<name>.*\S)\s+(?P<number>\d+)")
+_GAPS = re.compile(r"[\s_,-]+")
 _WORDNET_ID = re.compile(r"n\d{8}[\s,;:]+(?P<name>\S.*)")
 
 
@@ -80,11 +85,6 @@ def _without_numbers(file, lines):
     """Names in the order of the numbers beside them, or else of the lines."""
     if ids := _all_match(_WORDNET_ID, lines):
         return [found["name"] for found in ids]
-    if (spaced := _all_match(_SPACED, lines)) and _in_order(spaced):
-        raise SystemExit(
-            f"--class-names: lines of {file} begin with numbers in order, such as {lines[0]!r}. "
-            "Leave them out, or if they are of the names, give the names instead of the file."
-        )
     before, behind = _all_match(_NUMBER_BEFORE, lines), _all_match(_NUMBER_BEHIND, lines)
     if numbered := before or (behind if _in_order(behind) else []):
         if not _in_order(numbered):
@@ -93,12 +93,25 @@ def _without_numbers(file, lines):
                 f"{len(lines)}, each once. Complete them, or leave them out."
             )
         return [found["name"] for found in sorted(numbered, key=_number_in)]
+    _check_spaced(file, lines)
     if _all_match(_NUMBER_BEFORE, lines[1:]):
         raise SystemExit(
             f"--class-names: {lines[0]!r} in {file} has no number, as all others have. If it is a "
             "heading, leave it out."
         )
     return lines
+
+
+def _check_spaced(file, lines):
+    """End with a message where numbers, with a space only, may be of the names or of the lines."""
+    for pattern, place in ((_SPACED_BEFORE, "begin"), (_SPACED_BEHIND, "end")):
+        spaced = _all_match(pattern, lines)
+        if _in_order(spaced) and len({found["name"] for found in spaced}) > 1:
+            raise SystemExit(
+                f"--class-names: lines of {file} {place} with numbers in order, such as "
+                f"{lines[0]!r}. Leave them out, or if they are of the names, give the names "
+                "instead of the file."
+            )
 
 
 def _all_match(pattern, lines):
@@ -197,9 +210,9 @@ def _number(name):
 def classes_of_labels(labels, names):
     """The position of the class of a network that each label of somebody's file means.
 
-    A label is the name of a class: as it is written; with other capitals, hyphens or underscores;
-    or the first of several synonyms that commas part. If any is none, all may be numbers of
-    classes, counted from 0, or the WordNet IDs of ImageNet's, such as n01440764.
+    A label is the name of a class: as it is written; with other capitals, commas, hyphens or
+    underscores; or the first of several synonyms that commas part. If any is none, all may be
+    numbers of classes, counted from 0, or the WordNet IDs of ImageNet's, such as n01440764.
 
     Parameters
     ----------
@@ -233,7 +246,8 @@ def _called(label, spellings):
 
 
 def _plain(name):
-    return " ".join(re.findall(r"[^\W_]+", name.casefold()))
+    """Without capitals, commas, hyphens and underscores; other signs stay, as C++ is not C."""
+    return _GAPS.sub(" ", unicodedata.normalize("NFC", name).casefold()).strip() or name
 
 
 def _first(name):

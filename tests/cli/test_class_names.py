@@ -65,10 +65,21 @@ def test_numbers_of_lines_are_no_names(tmp_path, lines):
     assert read_class_names((str(file),)) == ["tench", "goldfish, koi", "shark"]
 
 
+@pytest.mark.parametrize("line", ["{}, {}", "{}: {}", "{}\t{}", "{}. {}", "{} - {}"])
+def test_names_that_begin_with_numbers_have_those_of_their_lines_beside(tmp_path, line):
+    names = ["2CV", "3 series", "cat"]
+    file = tmp_path / "names.txt"
+    file.write_text("\n".join(line.format(*one) for one in enumerate(names)))
+    assert read_class_names((str(file),)) == names
+
+
 @pytest.mark.parametrize(
     "lines",
     [
         ["0", "1", "2"],
+        ["0,5 l", "1,5 l"],
+        ["1 series", "2 series"],
+        ["grade 0", "grade 1"],
         ["0.5 mm", "1.0 mm"],
         ["5 euros", "10 euros"],
         ["Boeing, 737", "Boeing, 747"],
@@ -89,6 +100,10 @@ def test_numbers_in_names_are_kept(tmp_path, lines):
         (["0, tench", "2, shark"], r"numbers in .* must be 0 to 1, or 1 to 2, each once"),
         (["0, tench", "0, shark"], r"numbers in .* must be 0 to 1, or 1 to 2, each once"),
         (["0 tench", "1 shark"], "begin with numbers in order, such as '0 tench'. Leave them out"),
+        (["0 2CV", "1 3 series"], "begin with numbers in order, such as '0 2CV'. Leave them out"),
+        (["1 001.Auk", "2 002.Tern"], "begin with numbers in order, such as '1 001.Auk'"),
+        (["0 | tench", "1 | shark"], "begin with numbers in order, such as '0 | tench'"),
+        (["/a/airfield 0", "/a/abbey 1"], "end with numbers in order, such as '/a/airfield 0'"),
         (["id,name", "0,tench", "1,shark"], "'id,name' in .* has no number, as all others have"),
         (['{"0": ["n01440764", "tench"],', '"1": []}'], "must have a name on each line, got"),
         (["['tench',", "'shark']"], "must have a name on each line, got"),
@@ -172,6 +187,13 @@ ANIMALS = ["Cardigan", "cardigan", "tiger cat", "tabby, tabby cat", "goldfish"]
 )
 def test_labels_that_mean_classes(labels, expected):
     assert classes_of_labels(labels, ANIMALS) == dict(zip(labels, expected, strict=True))
+
+
+def test_signs_tell_classes_apart():
+    """Accents may be written in two ways, as on a Mac; in Hindi they are vowels."""
+    names = ["covid-", "c", "+", "\u00e9", "\u0915\u093e"]
+    labels = ["covid+", "C++", "-", "E\u0301", "\u0915\u0940"]
+    assert list(classes_of_labels(labels, names).values()) == [None, None, None, 3, None]
 
 
 def test_numbers_that_are_names_are_not_counted():
