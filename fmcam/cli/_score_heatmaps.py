@@ -90,8 +90,8 @@ def _open_all(files):
 
 def _open(file):
     try:
-        maps = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        maps = np.lib.format.open_memmap(file, "r")
+    except (OSError, ValueError) as error:
         raise ValueError(f"{file} is no array of numpy.save: {error}") from error
     if maps.dtype.kind != "f" or maps.ndim != 3 or maps.shape[1] != maps.shape[2]:
         raise ValueError(

@@ -735,6 +735,13 @@ def test_heatmaps_that_cannot_be(of_maps, folder, array, names, message):
     assert not (folder / "refused").exists()
 
 
+def test_heatmaps_in_a_file_that_is_called_npy_alone(of_maps, folder):
+    torch.save(torch.zeros(16, 4, 4), folder / "torch.npy")
+    changes = {"heatmaps": (str(folder / "torch.npy"),), "heatmap_images": "sorted"}
+    with pytest.raises(SystemExit, match=r"torch\.npy is no array of numpy\.save: the magic"):
+        scored(of_maps, folder, "refused", **changes)
+
+
 def test_heatmaps_that_are_called_as_a_reference(of_maps, folder):
     np.save(folder / "full frame.npy", np.load(folder / "right.npy"))
     with pytest.raises(SystemExit, match="--heatmaps: 'full frame' is the name of a reference"):
