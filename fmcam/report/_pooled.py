@@ -65,8 +65,10 @@ class PooledScores:
         Raises
         ------
         ValueError
-            If boxes, masks and maps do not fit together, or maps leave [0, 1].
+            If boxes, masks and maps do not fit together, maps leave [0, 1], or a method has masks
+            with some of its batches only.
         """
+        self._check_known(heatmaps, masks)
         for name, maps in heatmaps.items():
             options: dict[str, Any] = {"iou_thresholds": _IOU_THRESHOLDS, "region": self.region}
             of_boxes = self._of_boxes.setdefault(name, MaxBoxAccuracy(average=None, **options))
@@ -76,6 +78,14 @@ class PooledScores:
                 for score in self._of_masks.setdefault(name, of_masks):
                     score.update(masks, maps)
         return self
+
+    def _check_known(self, heatmaps, masks):
+        known = (name for name in heatmaps if name in self._of_boxes)
+        if any((name in self._of_masks) != (masks is not None) for name in known):
+            raise ValueError(
+                "`masks` must come with each batch of images or with none. Pass images without a "
+                "mask to another `PooledScores`."
+            )
 
     def frame(self) -> pd.DataFrame:
         """Return the scores of all images so far.

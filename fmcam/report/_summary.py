@@ -78,7 +78,8 @@ def summarize(
     Raises
     ------
     ValueError
-        If an image and method have several rows, or `reference` is none of the methods.
+        If an image and method have several rows, `reference` is none of the methods, or `image` no
+        column that says for each row which image it is of.
 
     See Also
     --------
@@ -99,9 +100,12 @@ def summarize(
     method
     CAM     2      0.75               0.5                0.5
     """
-    _check_rows(rows, reference)
+    _check_rows(rows, reference, image)
+    rows = rows.reset_index(drop=True)  # an index may repeat where tables were concatenated
     rng, images = np.random.default_rng(random_state), None if image is None else rows[image]
-    of_id = None if image is None else rows.drop_duplicates("id").set_index("id")[image]
+    of_id = None
+    if image is not None:
+        of_id = rows.drop_duplicates("id").set_index("id", drop=False)[image]
     iou = rows.pivot(index="id", columns="method", values="iou")
     table = {}
     for method, of_method in rows.groupby("method", sort=False):
@@ -116,7 +120,7 @@ def summarize(
     return pd.DataFrame.from_dict(table, orient="index").rename_axis("method")
 
 
-def _check_rows(rows, reference):
+def _check_rows(rows, reference, image):
     if rows.duplicated(["id", "method"]).any():
         raise ValueError(
             "`rows` must have one row for each image and method, got several for some. "
@@ -125,6 +129,11 @@ def _check_rows(rows, reference):
     methods = rows["method"].unique().tolist()
     if reference is not None and reference not in methods:
         raise ValueError(f"`reference` must be one of the methods {methods}, got {reference!r}.")
+    if image is not None and (image not in rows or rows[image].isna().any()):
+        raise ValueError(
+            f"`image` must be a column of `rows` that names an image in each, got {image!r}. "
+            f"Columns are {', '.join(map(repr, rows.columns))}."
+        )
 
 
 def _summarize_method(rows, rng, images):

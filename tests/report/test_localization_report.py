@@ -367,6 +367,29 @@ def test_rows_of_several_labels_of_an_image_are_no_more_images():
     assert widths[0] == pytest.approx(np.sqrt(2) * widths[1], rel=0.07)
 
 
+def test_images_of_tables_that_were_concatenated():
+    """Each method's table counts its rows from 0; the index is no matter."""
+    rows = rows_of().assign(file=lambda rows: rows["id"] // 2)
+    parts = [part.reset_index(drop=True) for _, part in rows.groupby("method", sort=False)]
+    found, expected = (
+        summarize(one, reference="CAM", image="file")
+        for one in (pd.concat(parts), pd.concat(parts, ignore_index=True))
+    )
+    pd.testing.assert_frame_equal(found, expected)
+    by_id = summarize(rows, reference="CAM", image="id")
+    same = summarize(rows.assign(file=rows["id"]), reference="CAM", image="file")
+    pd.testing.assert_frame_equal(by_id, same)
+
+
+@pytest.mark.parametrize("file", [None, np.nan])
+def test_images_that_are_not_said_are_refused(file):
+    rows = rows_of()
+    with pytest.raises(ValueError, match=r"`image` must be a column of `rows` .* got 'file'"):
+        summarize(rows, image="file")
+    with pytest.raises(ValueError, match=r"`image` must be a column .* names an image in each"):
+        summarize(rows.assign(file=[file, *map(str, rows["id"][1:])]), image="file")
+
+
 def test_summary_is_repeatable():
     rows = rows_of()
     pd.testing.assert_frame_equal(summarize(rows), summarize(rows))

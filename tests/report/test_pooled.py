@@ -39,3 +39,11 @@ def test_images_without_a_box_are_left_out():
     scores = PooledScores().update({"CAM": FIRST}, boxes=[[np.nan] * 4])
     assert scores.frame().isna().all(axis=None)
     assert scores.update({"CAM": FIRST}, boxes=BOXES).frame().eq(1).all(axis=None)
+
+
+@pytest.mark.parametrize("masks", [(MASK, None), (None, MASK)])
+def test_masks_of_some_batches_only_are_refused(masks):
+    scores = PooledScores().update({"CAM": FIRST}, boxes=BOXES, masks=masks[0])
+    with pytest.raises(ValueError, match="`masks` must come with each batch of images or with no"):
+        scores.update({"CAM": SECOND}, boxes=BOXES, masks=masks[1])
+    assert scores.frame()["oracle_max_box_accuracy_0.7"].to_dict() == {"CAM": 1}
