@@ -331,7 +331,7 @@ def test_options_are_checked_before_any_image():
     for make, message in [
         (partial(PixelAveragePrecision, thresholds=0), "thresholds == 0, must be >= 1"),
         (partial(PointingGame, tolerance=-1), "tolerance == -1, must be >= 0"),
-        (partial(MaxBoxAccuracy, iou_thresholds=[50]), r"must lie in \(0, 1\], got \[50.0\]"),
+        (partial(MaxBoxAccuracy, iou_thresholds=[50]), r"must lie in \(0, 1\], got \[50\]"),
         (partial(MaxBoxAccuracy, average="macro"), "must be \"mean\" or None, got 'macro'"),
         (partial(MaxBoxAccuracy, region="biggest"), "`region` must be one of .*'fit'.*'biggest'"),
         (
