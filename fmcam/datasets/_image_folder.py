@@ -95,8 +95,7 @@ def load_image_folder(
     TypeError, ValueError
         If an argument is out of its range, no picture with a label can be read, a folder named like
         a part of a data set, such as test, lies among those of classes, one folder such as images
-        holds the classes, or a label is not in
-        `class_names`.
+        holds the classes, or a label is not in `class_names`.
 
     Warns
     -----
@@ -202,17 +201,20 @@ def _check_depth(folder, labels, inside):
     `inside` are names of pictures inside their parts.
     """
     places = [PurePosixPath(name).parts for name in inside]
-    wrappers = {label for label in labels if label.lower() in _WRAPPERS}
     below = {place[1] for place in places if len(place) > 2}
-    if len(labels) == 1 and len(below) > 1 and all(len(place) > 2 for place in places):
-        wrappers = labels
-    if wrappers:
-        one = printable(min(wrappers))
+    alone = len(labels) == 1 and len(below) > 1 and all(len(place) > 2 for place in places)
+    called = sorted(label for label in labels if label.lower() in _WRAPPERS)
+    if called or alone:
+        one = printable(called[0] if called else min(labels))
+        if_class = (
+            "a class is called so, rename its folder"
+            if called
+            else "it is the only class, move its pictures right into it"
+        )
         raise ValueError(
             f"{printable(folder)} must hold {_LAYOUTS['folder']}; got {one}/..., which seems to "
             f"hold the classes or to be none. Move what is in {one} one folder up, or pass that "
-            "folder. If a class is called so, rename its folder, or move its pictures right into "
-            "it."
+            f"folder. If {if_class}."
         )
 
 

@@ -191,23 +191,27 @@ def test_labels_without_a_name(tmp_path, labels, message):
         load_image_folder(folder, size=4, class_names=["a", "a"])
 
 
+RENAME = "a class is called so, rename its folder"
+EMPTY = "it is the only class, move its pictures right into it"
+
+
 @pytest.mark.parametrize(
-    "names",
+    ("names", "remedy"),
     [
-        ("train/images/cat/1.png", "train/images/dog/2.png", "val/images/cat/3.png"),
-        ("train/plants/cat/1.png", "train/plants/dog/2.png", "val/plants/cat/3.png"),
-        ("train/cat/1.png", "train/dog/2.png", "val/images/3.png"),
-        ("images/cat/1.png", "images/dog/2.png"),
-        ("plants/cat/1.png", "plants/dog/2.png"),
-        ("Images/1.png",),
-        ("cat/1.png", "dog/2.png", "photos/3.png"),
+        (("train/images/cat/1.png", "train/images/dog/2.png", "val/images/cat/3.png"), RENAME),
+        (("train/plants/cat/1.png", "train/plants/dog/2.png", "val/plants/cat/3.png"), EMPTY),
+        (("train/cat/1.png", "train/dog/2.png", "val/images/3.png"), RENAME),
+        (("images/cat/1.png", "images/dog/2.png"), RENAME),
+        (("plants/cat/1.png", "plants/dog/2.png"), EMPTY),
+        (("Images/1.png",), RENAME),
+        (("cat/1.png", "dog/2.png", "photos/3.png"), RENAME),
     ],
 )
-def test_folders_of_classes_that_lie_deeper_are_refused(tmp_path, names):
+def test_folders_of_classes_that_lie_deeper_are_refused(tmp_path, names, remedy):
+    """The remedy is one: renamed, or with its pictures right inside, the class is read."""
     folder = make_folder(tmp_path / "pets", *names)
-    with pytest.raises(
-        ValueError, match=r"got \w+/\.\.\., which seems to hold the classes or to be"
-    ):
+    message = rf"got \w+/\.\.\., which seems to hold the classes or to be none\. .* If {remedy}\."
+    with pytest.raises(ValueError, match=message):
         load_image_folder(folder, size=4)
 
 
