@@ -83,8 +83,7 @@ def _lines_of(file):
 
 def _without_numbers(file, lines):
     """Names in the order of the numbers beside them, or else of the lines."""
-    if ids := _all_match(_WORDNET_ID, lines):
-        return [found["name"] for found in ids]
+    lines = _without_ids(lines)
     before, behind = _all_match(_NUMBER_BEFORE, lines), _all_match(_NUMBER_BEHIND, lines)
     if numbered := before or (behind if _in_order(behind) else []):
         if not _in_order(numbered):
@@ -92,7 +91,7 @@ def _without_numbers(file, lines):
                 f"--class-names: the numbers in {file} must be 0 to {len(lines) - 1}, or 1 to "
                 f"{len(lines)}, each once. Complete them, or leave them out."
             )
-        return [found["name"] for found in sorted(numbered, key=_number_in)]
+        return _without_ids([found["name"] for found in sorted(numbered, key=_number_in)])
     _check_spaced(file, lines)
     if _all_match(_NUMBER_BEFORE, lines[1:]):
         raise SystemExit(
@@ -100,6 +99,10 @@ def _without_numbers(file, lines):
             "heading, leave it out."
         )
     return lines
+
+
+def _without_ids(lines):
+    return [found["name"] for found in _all_match(_WORDNET_ID, lines)] or lines
 
 
 def _check_spaced(file, lines):

@@ -57,6 +57,7 @@ def test_names_on_the_command_line(tmp_path):
         ["goldfish, koi, 2", "tench, 1", "shark, 3"],
         ["n01440764 tench", "n01443537 goldfish, koi", "n01484850 shark"],
         ["n01440764,tench", "n01443537,goldfish, koi", "n01484850,shark"],
+        ["0,n01440764,tench", "1,n01443537,goldfish, koi", "2,n01484850,shark"],
     ],
 )
 def test_numbers_of_lines_are_no_names(tmp_path, lines):
@@ -103,6 +104,7 @@ def test_numbers_in_names_are_kept(tmp_path, lines):
         (["0 2CV", "1 3 series"], "begin with numbers in order, such as '0 2CV'. Leave them out"),
         (["1 001.Auk", "2 002.Tern"], "begin with numbers in order, such as '1 001.Auk'"),
         (["0 | tench", "1 | shark"], "begin with numbers in order, such as '0 | tench'"),
+        (["n02119789 1 kit_fox", "n02100735 2 setter"], "begin with numbers .* as '1 kit_fox'"),
         (["/a/airfield 0", "/a/abbey 1"], "end with numbers in order, such as '/a/airfield 0'"),
         (["id,name", "0,tench", "1,shark"], "'id,name' in .* has no number, as all others have"),
         (['{"0": ["n01440764", "tench"],', '"1": []}'], "must have a name on each line, got"),
