@@ -11,7 +11,7 @@ __all__ = ["SUBSETS", "is_subset_name", "seem_parts", "subsets_of"]
 SUBSETS = ("train", "validation", "test")
 
 _NAMES = re.compile(
-    r"(?:\d+[ ._-]*|[a-z][ ._-]+)?"  # 01_train, b-test
+    r"(?P<place>\d+[ ._-]*|[a-z][ ._-]+)?"  # 01_train, b-test
     r"(?:(?P<train>train|training|trainval)|(?P<validation>val|valid|validation|dev|eval|evaluation)"
     r"|(?P<test>test|testing))(?:[ ._-]?(?:set|data|images|\d+))?",
     re.IGNORECASE,
@@ -79,6 +79,8 @@ def _level_of_choice(folders):
 def _by_folder(folders):
     """The part that each folder is called after, None for another name."""
     known = {name: _subset(name) for name in folders}
+    if len(known) > 1 and len({*known.values()}) == 1 and all(map(_has_place, known)):
+        return dict.fromkeys(known)  # t-test and u-test, perhaps classes
     if len(known) > 1 and not any(known.values()):  # pets_train and pets_val
         start = _common_beginning(folders)
         end = _common_beginning([name[::-1] for name in folders])
@@ -101,6 +103,11 @@ def _common_start(sequences):
 def _subset(name):
     found = _NAMES.fullmatch(name)
     return found.lastgroup if found else None
+
+
+def _has_place(name):
+    found = _NAMES.fullmatch(name)
+    return found is not None and found["place"] is not None
 
 
 def _check_all_known(known, folder):

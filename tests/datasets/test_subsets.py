@@ -107,6 +107,8 @@ def test_classes_with_names_like_these(tmp_path, names):
         (("train/cat/1.png", "val/cat/2.png", "figures/3.png"), "train, val, beside figures"),
         (("seg_train/cat/1.png", "seg_test/cat/2.png", "seg_pred/3.png"), "beside seg_pred"),
         (("train/val/1.png", "train/cat/2.png"), "among the classes: val"),
+        (("t-test/1.png", "u-test/2.png"), "among the classes: t-test, u-test"),
+        (("a test/anna/1.png", "b test/ben/2.png"), "among the classes: a test, b test"),
         (("1.png", "train/cat/2.png"), "among the classes: train"),
     ],
 )
