@@ -1,5 +1,6 @@
 """The layers of a network that an explainer can take."""
 
+import numpy as np
 import torch
 from sklearn.frozen import FrozenEstimator
 
@@ -27,6 +28,11 @@ def list_layers(estimator: Explained, image_shape: tuple[int, int, int]) -> list
     list of str
         In the order in which they finish.
 
+    Raises
+    ------
+    ValueError
+        If `image_shape` is not (c, h, w), or the network cannot take such images.
+
     Examples
     --------
     >>> from fmcam.explain import list_layers
@@ -34,6 +40,11 @@ def list_layers(estimator: Explained, image_shape: tuple[int, int, int]) -> list
     >>> list_layers(LeNet5(), (1, 28, 28))[-2:]
     ['features', 'head.0']
     """
+    if np.shape(image_shape) != (3,) or min(image_shape) < 1:
+        raise ValueError(
+            f"`image_shape` must be (c, h, w), got {image_shape!r}. For one grey image of 28 x 28 "
+            "pixels pass (1, 28, 28)."
+        )
     frozen = FrozenEstimator(estimator) if isinstance(estimator, CNNClassifier) else estimator
     clf = GradCAM(frozen).classifier_
     return list(survey_of(clf, torch.empty(1, *image_shape, device=clf.device)).layers)

@@ -42,6 +42,12 @@ def test_the_list_is_the_callers(net):
     assert len(list_layers(net, SHAPE)) == 8
 
 
+@pytest.mark.parametrize("shape", [(28, 28), 28, (1, 1, 28, 28), (-1, 28, 28), (1, 0, 28)])
+def test_shapes_that_no_image_has_are_refused(net, shape):
+    with pytest.raises(ValueError, match=r"`image_shape` must be \(c, h, w\), got .* pass \(1, 28"):
+        list_layers(net, shape)
+
+
 def test_layers_of_tokens_are_listed():
     """A layer that makes one of all tokens is none."""
     torch.manual_seed(0)
