@@ -78,10 +78,11 @@ def load_parts(config, tables, image_shape, *, by_label):
         left_out = left_out[~left_out["file"].isin(named)].drop_duplicates("file")
         _check_apart(fit, test)
     boxed, to_score = _with_box(fit), _with_box(test)
-    if len(boxed) < 1 or len(to_score) < 2:
+    n_fit, n_test = len({*fit.filenames[boxed]}), len({*test.filenames[to_score]})
+    if n_fit < 1 or n_test < 2:
         raise ValueError(
             "There must be an image with a box to fit on, and two to score, got "
-            f"{len(boxed)} and {len(to_score)}. Choose others with --fit-on."
+            f"{n_fit} and {n_test}. Choose others with --fit-on."
         )
     return _take(fit, boxed), test, left_out
 

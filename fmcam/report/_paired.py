@@ -141,7 +141,7 @@ def bootstrap_difference(
         One finite value an image, the same images in the same order; n is at least 2.
     groups : array-like of shape (n,), optional
         What is drawn where the values are not of independent images: values with equal groups come
-        together, as those of the labels of one photograph.
+        together, as those of the labels of one photograph. Of at least two groups.
     n_resamples : int, default=2000
         How often the images are drawn.
     random_state : int, Generator or None, default=None
@@ -157,7 +157,8 @@ def bootstrap_difference(
     Raises
     ------
     ValueError
-        If the values are not finite, or not of one shape (n,) with n >= 2, or `groups` are not.
+        If the values are not finite, or not of one shape (n,) with n >= 2, or `groups` are not, or
+        are one.
 
     Notes
     -----
@@ -185,6 +186,8 @@ def bootstrap_difference(
     if groups is not None:
         groups = plain_array(groups, name="groups")
         check_same_rows("groups", groups, "values_a", values_a)
+        if len(np.unique(groups)) < 2:
+            raise ValueError("`groups` must be two or more, got one. It has no interval.")
         rng = np.random.default_rng(random_state)
         ends = _bootstrap_of_groups(differences, groups, n_resamples, confidence, rng)
         return BootstrapDifference(float(differences.mean()), *ends)

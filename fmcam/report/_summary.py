@@ -173,9 +173,9 @@ def mean_with_interval(name, values, rng, images=None):
     `images` are those of the values, by their index, where values are not one an image.
     """
     low = high = np.nan
-    if len(values) > 1:
+    groups = None if images is None else images[values.index]
+    if len(values if groups is None else groups.unique()) > 1:
         # A mean is a difference from zero.
-        groups = None if images is None else images[values.index]
         zeros = np.zeros(len(values))
         _, low, high = bootstrap_difference(values, zeros, groups=groups, random_state=rng)
     mean = values.mean() if len(values) else np.nan

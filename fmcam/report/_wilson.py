@@ -14,7 +14,7 @@ def effective_number(hits, groups):
 
     .. math:: n_\mathrm{eff} = \min\Bigl(n, \frac{n^2 p (1 - p)}{\sum_g (s_g - p m_g)^2}\Bigr)
 
-    Where all or none succeed, it is the number of groups.
+    Where all or none succeed, or all trials are of one group, it is the number of groups.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def effective_number(hits, groups):
     hits, (_, codes) = np.asarray(hits, float), np.unique(groups, return_inverse=True)
     n, sizes = len(hits), np.bincount(codes)
     rate = hits.mean() if n else np.nan
-    if not 0 < rate < 1:
+    if len(sizes) < 2 or not 0 < rate < 1:
         return float(len(sizes))
     spread = ((np.bincount(codes, hits) - rate * sizes) ** 2).sum()
     return float(min(n, n**2 * rate * (1 - rate) / spread)) if spread else float(n)

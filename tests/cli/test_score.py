@@ -596,6 +596,13 @@ def test_too_few_images(config, folder):
     three.to_csv(folder / "few.csv", index=False)
     with pytest.raises(SystemExit, match=r"an image with a box to fit on, and two to score, got "):
         scored(config, folder, "refused", boxes=str(folder / "few.csv"), inclusive=False)
+    first = things()[:1]
+    labels = pd.concat([first.assign(label=name) for name in NAMES[:2]])
+    labels.to_csv(folder / "one.csv", index=False)
+    things()[-1:].to_csv(folder / "few.csv", index=False)
+    files = {"boxes": str(folder / "one.csv"), "fit_on": str(folder / "few.csv")}
+    with pytest.raises(SystemExit, match=r"and two to score, got 1 and 1\."):  # of two labels
+        scored(config, folder, "refused", **files, inclusive=False)
 
 
 # Heatmaps of another tool -------------------------------------------------------------------------

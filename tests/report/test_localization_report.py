@@ -312,6 +312,10 @@ def test_one_image_has_no_bootstrap_interval():
     row = summarize(rows_of().query("id == 50")).loc["CAM"]
     assert row[["mean_iou_low", "mean_iou_high"]].isna().all()
     assert 0 < row["mean_iou"] < 1
+    labels = rows_of().query("50 <= id < 53").assign(file="50.jpg")
+    row = summarize(labels, reference="CAM", image="file").loc["LayerCAM"]
+    for name in ("mean_iou", "iou_difference", "energy"):
+        assert row[[f"{name}_low", f"{name}_high"]].isna().all()
 
 
 @pytest.mark.parametrize(
@@ -323,6 +327,7 @@ def test_one_image_has_no_bootstrap_interval():
         ([1, 1, 1, 0], "aabb", 4 * 4 * 3 / 16 / (2 * 0.25)),  # 2 and 1 where 1.5 are expected
         ([1, 1, 1, 1], "aabb", 2),
         ([0, 0, 0], "aab", 2),
+        ([1, 0, 0], "aaa", 1),
         ([], "", 0),
     ],
 )
@@ -340,6 +345,8 @@ def test_a_bootstrap_of_groups_by_hand():
     assert half[1:] == pytest.approx((2 / 3, 2 / 3))
     with pytest.raises(ValueError, match="`groups` and `values_a` must have one row for each"):
         bootstrap_difference([1, 1, 0], [0, 0, 0], groups=[0, 1])
+    with pytest.raises(ValueError, match="`groups` must be two or more, got one"):
+        bootstrap_difference([1, 1, 0], [0, 0, 0], groups=[7, 7, 7])
 
 
 def test_rows_of_several_labels_of_an_image_are_no_more_images():
