@@ -14,6 +14,7 @@ from fmcam.metrics import paired_box_iou
 from fmcam.report import layer_frame
 
 __all__ = [
+    "OF_NO_NETWORK",
     "explain",
     "layer_table",
     "likeliest",
@@ -25,6 +26,7 @@ __all__ = [
 
 BATCH = 32
 TOP = 5
+OF_NO_NETWORK = ("center-map", "edge-map", "foreground-map", "random-map")
 
 
 def make_explainers(clf, methods, layers, target="logit"):

@@ -13,7 +13,7 @@ from fmcam.cli._class_names import (
     read_class_names,
     unknown_labels,
 )
-from fmcam.cli._explanations import make_explainers, title
+from fmcam.cli._explanations import OF_NO_NETWORK, make_explainers, title
 from fmcam.cli._networks import load_network
 from fmcam.cli._score_data import load_parts, read_tables
 from fmcam.explain import explain_together, randomized
@@ -22,7 +22,6 @@ from fmcam.report import PooledScores, evaluate_localization
 __all__ = ["score_network"]
 
 _METHODS = ("grad-cam",)
-_OF_NO_NETWORK = ("center-map", "edge-map", "foreground-map", "random-map")
 
 
 def score_network(config, model, arch):
@@ -58,7 +57,7 @@ def score_network(config, model, arch):
     fit, test, left_out = load_parts(config, tables, clf.image_shape_, by_label=columns is not None)
     methods = config.method or _METHODS
     explainers = _explainers(clf, methods, config.layer)
-    of_network = [name for name in methods if name not in _OF_NO_NETWORK]
+    of_network = [name for name in methods if name not in OF_NO_NETWORK]
     chance = _explainers(randomized(clf, random_state=0), of_network, config.layer)
     chance = {f"random weights, {name}": explainer for name, explainer in chance.items()}
     known, predicted = columns is not None, config.explained == "predicted"

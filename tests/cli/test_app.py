@@ -127,6 +127,15 @@ def test_the_class_is_the_likeliest_one_unless_it_is_chosen(network, folder):
     np.testing.assert_allclose(found.heatmaps[0].values, expected, atol=1e-5)
 
 
+def test_maps_of_no_network_have_no_twin(network, folder):
+    found = look(network, folder / "wide.png", ["edge-map", "grad-cam"], random=True).heatmaps
+    assert [(one.method, one.weights) for one in found] == [
+        ("edge-map", "trained"),
+        ("grad-cam", "trained"),
+        ("grad-cam", "random"),
+    ]
+
+
 def test_random_weights_are_looked_at_where_the_trained_ones_were(network, folder):
     trained, random = look(network, folder / "wide.png", ["grad-cam"], random=True).heatmaps
     assert random.explainer.layer == trained.layer == "features"

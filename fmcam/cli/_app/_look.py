@@ -14,7 +14,7 @@ from sklearn.frozen import FrozenEstimator
 
 from fmcam.cli._app._networks import Network
 from fmcam.cli._drawing import n_panels, panels
-from fmcam.cli._explanations import make_explainers, title
+from fmcam.cli._explanations import OF_NO_NETWORK, make_explainers, title
 from fmcam.cli._gallery import blended
 from fmcam.cli._pictures import Picture, read_files
 from fmcam.explain import explain_together
@@ -99,7 +99,7 @@ def look(network, path, methods, layers=(), column=None, random=False):
     column : int, optional
         The position of the class to explain; by default that of the likeliest one.
     random : bool, default=False
-        Whether to explain the network with random weights, too.
+        Whether to explain the network with random weights, too, where the method has a network.
 
     Returns
     -------
@@ -119,7 +119,11 @@ def look(network, path, methods, layers=(), column=None, random=False):
     trained, refused = _heatmaps(make_explainers(clf, methods, layers), images, y, "trained")
     others = {}
     if random:
-        twins = {key: _twin(one.explainer, network.random, images) for key, one in trained.items()}
+        twins = {
+            key: _twin(one.explainer, network.random, images)
+            for key, one in trained.items()
+            if one.method not in OF_NO_NETWORK
+        }
         others, refused_then = _heatmaps(twins, images, y, "random")
         refused |= refused_then
     pairs = [(one, others.get(key)) for key, one in trained.items()]
