@@ -118,7 +118,7 @@ def evaluate_localization(
         option or a label is unknown, masks are given for one part only, or images, labels, boxes
         and masks do not fit together.
     TypeError
-        If an explainer is none.
+        If an explainer or `pooled` is none.
 
     See Also
     --------
@@ -151,7 +151,8 @@ def evaluate_localization(
     True
     """
     check_explainers(explainers, _REFERENCES)
-    check_choices(explained=explained, threshold=threshold, region=region, align=align)
+    choices = {"explained": explained, "threshold": threshold, "region": region, "align": align}
+    check_choices(**choices, pooled=pooled)
     clf = one_classifier(explainers) if classifier is None else classifier
     known, unseen = read_images("fit", fit, clf).with_boxes(), read_images("test", test, clf)
     check_apart(known, unseen)

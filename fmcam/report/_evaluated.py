@@ -13,6 +13,7 @@ from fmcam._arrays import as_array, plain_array
 from fmcam._boxes import masks_of_boxes
 from fmcam._validation import check_same_rows
 from fmcam.report._localization import check_truth
+from fmcam.report._pooled import PooledScores
 
 _PARTS = ("X", "y", "boxes", "masks")
 _REGIONS = ("fit", "largest", "all")
@@ -40,8 +41,10 @@ def check_explainers(explainers, references):
         )
 
 
-def check_choices(*, explained, threshold, region, align):
-    """Raise a ValueError for what cannot be chosen."""
+def check_choices(*, explained, threshold, region, align, pooled):
+    """Raise an error for what cannot be chosen."""
+    if not isinstance(pooled, PooledScores | None):
+        raise TypeError(f"`pooled` must be a `PooledScores` or None, got {pooled!r}.")
     if explained not in ("true", "predicted"):
         raise ValueError(f"`explained` must be 'true' or 'predicted', got {explained!r}.")
     if threshold != "fit" and not (isinstance(threshold, Real) and 0 <= float(threshold) <= 1):

@@ -22,6 +22,11 @@ class PooledScores:
     region : {"fit", "largest", "all"}, default="fit"
         What boxes go around, as in `fmcam.metrics.max_box_accuracy_score`.
 
+    Raises
+    ------
+    ValueError
+        If `region` is unknown.
+
     See Also
     --------
     fmcam.metrics.MaxBoxAccuracy, fmcam.metrics.PixelAveragePrecision, fmcam.metrics.MaxPixelIoU :
@@ -39,6 +44,7 @@ class PooledScores:
 
     def __init__(self, *, region: str = "fit") -> None:
         self.region = region
+        self._accuracy()  # an unknown region is an error now
         self._of_boxes: dict[str, MaxBoxAccuracy] = {}
         self._of_masks: dict[str, tuple[PixelAveragePrecision, MaxPixelIoU]] = {}
 
@@ -70,14 +76,16 @@ class PooledScores:
         """
         self._check_known(heatmaps, masks)
         for name, maps in heatmaps.items():
-            options: dict[str, Any] = {"iou_thresholds": _IOU_THRESHOLDS, "region": self.region}
-            of_boxes = self._of_boxes.setdefault(name, MaxBoxAccuracy(average=None, **options))
-            of_boxes.update(boxes, maps)
+            self._of_boxes.setdefault(name, self._accuracy()).update(boxes, maps)
             if masks is not None:
                 of_masks = (PixelAveragePrecision(), MaxPixelIoU())
                 for score in self._of_masks.setdefault(name, of_masks):
                     score.update(masks, maps)
         return self
+
+    def _accuracy(self):
+        options: dict[str, Any] = {"iou_thresholds": _IOU_THRESHOLDS, "region": self.region}
+        return MaxBoxAccuracy(average=None, **options)
 
     def _check_known(self, heatmaps, masks):
         known = (name for name in heatmaps if name in self._of_boxes)

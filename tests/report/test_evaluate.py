@@ -405,6 +405,13 @@ def test_what_is_refused_before_anything_is_explained(shapes, changes, message):
         evaluate_localization(**arguments, classifier=clf)
 
 
+def test_what_takes_no_scores_is_refused_before_anything_is_explained(shapes):
+    explainers = {"grad": GradCAM(Unready())}
+    parts = {"fit": part(shapes, 30), "test": part(shapes, 30, 60)}
+    with pytest.raises(TypeError, match=r"`pooled` must be a `PooledScores` or None, got \[\]"):
+        evaluate_localization(explainers, **parts, pooled=[])
+
+
 def test_images_that_are_in_both_are_refused(shapes):
     clf = small_classifier()
     fit, test = part(shapes, 30), part(shapes, 28, 60)

@@ -47,3 +47,8 @@ def test_masks_of_some_batches_only_are_refused(masks):
     with pytest.raises(ValueError, match="`masks` must come with each batch of images or with no"):
         scores.update({"CAM": SECOND}, boxes=BOXES, masks=masks[1])
     assert scores.frame()["oracle_max_box_accuracy_0.7"].to_dict() == {"CAM": 1}
+
+
+def test_an_unknown_region_is_refused_before_any_image():
+    with pytest.raises(ValueError, match=r"`region` must be one of .*got 'biggest'"):
+        PooledScores(region="biggest")
