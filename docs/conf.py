@@ -54,7 +54,7 @@ sphinx_gallery_conf = {
 
 html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
-html_title = f"fmcam {release}"
+html_title = f"fmcam {release.partition('+')[0]}"  # with the commit it is wider than a phone
 html_theme_options = {"show_toc_level": 2}
 html_show_sourcelink = False
 html_sidebars = {page: [] for page in ("changes", "coming-from", "results")}  # none belong to them
