@@ -2,8 +2,8 @@
 
 import os
 import re
+import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -72,25 +72,24 @@ def folder(tmp_path):
     return tmp_path
 
 
-def small(language, block):
+def small(language, block, python):
     """The arguments of the Python or shell that runs a block, smaller."""
     if language == "python":
         for pattern, replacement in SMALLER:
             block = re.sub(pattern, replacement, block)
-        return [sys.executable, "-c", block]
+        return [*python, "-c", block]
     lines = block.replace("\\\n", " ").splitlines()
     for command, settings in SMALL.items():
         lines = [f"{line} {settings}" if command in line else line for line in lines]
-    run = f'python() {{ {sys.executable} "$@"; }}\nfmcam() {{ python -m fmcam "$@"; }}\n'
+    run = f'python() {{ {shlex.join(python)} "$@"; }}\nfmcam() {{ python -m fmcam "$@"; }}\n'
     return ["bash", "-euc", run + "\n".join(lines)]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BLOCKS)
-def test_the_block_runs(name, environment, folder):
-    done = subprocess.run(
-        small(*BLOCKS[name]), cwd=folder, env=environment, capture_output=True, text=True
-    )
+def test_the_block_runs(name, environment, folder, warm_python):
+    command = small(*BLOCKS[name], warm_python)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode:
         pytest.fail(f"{done.stdout}\n{done.stderr}", pytrace=False)
 
