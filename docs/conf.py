@@ -36,6 +36,8 @@ templates_path = ["_templates"]
 default_role = "obj"  # `name` in a docstring is code, with a link where it is a name of fmcam
 myst_heading_anchors = 3
 
+autodoc_typehints = "none"  # docstrings say them shorter: ArrayLike alone is seven lines
+
 autosummary_ignore_module_all = False  # each name of `__all__` has a page
 autosummary_imported_members = True
 numpydoc_show_class_members = False  # _templates/autosummary/class.rst shows them
