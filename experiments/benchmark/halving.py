@@ -14,6 +14,7 @@ the end.
 from dataclasses import dataclass
 
 from experiments.benchmark._settings import NETS
+from fmcam.cli._checks import check_least
 from fmcam.cli._config import option
 
 
@@ -41,7 +42,9 @@ class Config:
 
 
 def main(config):
-    """Import torch only now that the settings are read; then run."""
+    """Check before torch is imported; then run."""
+    check_least(config, cv=2, epochs=1)
+    check_least(config, rows=10 * config.cv)  # of each class one in each fold
     from experiments.benchmark import _halving
 
     _halving.main(config)

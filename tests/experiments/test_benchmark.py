@@ -20,6 +20,7 @@ from experiments.benchmark import (
     halving,
     photographs,
     reliability,
+    score_cam,
     steps,
     wsol,
 )
@@ -61,6 +62,47 @@ def test_a_missing_rival_is_told_before_any_work(tmp_path, monkeypatch):
     with pytest.raises(SystemExit, match="needs cv2 and munch"):
         wsol.main(config)
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "settings", "message"),
+    [
+        (score_cam, {"repeats": 0}, "--repeats must be 1 or more, got 0"),
+        (score_cam, {"channels": (64, 0)}, "--channels must be numbers of 1 or more"),
+        (halving, {"cv": 1}, "--cv must be 2 or more, got 1"),
+        (halving, {"rows": 29}, "--rows must be 30 or more, got 29"),
+    ],
+)
+def test_numbers_are_checked_before_any_work(benchmark, settings, message, tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit, match=message):
+        benchmark.main(benchmark.Config(**settings, out=str(out)))
+    assert not out.exists()
+
+
+def test_missing_packages_are_told_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        score_cam, "NEEDED", {"no_such_package": "no-such-package", "torch": "torch"}
+    )
+    with pytest.raises(SystemExit, match=r"python -m pip install no-such-package\."):
+        score_cam.main(score_cam.Config(out=str(tmp_path)))
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_score_cam_of_all_channels_is_that_without_a_limit(tmp_path, data_home, cache):
+    for package in ("torchcam", "pytorch_grad_cam"):
+        pytest.importorskip(package)
+    config = {"image_size": 96, "repeats": 1, "channels": (8, 1280), "data_dir": str(data_home)}
+    score_cam.main(score_cam.Config(**config, out=str(tmp_path)))
+    found = pd.read_csv(tmp_path / "correlation.csv", index_col="channels")["median"]
+    assert found[1280] == pytest.approx(1)
+    assert found[8] < 0.999
+    seconds = pd.read_csv(tmp_path / "rows.csv").iloc[0]
+    summary = pd.read_csv(tmp_path / "summary.csv")
+    assert len(summary) == 3 * 2
+    for row in summary.to_dict("records"):
+        assert row["median"] == pytest.approx(seconds[row["rival"]] / seconds[row["ours"]])
 
 
 def test_ways_take_turns():
