@@ -7,15 +7,11 @@ more is lost than the shards under way.
 """
 
 import copy
-import json
-import math
 import mmap
 import os
 import zlib
 from importlib.metadata import version
 from numbers import Integral
-from pathlib import Path
-from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -24,21 +20,16 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar, gen_batches
 from torch.utils.data import DataLoader, Dataset
 
-from fmcam._files import full_disk_told, replacing, reserve
+from fmcam._files import full_disk_told
 from fmcam._hashing import hash_of
 from fmcam._parallel import one_thread, shared_on_cluster, trouble_told, workers
 from fmcam._progress import ProgressBar
 from fmcam._typing import FilePath, Images
 from fmcam.explain._base import BaseExplainer
+from fmcam.explain._shard_folder import KEPT, ShardFolder
 from fmcam.explain._together import class_indices_of, explain_group
 
 __all__ = ["explain_in_shards"]
-
-_DAMAGE = (  # of JSON, its values, and numpy's header, which is Python
-    *(AttributeError, EOFError, FileNotFoundError, KeyError),
-    *(SyntaxError, TokenError, TypeError, ValueError),
-)
-_KEPT = "Finished shards are kept, and the same call goes on."
 
 
 def explain_in_shards(
@@ -113,7 +104,7 @@ def explain_in_shards(
     shards = list(gen_batches(len(X), -(-rows_per_shard // batch_size) * batch_size))
     source = _source(X)
     key = hash_of([_recipe(explainer), y, shards, [hash_of(source[rows]) for rows in shards]])
-    kept = _Folder(folder, key, (len(X), *first.shape[1:]), shards)
+    kept = ShardFolder(folder, key, (len(X), *first.shape[1:]), shards)
     if not kept.whole():
         kept.begin()
         _run(explainer, source, y, kept, n_jobs)
@@ -154,7 +145,7 @@ def _run(explainer, source, y, kept, n_jobs):
     n_missing = sum(shards[number].stop - shards[number].start for number in missing)
     with (
         one_thread(),
-        trouble_told(_KEPT),
+        trouble_told(KEPT),
         shared_on_cluster(explainer, source, y, kept),
         workers(n_jobs) as parallel,
         ProgressBar(total=n_rows, initial=n_rows - n_missing, unit="image") as progress,
@@ -182,7 +173,7 @@ def _explain_shard(number, explainer, source, y, kept):
         maps = explain_group({"maps": explainer}, source[rows], labels, {}, quiet=True)["maps"]
     file, offset = kept.place
     # by seek and write: two machines may share a page
-    with full_disk_told(file, _KEPT), open(file, "r+b") as stream:
+    with full_disk_told(file, KEPT), open(file, "r+b") as stream:
         stream.seek(offset + rows.start * maps[0].nbytes)
         stream.write(maps.data)
         stream.flush()
@@ -216,89 +207,3 @@ class _MappedRows:
         row_bytes = self.dtype.itemsize * int(np.prod(self.shape[1:]))
         start = self.offset + rows.start * row_bytes
         return np.memmap(self.file, self.dtype, "r", start, shape)
-
-
-class _Folder:
-    """The maps of all shards in one file, and the checksum of each shard that is finished.
-
-    What is not as it was written, list or maps, counts as not there. `finished.json` is written
-    beside and renamed after each shard, `maps.npy.part` renamed to `maps.npy` after the last.
-    """
-
-    def __init__(self, folder, key, shape, shards):
-        folder = Path(folder).absolute()
-        folder.mkdir(parents=True, exist_ok=True)
-        self.file = folder / "maps.npy"
-        self._part = folder / "maps.npy.part"
-        self._list = folder / "finished.json"
-        self._key = key
-        self._shape = shape
-        self.shards = shards
-        self.finished = self.read(range(len(shards)))
-
-    def read(self, numbers):
-        """The checksums of those of the shards that are finished, as the disk says."""
-        try:
-            kept = json.loads(self._list.read_text())
-            checksums = kept["finished"] if kept["key"] == self._key else {}
-            maps = np.load(self.file if self.file.exists() else self._part, mmap_mode="r")
-            if maps.shape != self._shape or maps.dtype != np.float32:
-                return {}
-            return {
-                number: checksum
-                for number in numbers
-                if (checksum := checksums.get(str(number))) is not None
-                and zlib.crc32(maps[self.shards[number]].data) == checksum
-            }
-        except _DAMAGE:
-            return {}
-
-    def whole(self):
-        """Whether the maps of these inputs are all there."""
-        return len(self.finished) == len(self.shards) and self.file.exists()
-
-    def begin(self):
-        """Make the file, unless there is one with some of these maps."""
-        if self.finished:
-            if self.file.exists():
-                os.replace(self.file, self._part)
-            return
-        # lists before the files: none may speak of maps that are not there
-        if self._part.exists():
-            self._write()
-            self._part.unlink()
-        self._make_room()
-        self._write()
-        self.file.unlink(missing_ok=True)
-
-    def _make_room(self):
-        """Reserve all of the file: a map in a file that outgrows the disk ends the process."""
-        try:
-            with full_disk_told(self._part), open(self._part, "wb") as stream:
-                header = {"descr": "<f4", "fortran_order": False, "shape": self._shape}
-                np.lib.format.write_array_header_1_0(stream, header)
-                n_bytes = stream.tell() + 4 * math.prod(self._shape)
-                stream.truncate(n_bytes)
-                reserve(stream, n_bytes)
-        except BaseException:
-            self._part.unlink(missing_ok=True)
-            raise
-
-    @property
-    def place(self):
-        """The file to write to, and where its first map begins."""
-        return self._part, np.load(self._part, mmap_mode="r").offset
-
-    def add(self, number, checksum):
-        """Note that a shard is finished."""
-        # another dictionary: threads of joblib may be pickling this one
-        self.finished = {**self.finished, number: checksum}
-        self._write()
-
-    def _write(self):
-        with replacing(self._list, kept=_KEPT) as beside:
-            beside.write_text(json.dumps({"key": self._key, "finished": self.finished}))
-
-    def finish(self):
-        """Give the file its name."""
-        os.replace(self._part, self.file)
